@@ -1,0 +1,4 @@
+//! The client.
+
+/// The client.
+pub struct Client;

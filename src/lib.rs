@@ -1,0 +1,24 @@
+//! From a signed-in Supabase user to a streamed answer of a Behest gateway.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `client` (default) | the client: session, token cache, chat; browsers (wasm32) and native |
+//! | `js` | the wasm-bindgen exports behind the npm package |
+//! | `server` | the companion module: verifies the session, decides, mints |
+//! | `axum` | the token endpoint as an axum router |
+
+mod error;
+mod secret;
+pub mod wire;
+
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(all(feature = "js", target_arch = "wasm32"))]
+mod js;
+#[cfg(feature = "server")]
+pub mod server;
+
+#[cfg(feature = "client")]
+pub use client::Client;
+pub use error::{Action, Error, Reason};
+pub use secret::Secret;

@@ -1,0 +1,210 @@
+//! What crosses the network between the two halves, and how replies of other people's servers are read.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::{Error, Reason, Secret};
+
+/// Request headers the client may send to the token function: what its CORS answer must allow.
+///
+/// `apikey` and `x-client-info` are there for `supabase.functions.invoke`, which adds them.
+pub const FUNCTION_REQUEST_HEADERS: &str = "authorization, content-type, apikey, x-client-info";
+
+/// Request headers the client may send to the gateway: what its CORS answer must allow.
+pub const GATEWAY_REQUEST_HEADERS: &str = "authorization, content-type, x-session-id, x-thread-id";
+
+/// Response headers the client reads where CORS exposes them.
+pub const EXPOSED_HEADERS: &str = "x-trace-id, x-request-id, retry-after";
+
+/// The body sent to the token function.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRequest {
+    /// The conversation's session id, to be kept across tokens. Functions may ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+}
+
+/// What the token function answers: the four fields browsers rely on.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenBundle {
+    /// The gateway token.
+    #[serde(serialize_with = "expose")]
+    pub token: Secret,
+    /// Its life in seconds, counted from the answer.
+    pub ttl: u64,
+    /// The session it is attributed to.
+    pub session_id: String,
+    /// Its end in seconds since the Unix epoch, by the minter's clock.
+    pub expires_at: u64,
+}
+
+fn expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+/// A minted token as any documented server sends it: the bundle of a token function,
+/// and both reply families of Behest's mint.
+#[derive(Clone, Debug)]
+pub struct TokenReply {
+    /// The gateway token.
+    pub token: Secret,
+    /// Its life, counted from the answer.
+    pub ttl: Duration,
+    /// The session it is attributed to, if the server says so.
+    pub session_id: Option<String>,
+}
+
+impl TokenReply {
+    /// Reads a reply. Unknown fields are ignored; a token without a lifetime is refused.
+    pub fn parse(body: &[u8]) -> Result<Self, Error> {
+        // Separate fields, not serde aliases: a reply that carries both names is legal.
+        #[derive(Deserialize)]
+        struct Reply {
+            token: Option<String>,
+            jwt: Option<String>,
+            access_token: Option<String>,
+            ttl: Option<f64>,
+            expires_in: Option<f64>,
+            #[serde(rename = "sessionId")]
+            session_id: Option<String>,
+            #[serde(rename = "session_id")]
+            snake_session_id: Option<String>,
+        }
+        let invalid = |what: &'static str| Error::new(Reason::InvalidBundle, what);
+        let reply: Reply = serde_json::from_slice(body)
+            .map_err(|_| invalid("the token reply is not a JSON object with the documented fields"))?;
+        let token = [reply.token, reply.jwt, reply.access_token]
+            .into_iter()
+            .flatten()
+            .find(|token| !token.is_empty())
+            .ok_or_else(|| invalid("the token reply has no token"))?;
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(invalid("the token in the reply has characters that no header can carry"));
+        }
+        let stated = reply.ttl.or(reply.expires_in);
+        let signed = Claims::of(&token).and_then(|claims| claims.lifetime());
+        let seconds = match (stated, signed) {
+            // A token never outlives its own claims, whatever the reply says.
+            (Some(stated), Some(signed)) => stated.min(signed),
+            (Some(seconds), None) | (None, Some(seconds)) => seconds,
+            (None, None) => return Err(invalid("the token reply has neither ttl nor expires_in")),
+        };
+        let ttl = Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|ttl| !ttl.is_zero())
+            .ok_or_else(|| invalid("the token's lifetime is not a positive number of seconds"))?;
+        let session_id = reply.session_id.or(reply.snake_session_id).filter(|id| is_header_safe(id));
+        Ok(Self { token: Secret::new(token), ttl, session_id })
+    }
+}
+
+/// Can this text be sent as a header value, unchanged? Visible ASCII and inner spaces only.
+pub(crate) fn is_header_safe(value: &str) -> bool {
+    !value.is_empty() && value.trim() == value && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+}
+
+/// The claims of a JWT that the client looks at. Nothing is verified: that is the server's part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Claims {
+    pub(crate) sub: Option<String>,
+    pub(crate) session_id: Option<String>,
+    pub(crate) role: Option<String>,
+    iat: Option<f64>,
+    exp: Option<f64>,
+}
+
+impl Claims {
+    /// The claims of `token`; `None` if it is not a JWT.
+    pub(crate) fn of(token: &str) -> Option<Self> {
+        let mut parts = token.split('.');
+        let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+            return None;
+        };
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+    }
+
+    fn lifetime(&self) -> Option<f64> {
+        Some(self.exp? - self.iat?)
+    }
+}
+
+/// An error body in any of the shapes that Behest, Supabase and OpenAI-compatible servers send.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ErrorBody {
+    /// The server's error code.
+    pub code: Option<String>,
+    /// The server's words.
+    pub message: Option<String>,
+    /// The time to wait that the body itself states, in seconds.
+    pub retry_after: Option<f64>,
+}
+
+impl ErrorBody {
+    /// Reads a body; one that is not JSON gives an empty result, never an error.
+    pub fn parse(body: &[u8]) -> Self {
+        serde_json::from_slice(body).map(|value: Value| Self::from_json(&value)).unwrap_or_default()
+    }
+
+    /// Reads a body that is parsed already, or the data of a stream's error event.
+    pub fn from_json(body: &Value) -> Self {
+        let nested = body.get("error").filter(|error| error.is_object()).unwrap_or(body);
+        let text = |key: &str| [nested, body].iter().find_map(|object| text_of(object.get(key)?));
+        // Supabase Auth sends a numeric `code` (the status) beside `error_code`: the word is the better one.
+        let named = text("error_code").or_else(|| text("code").filter(|code| code.parse::<u16>().is_err()));
+        let flat = body.get("error").and_then(text_of);
+        Self {
+            code: named.or_else(|| text("type")).or_else(|| text("code")),
+            message: ["message", "msg", "error_description"].iter().find_map(|key| text(key)).or(flat),
+            retry_after: [nested, body].iter().find_map(|object| object.get("retry_after")?.as_f64()),
+        }
+    }
+
+    /// The error for a refusal with this status. `server` says who refused, as in "the gateway".
+    pub fn into_error(self, server: &str, status: u16) -> Error {
+        let code = self.code.as_deref().unwrap_or_default();
+        let reason = reason_of(status, code);
+        let message = match &self.message {
+            Some(message) => format!("{server} answered {status}: {message}"),
+            None => format!("{server} answered {status}"),
+        };
+        let wait = self.retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Error::new(reason, message).with_status(status).with_code(self.code).with_retry_after(wait)
+    }
+}
+
+/// Longer than any sentence a person would write into an error, shorter than a page of HTML.
+const LONGEST_TEXT: usize = 500;
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.chars().take(LONGEST_TEXT).collect()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The reason for a status and code of the gateway.
+fn reason_of(status: u16, code: &str) -> Reason {
+    match status {
+        401 => Reason::InvalidToken,
+        402 => Reason::QuotaExceeded,
+        403 => Reason::Forbidden,
+        404 => Reason::NotFound,
+        408 => Reason::Timeout,
+        409 => Reason::Conflict,
+        429 if ["insufficient_quota", "quota_exceeded", "quota_exhausted", "budget_exceeded"].contains(&code) => {
+            Reason::QuotaExceeded
+        }
+        429 => Reason::RateLimited,
+        451 if code.contains("pii") => Reason::PiiBlocked,
+        451 => Reason::ContentBlocked,
+        400..=499 => Reason::InvalidRequest,
+        500..=599 => Reason::ServerError,
+        _ => Reason::InvalidResponse,
+    }
+}
