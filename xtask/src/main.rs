@@ -1,10 +1,22 @@
 //! `cargo xtask`: everything a fresh machine needs to build, run, test and pack this project.
 
+mod artifacts;
+mod children;
+mod counts;
+mod demo;
+mod glue;
+mod pack;
 mod process;
 mod setup;
+mod size;
+mod suites;
+mod test;
 mod toolchain;
+mod upstream;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -18,10 +30,77 @@ struct Cli {
 enum Task {
     /// Install what is missing: wasm target, wasm-bindgen, wasm-pack, wasm-opt, browsers and drivers
     Setup,
+    /// Run the whole system on this machine: the page, Supabase Auth, the token function and a gateway
+    Demo {
+        /// Drive the page in headless Chromium instead, print the transcript, and stop
+        #[arg(long)]
+        check: bool,
+        #[command(flatten)]
+        upstream: demo::Upstream,
+    },
+    /// Run the tests and count them
+    Test {
+        /// Print the suites and stop
+        #[arg(long)]
+        list: bool,
+        /// Run only this suite (may be repeated)
+        #[arg(long = "suite", value_name = "NAME")]
+        suites: Vec<String>,
+    },
+    /// Build the npm package and print the path of its tarball
+    Pack {
+        /// Only fill pkg/dist, quickly: unoptimised, with names and panic messages, no tarball
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Compare the compressed size of the browser entry with its ceiling and with the documented snippet
+    Size,
+    /// The quick inner loop: formatting and clippy
+    Check,
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().task {
-        Task::Setup => setup::ensure().map(|_| ()),
+fn main() -> ExitCode {
+    match children::stop_on_signals().and_then(|()| run(Cli::parse().task)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<test::Failed>() => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Setup => setup::ensure().map(|tools| println!("{tools}")),
+        Task::Demo { check, upstream } => {
+            let tools = setup::ensure()?;
+            pack::tarball(&tools)?;
+            let behest_local = demo::build_behest_local()?;
+            if check { demo::check(&behest_local, &tools, &upstream) } else { demo::serve(&behest_local, &upstream) }
+        }
+        Task::Test { list: true, .. } => {
+            test::list();
+            Ok(())
+        }
+        Task::Test { suites, .. } => test::run(&suites),
+        Task::Pack { dev: true } => {
+            let dist = pack::dist(&setup::ensure()?, pack::Build::Dev)?;
+            println!("{}", dist.display());
+            Ok(())
+        }
+        Task::Pack { dev: false } => pack::tarball(&setup::ensure()?).map(|_| ()),
+        Task::Size => {
+            pack::tarball(&setup::ensure()?)?;
+            size::report()
+        }
+        Task::Check => {
+            let mut counts = suites::format()?;
+            counts += suites::native_lint();
+            if counts.failed > 0 {
+                bail!("{} of {} checks failed", counts.failed, counts.failed + counts.passed)
+            }
+            Ok(())
+        }
     }
 }

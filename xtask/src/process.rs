@@ -3,9 +3,14 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+
+use crate::children::Running;
+
+/// How often a long step says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// The workspace root.
 pub(crate) fn root() -> PathBuf {
@@ -23,7 +28,13 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
     let started = Instant::now();
     eprintln!("==> {what}");
-    let status = command.status().with_context(|| format!("could not start {:?}", command.get_program()))?;
+    let mut child = Running::start(command)?;
+    let status = loop {
+        match child.wait(HEARTBEAT)? {
+            Some(status) => break status,
+            None => eprintln!("    still at it after {} s: {what}", started.elapsed().as_secs()),
+        }
+    };
     if !status.success() {
         bail!("{what} failed ({status}): {command:?}");
     }
@@ -49,7 +60,7 @@ pub(crate) fn on_path(names: &[&str]) -> Option<PathBuf> {
 
 /// Is this a Debian-like system on which this process may install packages?
 pub(crate) fn may_apt_install() -> bool {
-    on_path(&["apt-get"]).is_some() && output(&mut command("id").arg("-u")).as_deref() == Some("0")
+    on_path(&["apt-get"]).is_some() && output(command("id").arg("-u")).as_deref() == Some("0")
 }
 
 /// Installs Debian packages, refreshing the package lists once if that alone does not do.

@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: idempotent, says what it does, asks the network only for what is missing.
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +27,22 @@ pub(crate) struct Tools {
     pub(crate) geckodriver: PathBuf,
 }
 
+impl fmt::Display for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = [
+            ("rustc for wasm", self.wasm.rustc()),
+            ("wasm-bindgen", &self.wasm_bindgen),
+            ("wasm-pack", &self.wasm_pack),
+            ("Chromium", &self.chromium),
+            ("chromedriver", &self.chromedriver),
+            ("Firefox", &self.firefox),
+            ("geckodriver", &self.geckodriver),
+        ];
+        rows.iter().try_for_each(|(name, place)| writeln!(f, "{name:<16}{}", place.display()))?;
+        f.write_str("everything is there")
+    }
+}
+
 impl Tools {
     /// PATH with our own tools first, so that wasm-pack and wasm-bindgen's test runner are found.
     pub(crate) fn path(&self) -> Result<std::ffi::OsString> {
@@ -38,6 +55,7 @@ impl Tools {
 /// Installs what is missing and says where everything is.
 pub(crate) fn ensure() -> Result<Tools> {
     node()?;
+    components()?;
     let wasm = toolchain::ensure()?;
     let wasm_bindgen = cargo_tool("wasm-bindgen-cli", "wasm-bindgen", &locked_version("wasm-bindgen")?, false)?;
     let wasm_pack = cargo_tool("wasm-pack", "wasm-pack", WASM_PACK, true)?;
@@ -69,6 +87,25 @@ fn node() -> Result<()> {
         bail!("Node.js {version} is too old. Install version 20 or newer");
     }
     Ok(())
+}
+
+/// rustfmt and clippy, which minimal installations lack.
+fn components() -> Result<()> {
+    let missing: Vec<&str> = [("rustfmt", "fmt"), ("clippy", "clippy")]
+        .into_iter()
+        .filter(|(_, subcommand)| output(command("cargo").args([subcommand, "--version"])).is_none())
+        .map(|(component, _)| component)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if on_path(&["rustup"]).is_none() {
+        bail!("{} missing: install them with the package manager that installed cargo", missing.join(" and "));
+    }
+    step(
+        &format!("rustup component add {}", missing.join(" ")),
+        command("rustup").args(["component", "add"]).args(&missing),
+    )
 }
 
 /// The version of a crate in Cargo.lock: wasm-bindgen's command line tool must be of the very same one.
@@ -152,10 +189,17 @@ fn npm_packages() -> Result<()> {
     Ok(())
 }
 
+/// A program of the npm packages in tests/js.
+pub(crate) fn npm_program(name: &str) -> Command {
+    let suffix = if cfg!(windows) { ".cmd" } else { "" };
+    command(root().join("tests/js/node_modules/.bin").join(format!("{name}{suffix}")))
+}
+
 /// What wasm-bindgen's test runner asks of the drivers.
 fn write_webdriver_config(tools: &Tools) -> Result<()> {
     let chrome = [
         "--headless",
+        // Chromium refuses to run as root with its sandbox, and containers rarely allow one.
         "--no-sandbox",
         "--disable-gpu",
         "--disable-quic",
@@ -169,6 +213,10 @@ fn write_webdriver_config(tools: &Tools) -> Result<()> {
         "goog:chromeOptions": { "binary": tools.chromium, "args": chrome },
         "moz:firefoxOptions": { "binary": tools.firefox, "args": ["-headless"] },
     });
-    fs::write(root().join("webdriver.json"), serde_json::to_string_pretty(&config)?)?;
-    Ok(())
+    // Left alone when it is right: cargo would otherwise see a changed file on every run.
+    let (file, text) = (root().join("webdriver.json"), serde_json::to_string_pretty(&config)?);
+    if fs::read_to_string(&file).is_ok_and(|present| present == text) {
+        return Ok(());
+    }
+    fs::write(file, text).context("could not write webdriver.json")
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::{apt_install, command, may_apt_install, on_path, output, step};
 use crate::setup::cache;
 
-const TARGET: &str = "wasm32-unknown-unknown";
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];
 const DEBIAN_NAME: &str = "debian";
 
@@ -23,6 +23,11 @@ pub(crate) struct WasmToolchain {
 }
 
 impl WasmToolchain {
+    /// Its compiler.
+    pub(crate) fn rustc(&self) -> &Path {
+        &self.rustc
+    }
+
     /// `cargo` of this toolchain, in the workspace root.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = command(&self.cargo);
@@ -41,6 +46,19 @@ impl WasmToolchain {
     /// Can the standard library be rebuilt for size? Only with its sources at hand.
     pub(crate) fn has_std_source(&self) -> bool {
         sysroot(&self.rustc).is_some_and(|root| root.join("lib/rustlib/src/rust/library/std/Cargo.toml").exists())
+    }
+
+    /// Does this compiler, unstable options allowed, know these flags?
+    pub(crate) fn accepts(&self, flags: &str) -> bool {
+        let mut rustc = Command::new(&self.rustc);
+        self.select(&mut rustc);
+        rustc.env("RUSTC_BOOTSTRAP", "1").args(flags.split_whitespace()).args(["--target", TARGET, "--print", "cfg"]);
+        output(&mut rustc).is_some()
+    }
+
+    /// Whether `cargo clippy` can check code for this target.
+    pub(crate) fn has_clippy(&self) -> bool {
+        output(self.cargo().args(["clippy", "--version"])).is_some()
     }
 }
 

@@ -1,0 +1,104 @@
+// What users get: the tarball named in BEHEST_TARBALL, unpacked, installed and loaded.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const { BEHEST_TARBALL: tarball, BEHEST_VERSION: version } = process.env;
+
+/** @type {string} */ let project;
+/** @type {string} */ let installed;
+/** @type {any} */ let manifest;
+/** @type {string[]} */ let files;
+
+before(() => {
+  assert.ok(tarball, "BEHEST_TARBALL names no tarball");
+  project = mkdtempSync(join(tmpdir(), "behest-pack-"));
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
+  // Offline and without scripts: the package needs nothing but itself.
+  execFileSync("npm", ["install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund", tarball], {
+    cwd: project,
+    stdio: "pipe",
+    shell: process.platform === "win32",
+  });
+  installed = join(project, "node_modules/behest-client");
+  manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+  files = readdirSync(installed, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(installed.length + 1));
+});
+
+after(() => project && rmSync(project, { recursive: true, force: true }));
+
+/** Every path in an exports tree. */
+const leaves = (value) =>
+  typeof value === "string" ? [value] : value === null ? [] : Object.values(value).flatMap(leaves);
+
+const moduleFile = () => join(installed, "dist/behest.wasm");
+
+test("every file that package.json names is there", () => {
+  const named = [manifest.exports, manifest.types ?? [], manifest.main ?? []].flatMap(leaves);
+  assert.ok(named.length > 0, "package.json exports nothing");
+  for (const path of named) assert.ok(existsSync(join(installed, path)), `${path} is not in the tarball`);
+});
+
+test("nothing else is there", () => {
+  const unexpected = files.filter((file) => !/\.(js|mjs|d\.ts|d\.mts|wasm|md)$|^package\.json$|^LICENSE/.test(file));
+  assert.deepEqual(unexpected, []);
+  assert.deepEqual(files.filter((file) => file.endsWith(".wasm")), ["dist/behest.wasm"]);
+  assert.ok(files.some((file) => file.startsWith("LICENSE")), "the licence is missing");
+  assert.ok(files.includes("README.md"), "the README is missing");
+});
+
+test("it has the crate's version, no dependencies and no scripts that run at install", () => {
+  assert.equal(manifest.version, version);
+  assert.deepEqual(manifest.dependencies ?? {}, {});
+  for (const script of ["preinstall", "install", "postinstall", "prepare"]) {
+    assert.equal(manifest.scripts?.[script], undefined, script);
+  }
+});
+
+test("neither the builder's paths nor anything of the server half is inside", () => {
+  const forbidden = [root, homedir(), ".cargo/registry", "PRIVATE KEY", "BEHEST_KEY", "SUPABASE_SERVICE_ROLE_KEY"];
+  for (const file of files) {
+    const bytes = readFileSync(join(installed, file));
+    for (const text of forbidden) {
+      // A home folder such as "/" says nothing.
+      if (text.length > 4) assert.ok(!bytes.includes(text), `${file} contains ${text}`);
+    }
+  }
+});
+
+test("the module carries no names, debug information or build notes", async () => {
+  const module = await WebAssembly.compile(readFileSync(moduleFile()));
+  for (const section of ["name", "producers", "target_features", ".debug_info"]) {
+    assert.equal(WebAssembly.Module.customSections(module, section).length, 0, section);
+  }
+});
+
+test("each createGlue gives an instance of its own, and every export passes the guard", async () => {
+  const { createGlue } = await import(pathToFileURL(join(installed, "dist/glue.js")).href);
+  const bytes = readFileSync(moduleFile());
+  const seen = [];
+  const guard = (exports) => {
+    seen.push(exports);
+    return exports;
+  };
+  for (const glue of [createGlue(guard), createGlue(guard)]) {
+    const [first, second] = await Promise.all([1, 2].map(() => glue({ module_or_path: bytes })));
+    assert.equal(first, second, "one instance for one glue");
+    assert.ok(Object.keys(glue).length > 0, "the glue has no members");
+  }
+  assert.equal(seen.length, 2);
+  assert.notEqual(seen[0].memory, seen[1].memory);
+});
+
+test("it can be imported by name from an installed project", () => {
+  const program = 'const m = await import("behest-client"); console.log(typeof m.createClient);';
+  const printed = execFileSync(process.execPath, ["--input-type=module", "--eval", program], { cwd: project });
+  assert.equal(printed.toString().trim(), "function");
+});

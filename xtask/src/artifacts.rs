@@ -1,0 +1,72 @@
+//! What cargo built and where it put it, read from cargo's own messages.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use crate::children::Running;
+
+/// One thing cargo built.
+#[derive(Clone, Debug)]
+pub(crate) struct Artifact {
+    /// Folder of the package it belongs to.
+    pub(crate) package: PathBuf,
+    /// Name of the library, binary or test.
+    pub(crate) target: String,
+    /// `lib`, `bin`, `test`, …
+    pub(crate) kind: String,
+    /// Whether it is a test harness.
+    pub(crate) is_test: bool,
+    pub(crate) executable: Option<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Runs a cargo command that was given `--message-format=json-render-diagnostics`.
+pub(crate) fn build(what: &str, cargo: &mut Command) -> Result<Vec<Artifact>> {
+    eprintln!("==> {what}");
+    let started = Instant::now();
+    let mut child = Running::start(cargo.stdout(Stdio::piped()))?;
+    let artifacts = child.lines().iter().filter_map(|line| parse(&line)).collect();
+    match child.wait(std::time::Duration::MAX)? {
+        Some(status) if status.success() => {
+            eprintln!("    done in {:.1} s", started.elapsed().as_secs_f32());
+            Ok(artifacts)
+        }
+        _ => bail!("{what} failed: {cargo:?}"),
+    }
+}
+
+fn parse(line: &str) -> Option<Artifact> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    if message["reason"] != "compiler-artifact" {
+        return None;
+    }
+    let manifest = PathBuf::from(message["manifest_path"].as_str()?);
+    Some(Artifact {
+        package: manifest.parent()?.to_path_buf(),
+        target: message["target"]["name"].as_str()?.to_owned(),
+        kind: message["target"]["kind"][0].as_str()?.to_owned(),
+        is_test: message["profile"]["test"].as_bool()?,
+        executable: message["executable"].as_str().map(PathBuf::from),
+        files: message["filenames"].as_array()?.iter().filter_map(|f| f.as_str().map(PathBuf::from)).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_messages_are_read() {
+        let line = r#"{"reason":"compiler-artifact","manifest_path":"/x/local/Cargo.toml","target":{"kind":["bin"],
+            "name":"behest-local"},"profile":{"test":false},"filenames":["/x/t/behest-local"],"executable":"/x/t/behest-local"}"#;
+        let artifact = parse(line).unwrap();
+        assert_eq!((artifact.target.as_str(), artifact.kind.as_str()), ("behest-local", "bin"));
+        assert_eq!(artifact.package, PathBuf::from("/x/local"));
+        assert!(parse(r#"{"reason":"build-finished","success":true}"#).is_none());
+        assert!(parse("plain text").is_none());
+    }
+}

@@ -1,0 +1,85 @@
+//! `cargo xtask demo`: the whole system on this machine, to look at or to check.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::artifacts;
+use crate::children::{self, End, Running, watch};
+use crate::process::{command, root};
+use crate::setup::Tools;
+
+/// Where `behest-local` forwards questions; to nowhere by default: it answers by itself.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct Upstream {
+    /// Forward chat to this OpenAI-compatible server, for example http://127.0.0.1:8080/v1
+    #[arg(long = "upstream", value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Name of the environment variable that holds the upstream's API key
+    #[arg(long = "upstream-key-env", value_name = "NAME", requires = "url")]
+    pub(crate) key_env: Option<String>,
+}
+
+/// How long the stack may take to come up, and the check to run. Both normally take seconds.
+const START_LIMIT: Duration = Duration::from_secs(60);
+const CHECK_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// Compiles `behest-local` and says where it is.
+pub(crate) fn build_behest_local() -> Result<PathBuf> {
+    let mut cargo = command("cargo");
+    cargo.args(["build", "--package", "behest-local", "--message-format=json-render-diagnostics"]);
+    artifacts::build("compiling behest-local (some minutes the first time)", &mut cargo)?
+        .into_iter()
+        .find_map(|artifact| artifact.executable.filter(|_| artifact.target == "behest-local"))
+        .context("cargo built no behest-local")
+}
+
+/// Runs the demo until Ctrl-C.
+pub(crate) fn serve(behest_local: &Path, upstream: &Upstream) -> Result<()> {
+    eprintln!("==> behest-local; stop it with Ctrl-C");
+    children::interruption_is_success();
+    let mut stack = Running::start(&mut start_command(behest_local, upstream))?;
+    match stack.wait(Duration::MAX)? {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => bail!("behest-local ended with {status}"),
+        None => Ok(()),
+    }
+}
+
+/// Starts the stack on free ports, drives the page in headless Chromium, and stops the stack.
+pub(crate) fn check(behest_local: &Path, tools: &Tools, upstream: &Upstream) -> Result<()> {
+    let mut start = start_command(behest_local, upstream);
+    start.args(["--supabase-port", "0", "--gateway-port", "0", "--page-port", "0", "--json"]);
+    let mut stack = Running::start(start.stdout(Stdio::piped()))?;
+    let addresses = stack
+        .lines()
+        .recv_timeout(START_LIMIT)
+        .context("behest-local ended, or did not say within a minute where it listens")?;
+    let parsed: Value = serde_json::from_str(&addresses)
+        .with_context(|| format!("behest-local should print one line of JSON, but printed: {addresses}"))?;
+    println!("page {}, supabase {}, gateway {}", parsed["page"], parsed["supabase"], parsed["gateway"]);
+    let mut node = command("node");
+    node.arg(root().join("tests/js/demo-check.mjs")).env("BEHEST_STACK", &addresses).env("CHROMIUM", &tools.chromium);
+    let end = watch(&mut node, CHECK_LIMIT, |_| {})?;
+    stack.stop();
+    match end {
+        End::Success => Ok(()),
+        End::Failure => bail!("the demo did not do all it should; the transcript above says what is missing"),
+        End::TimedOut => bail!("the check of the demo did not end within {} minutes", CHECK_LIMIT.as_secs() / 60),
+    }
+}
+
+fn start_command(behest_local: &Path, upstream: &Upstream) -> Command {
+    let mut start = command(behest_local);
+    start.args(["start", "--demo-user", "--www", "www", "--package", "pkg"]);
+    if let Some(url) = &upstream.url {
+        start.arg("--upstream").arg(url);
+    }
+    if let Some(name) = &upstream.key_env {
+        start.arg("--upstream-key-env").arg(name);
+    }
+    start
+}

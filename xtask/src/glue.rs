@@ -1,0 +1,102 @@
+//! Turns what wasm-bindgen generates into a factory: every call of `createGlue` gives a fresh, independent instance, and
+//! everything it calls in the module passes through a guard of the caller's.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::output;
+use crate::setup::npm_program;
+
+/// Writes `glue.js` for the module that wasm-bindgen generated with `--target web`.
+pub(crate) fn write(generated: &Path, glue: &Path, minify: bool) -> Result<()> {
+    let woven = generated.with_extension("woven.js");
+    fs::write(&woven, weave(&fs::read_to_string(generated)?)?)?;
+    let mut esbuild = npm_program("esbuild");
+    esbuild.arg(&woven).args(["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--log-level=error"]);
+    if minify {
+        esbuild.args(["--minify", "--legal-comments=none"]);
+    }
+    let bundled =
+        output(&mut esbuild).with_context(|| format!("esbuild could not bundle {}: {esbuild:?}", woven.display()))?;
+    fs::write(glue, wrap(&bundled)?)?;
+    Ok(())
+}
+
+/// Sends the module's exports through the guard and drops the entry nobody uses.
+fn weave(generated: &str) -> Result<String> {
+    let guarded = replace_once(generated, "wasm = instance.exports;", "wasm = guard(instance.exports);")?;
+    replace_once(&guarded, "export { initSync, __wbg_init as default };", "export { __wbg_init as default };")
+}
+
+fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
+    match text.matches(from).count() {
+        1 => Ok(text.replacen(from, to, 1)),
+        found => bail!(
+            "wasm-bindgen's output has `{from}` {found} times instead of once: its version changed, so \
+             xtask/src/glue.rs must follow"
+        ),
+    }
+}
+
+/// Makes the top level of an ES module the body of `createGlue`, and its exports what that returns.
+fn wrap(module: &str) -> Result<String> {
+    let start = module.rfind("export").context("the bundled glue exports nothing")?;
+    let (body, clause) = module.split_at(start);
+    let names = clause
+        .trim_start_matches("export")
+        .trim()
+        .strip_prefix('{')
+        .and_then(|rest| rest.trim_end_matches([';', '\n']).strip_suffix('}'))
+        .with_context(|| format!("the bundled glue ends in an unexpected export clause: {clause}"))?;
+    let mut init = None;
+    let mut members = Vec::new();
+    for export in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match export.split_once(" as ") {
+            Some((local, "default")) => init = Some(local),
+            Some((local, public)) => members.push(format!("{public}:{local}")),
+            None => members.push(export.to_owned()),
+        }
+    }
+    let init = init.context("the bundled glue has no default export")?;
+    if body.contains("import.meta") || body.lines().any(|line| line.starts_with("import ")) {
+        bail!("the bundled glue still imports something, which cannot stand inside a function");
+    }
+    Ok(format!("export function createGlue(guard){{{body}return Object.assign({init},{{{}}})}}\n", members.join(",")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_becomes_a_factory() {
+        let wrapped = wrap("let a=1;var b=guard(a);export{b as Client,version,a as default};\n").unwrap();
+        assert_eq!(
+            wrapped,
+            "export function createGlue(guard){let a=1;var b=guard(a);return Object.assign(a,{Client:b,version})}\n"
+        );
+    }
+
+    #[test]
+    fn unminified_clauses_are_read_too() {
+        let wrapped = wrap("let init = 1;\nexport {\n  Client,\n  init as default\n};\n").unwrap();
+        assert!(wrapped.ends_with("return Object.assign(init,{Client})}\n"), "{wrapped}");
+    }
+
+    #[test]
+    fn text_that_no_longer_fits_is_refused() {
+        for module in ["let a=1;", "export{a};", "export default a;", "import x from 'y';\nexport{x as default};"] {
+            assert!(wrap(module).is_err(), "{module}");
+        }
+        assert!(weave("wasm = instance.exports;").is_err());
+        assert!(weave("wasm = instance.exports; wasm = instance.exports;").is_err());
+    }
+
+    #[test]
+    fn the_guard_stands_between() {
+        let woven = weave("wasm = instance.exports;\nexport { initSync, __wbg_init as default };").unwrap();
+        assert_eq!(woven, "wasm = guard(instance.exports);\nexport { __wbg_init as default };");
+    }
+}

@@ -1,0 +1,180 @@
+//! `cargo xtask pack`: the npm package, from Rust to tarball.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::glue;
+use crate::process::{command, output, root, step};
+use crate::setup::{Tools, npm_program};
+use crate::toolchain::TARGET;
+
+/// Unwinding, source locations and `Debug` output are what a small module can do without: a panic traps at once, and the
+/// guard in the package turns the trap into a rejected promise.
+const SMALLEST: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none";
+
+/// The same flags wherever the crate is built for browsers, so that the builds share their work.
+pub(crate) const BROWSER_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js"];
+
+/// How the module is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// As shipped: smallest code. About a minute the first time.
+    Release,
+    /// Quick, with names and panic messages. Never packed into a tarball.
+    Dev,
+}
+
+/// Fills `pkg/dist`.
+pub(crate) fn dist(tools: &Tools, build: Build) -> Result<PathBuf> {
+    let module = compile(tools, build)?;
+    let work = module.with_file_name("wasm-package");
+    fs::create_dir_all(&work)?;
+    bind(tools, &module, &work, build)?;
+    let dist = root().join("pkg/dist");
+    fs::create_dir_all(&dist)?;
+    let bound = work.join("behest_bg.wasm");
+    let shipped = dist.join("behest.wasm");
+    match build {
+        Build::Dev => {
+            fs::copy(&bound, &shipped)?;
+        }
+        Build::Release => step(
+            "wasm-opt -Oz",
+            npm_program("wasm-opt")
+                .args(["-Oz", "--strip-debug", "--strip-producers", "--strip-target-features", "-o"])
+                .args([&shipped, &bound]),
+        )?,
+    }
+    glue::write(&work.join("behest.js"), &dist.join("glue.js"), build == Build::Release)?;
+    Ok(dist)
+}
+
+/// Fills `pkg/dist` and packs `pkg` into a tarball, whose path is given back.
+pub(crate) fn tarball(tools: &Tools) -> Result<PathBuf> {
+    let package = root().join("pkg");
+    let manifest = manifest()?;
+    let version = manifest["version"].as_str().context("pkg/package.json has no version")?;
+    if version != env!("CARGO_PKG_VERSION") {
+        bail!("pkg/package.json says version {version}, Cargo.toml says {}", env!("CARGO_PKG_VERSION"));
+    }
+    dist(tools, Build::Release)?;
+    for old in tarballs(&package)? {
+        fs::remove_file(old)?;
+    }
+    step("npm pack", command("npm").current_dir(&package).args(["pack", "--ignore-scripts", "--loglevel=error"]))?;
+    let [tarball] = <[PathBuf; 1]>::try_from(tarballs(&package)?)
+        .map_err(|found| anyhow::anyhow!("npm pack should have left one tarball in pkg/, there are {}", found.len()))?;
+    let packed = contents(&tarball)?;
+    let missing: Vec<String> = named_files(&manifest).into_iter().filter(|name| !packed.contains(name)).collect();
+    if !missing.is_empty() {
+        bail!("pkg/package.json names files that its tarball lacks (see its \"files\"): {}", missing.join(", "));
+    }
+    println!("{}", tarball.display());
+    Ok(tarball)
+}
+
+/// `pkg/package.json`.
+pub(crate) fn manifest() -> Result<Value> {
+    let file = root().join("pkg/package.json");
+    let text = fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
+    serde_json::from_str(&text).context("pkg/package.json is not JSON")
+}
+
+fn compile(tools: &Tools, build: Build) -> Result<PathBuf> {
+    let mut cargo = tools.wasm.cargo();
+    cargo.args(["rustc", "--package", "behest-client", "--lib", "--crate-type", "cdylib", "--target", TARGET]);
+    cargo.args(BROWSER_FEATURES).arg("--message-format=json-render-diagnostics");
+    if build == Build::Release {
+        cargo.args(["--profile", "wasm-release"]);
+        if tools.wasm.has_std_source() && tools.wasm.accepts(SMALLEST) {
+            cargo
+                .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"])
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", SMALLEST);
+        } else {
+            eprintln!(
+                "    this toolchain cannot rebuild the standard library for size, so the package gets about a quarter \
+                 larger.\n    For the small one: rustup component add rust-src, with Rust 1.95 or newer"
+            );
+        }
+    }
+    let what = match build {
+        Build::Release => "compiling the WebAssembly module (about a minute the first time)",
+        Build::Dev => "compiling the WebAssembly module, unoptimised",
+    };
+    crate::artifacts::build(what, &mut cargo)?
+        .into_iter()
+        .find(|artifact| artifact.target == "behest_client")
+        .and_then(|artifact| artifact.files.into_iter().find(|file| file.extension().is_some_and(|e| e == "wasm")))
+        .context("cargo built no behest_client.wasm")
+}
+
+fn bind(tools: &Tools, module: &Path, work: &Path, build: Build) -> Result<()> {
+    let mut bindgen = command(&tools.wasm_bindgen);
+    bindgen.args(["--target", "web", "--no-typescript", "--omit-default-module-path", "--out-name", "behest"]);
+    if build == Build::Dev {
+        bindgen.arg("--debug");
+    }
+    step("wasm-bindgen", bindgen.arg("--out-dir").arg(work).arg(module))
+}
+
+fn tarballs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "tgz") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// The files of a packed npm package, relative to its root.
+fn contents(tarball: &Path) -> Result<Vec<String>> {
+    let list = output(command("tar").arg("-tzf").arg(tarball)).context("`tar` could not list the tarball")?;
+    Ok(list.lines().map(|line| line.strip_prefix("package/").unwrap_or(line).to_owned()).collect())
+}
+
+/// Every file that a package.json promises: exports, main, module, types.
+fn named_files(manifest: &Value) -> Vec<String> {
+    fn collect(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::String(path) if !path.contains('*') => {
+                into.push(path.strip_prefix("./").unwrap_or(path).to_owned());
+            }
+            Value::Object(conditions) => conditions.values().for_each(|value| collect(value, into)),
+            Value::Array(fallbacks) => fallbacks.iter().for_each(|value| collect(value, into)),
+            _ => {}
+        }
+    }
+    let mut files = Vec::new();
+    for field in ["exports", "main", "module", "types", "browser"] {
+        collect(&manifest[field], &mut files);
+    }
+    files.sort();
+    files.dedup();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_promised_file_is_found() {
+        let manifest = json!({
+            "exports": {
+                ".": { "types": "./index.d.ts", "browser": "./index.js", "default": ["./index.js", "./other.js"] },
+                "./dist/*": "./dist/*",
+                "./react": "./react.js",
+                "./private": null,
+            },
+            "types": "index.d.ts",
+        });
+        assert_eq!(named_files(&manifest), ["index.d.ts", "index.js", "other.js", "react.js"]);
+    }
+}

@@ -1,0 +1,257 @@
+//! The test suites: one table, one runner each.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+use std::{cell::OnceCell, fs};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::artifacts::{self, Artifact};
+use crate::children::{End, watch};
+use crate::counts::Counts;
+use crate::process::{command, root, step};
+use crate::setup::{self, Tools};
+use crate::toolchain::TARGET;
+use crate::{demo, pack, size, upstream};
+
+/// One suite.
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    /// So many must have passed, or tests went missing. Raise it as the suite grows.
+    pub(crate) floor: u32,
+    /// Whether it runs without being named.
+    pub(crate) by_default: bool,
+    pub(crate) run: fn(&Context) -> Result<Counts>,
+}
+
+/// Cheap ones first.
+pub(crate) const SUITES: &[Suite] = &[
+    suite("format", "cargo fmt --check", 1, |_| format()),
+    suite("lint", "clippy for this machine and for browsers, and the documentation, all with warnings denied", 2, lint),
+    suite("xtask", "this tool's own tests", 14, |context| context.native_tests("xtask")),
+    suite("native", "behest-client on this machine: unit, integration and documentation tests", 1, native),
+    suite("local", "behest-local, over real HTTP", 1, |context| context.native_tests("local")),
+    suite("pack", "what is in the npm tarball, and whether it installs and loads", 7, packed),
+    suite("size", "compressed size of the browser entry against its ceiling", 1, size_budget),
+    suite("types", "the shipped types against TypeScript and against openai's", 1, types),
+    suite("chrome", "behest-client in headless Chromium", 1, |context| in_browser(context, Browser::Chrome)),
+    suite("firefox", "behest-client in headless Firefox", 1, |context| in_browser(context, Browser::Firefox)),
+    suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", 1, end_to_end),
+    suite("demo", "cargo xtask demo --check", 1, demo_check),
+    Suite {
+        name: "upstream",
+        what: "cargo xtask demo --check against a real model (downloads 300 MB once; only when named)",
+        floor: 1,
+        by_default: false,
+        run: real_upstream,
+    },
+];
+
+/// No suite may hang: a first build on a slow machine fits, a stuck browser does not.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+const fn suite(name: &'static str, what: &'static str, floor: u32, run: fn(&Context) -> Result<Counts>) -> Suite {
+    Suite { name, what, floor, by_default: true, run }
+}
+
+/// What several suites need, made once.
+#[derive(Default)]
+pub(crate) struct Context {
+    tools: OnceCell<Tools>,
+    natives: OnceCell<Vec<Artifact>>,
+    tarball: OnceCell<PathBuf>,
+}
+
+impl Context {
+    fn tools(&self) -> Result<&Tools> {
+        once(&self.tools, setup::ensure)
+    }
+
+    fn tarball(&self) -> Result<&PathBuf> {
+        once(&self.tarball, || pack::tarball(self.tools()?))
+    }
+
+    /// All native test programs of the workspace, from a single build: testing package by package would give each its own
+    /// set of features and compile the dependencies anew.
+    fn natives(&self) -> Result<&Vec<Artifact>> {
+        once(&self.natives, || {
+            artifacts::build(
+                "compiling the native tests (some minutes the first time)",
+                command("cargo").args(["test", "--workspace", "--all-features", "--no-run"]).arg(MESSAGES),
+            )
+        })
+    }
+
+    fn native_tests(&self, package: &str) -> Result<Counts> {
+        let folder = root().join(package);
+        let mut counts = Counts::default();
+        for test in self.natives()?.iter().filter(|artifact| artifact.is_test && artifact.package == folder) {
+            let Some(program) = &test.executable else { continue };
+            println!("--- {} ({})", test.target, test.kind);
+            let mut run = Command::new(program);
+            run.current_dir(&folder).env("CARGO_MANIFEST_DIR", &folder);
+            counts += counted(&mut run)?;
+        }
+        Ok(counts)
+    }
+
+    fn behest_local(&self) -> Result<PathBuf> {
+        self.natives()?
+            .iter()
+            .filter(|artifact| artifact.target == "behest-local" && artifact.kind == "bin" && !artifact.is_test)
+            .find_map(|artifact| artifact.executable.clone())
+            .map_or_else(demo::build_behest_local, Ok)
+    }
+}
+
+const MESSAGES: &str = "--message-format=json-render-diagnostics";
+
+fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if cell.get().is_none() {
+        let _ = cell.set(make()?);
+    }
+    cell.get().context("could not be made")
+}
+
+/// Runs a test program and reads its closing lines. A failure it does not count is still a failure.
+fn counted(command: &mut Command) -> Result<Counts> {
+    let mut counts = Counts::default();
+    match watch(command, LIMIT, |line| counts.read(line))? {
+        End::Success => {}
+        End::Failure => counts.failed = counts.failed.max(1),
+        End::TimedOut => {
+            println!("stopped after {} minutes", LIMIT.as_secs() / 60);
+            counts.failed += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// A command that is a check by itself.
+fn check(what: &str, command: &mut Command) -> Counts {
+    match step(what, command) {
+        Ok(()) => Counts::PASSED,
+        Err(error) => {
+            println!("{error:#}");
+            Counts::FAILED
+        }
+    }
+}
+
+/// Formatting of every Rust file.
+pub(crate) fn format() -> Result<Counts> {
+    Ok(check("cargo fmt --check (to repair: cargo fmt)", command("cargo").args(["fmt", "--all", "--", "--check"])))
+}
+
+/// Clippy for this machine.
+pub(crate) fn native_lint() -> Counts {
+    let mut clippy = command("cargo");
+    clippy.args(["clippy", "--workspace", "--all-features", "--all-targets", "--", "-D", "warnings"]);
+    check("clippy, this machine (some minutes the first time)", &mut clippy)
+}
+
+fn lint(context: &Context) -> Result<Counts> {
+    let mut counts = native_lint();
+    let wasm = &context.tools()?.wasm;
+    if wasm.has_clippy() {
+        let mut clippy = wasm.cargo();
+        clippy.args(["clippy", "--package", "behest-client", "--all-targets", "--target", TARGET]);
+        clippy.args(pack::BROWSER_FEATURES).args(["--", "-D", "warnings"]);
+        counts += check("clippy, browsers", &mut clippy);
+    } else {
+        println!("skipped: the toolchain that compiles for browsers has no clippy");
+        counts += Counts::SKIPPED;
+    }
+    let mut doc = command("cargo");
+    doc.args(["doc", "--workspace", "--all-features", "--no-deps", "--document-private-items"]);
+    counts += check("cargo doc", doc.env("RUSTDOCFLAGS", "-D warnings"));
+    Ok(counts)
+}
+
+fn native(context: &Context) -> Result<Counts> {
+    let mut counts = context.native_tests("")?;
+    println!("--- documentation");
+    counts += counted(command("cargo").args(["test", "--doc", "--workspace", "--all-features"]))?;
+    Ok(counts)
+}
+
+#[derive(Clone, Copy)]
+enum Browser {
+    Chrome,
+    Firefox,
+}
+
+fn in_browser(context: &Context, browser: Browser) -> Result<Counts> {
+    let tools = context.tools()?;
+    let mut wasm_pack = command(&tools.wasm_pack);
+    tools.wasm.select(&mut wasm_pack);
+    wasm_pack.env("PATH", tools.path()?).env("WASM_BINDGEN_TEST_TIMEOUT", "300");
+    wasm_pack.args(["test", "--headless", "--mode", "no-install"]);
+    match browser {
+        Browser::Chrome => wasm_pack.args(["--chrome", "--chromedriver"]).arg(&tools.chromedriver),
+        Browser::Firefox => wasm_pack.args(["--firefox", "--geckodriver"]).arg(&tools.geckodriver),
+    };
+    counted(wasm_pack.arg(".").arg("--").args(pack::BROWSER_FEATURES))
+}
+
+fn packed(context: &Context) -> Result<Counts> {
+    node_tests(context, vec![root().join("xtask/js/pack.test.mjs")])
+}
+
+fn types(context: &Context) -> Result<Counts> {
+    node_tests(context, browser_test_files(|name| name.starts_with("types"))?)
+}
+
+fn end_to_end(context: &Context) -> Result<Counts> {
+    node_tests(context, browser_test_files(|name| !name.starts_with("types"))?)
+}
+
+fn browser_test_files(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root().join("tests/js"))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.ends_with(".test.mjs") && wanted(&name) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Counts> {
+    if files.is_empty() {
+        bail!("there are no test files");
+    }
+    let mut node = command("node");
+    // Each file starts servers and a browser: one at a time.
+    node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]).args(files);
+    node.env("BEHEST_TARBALL", context.tarball()?).env("BEHEST_VERSION", env!("CARGO_PKG_VERSION"));
+    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", &context.tools()?.chromium);
+    counted(&mut node)
+}
+
+fn size_budget(context: &Context) -> Result<Counts> {
+    context.tarball()?;
+    Ok(match size::report() {
+        Ok(()) => Counts::PASSED,
+        Err(error) => {
+            println!("{error:#}");
+            Counts::FAILED
+        }
+    })
+}
+
+fn demo_check(context: &Context) -> Result<Counts> {
+    context.tarball()?;
+    demo::check(&context.behest_local()?, context.tools()?, &demo::Upstream::default()).map(|()| Counts::PASSED)
+}
+
+fn real_upstream(context: &Context) -> Result<Counts> {
+    let model = upstream::start()?;
+    context.tarball()?;
+    let through = demo::Upstream { url: Some(model.url.clone()), key_env: None };
+    demo::check(&context.behest_local()?, context.tools()?, &through).map(|()| Counts::PASSED)
+}
