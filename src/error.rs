@@ -218,6 +218,12 @@ impl Error {
         }))
     }
 
+    /// The same error with a reason that fits better.
+    #[must_use]
+    pub fn with_reason(self, reason: Reason) -> Self {
+        self.change(|inner| inner.reason = reason)
+    }
+
     /// With the HTTP status it came with.
     #[must_use]
     pub fn with_status(self, status: u16) -> Self {

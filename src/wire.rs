@@ -175,10 +175,28 @@ impl ErrorBody {
         let wait = self.retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         Error::new(reason, message).with_status(status).with_code(self.code).with_retry_after(wait)
     }
+
+    /// The error for what a stream reported after its status had been sent.
+    pub(crate) fn into_stream_error(self, server: &str) -> Error {
+        let reason = match self.code.as_deref().unwrap_or_default() {
+            "rate_limited" | "rate_limit_exceeded" => Reason::RateLimited,
+            "content_filter" => Reason::ContentBlocked,
+            code if QUOTA_CODES.contains(&code) => Reason::QuotaExceeded,
+            code => match code.parse() {
+                Ok(status) => reason_of(status, ""),
+                Err(_) => Reason::from_name(code).unwrap_or(Reason::ServerError),
+            },
+        };
+        let said = self.message.as_deref().unwrap_or("no message");
+        Error::new(reason, format!("{server} reported an error in the stream: {said}")).with_code(self.code)
+    }
 }
 
 /// Longer than any sentence a person would write into an error, shorter than a page of HTML.
 const LONGEST_TEXT: usize = 500;
+
+/// A 429 with one of these codes means "spent", not "slower".
+const QUOTA_CODES: [&str; 4] = ["insufficient_quota", "quota_exceeded", "quota_exhausted", "budget_exceeded"];
 
 fn text_of(value: &Value) -> Option<String> {
     match value {
@@ -197,9 +215,7 @@ fn reason_of(status: u16, code: &str) -> Reason {
         404 => Reason::NotFound,
         408 => Reason::Timeout,
         409 => Reason::Conflict,
-        429 if ["insufficient_quota", "quota_exceeded", "quota_exhausted", "budget_exceeded"].contains(&code) => {
-            Reason::QuotaExceeded
-        }
+        429 if QUOTA_CODES.contains(&code) => Reason::QuotaExceeded,
         429 => Reason::RateLimited,
         451 if code.contains("pii") => Reason::PiiBlocked,
         451 => Reason::ContentBlocked,

@@ -1,0 +1,354 @@
+//! A streamed answer: its chunks as they come, and the truth about how it ended.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use event_listener::EventListener;
+use futures_util::Stream;
+use serde_json::Value;
+
+use super::chat::{ChatChunk, Usage};
+use super::exchange::{self, Limit, within};
+use super::gateway::{Answer, Call, SERVER};
+use super::sse::{Decoder, Event, TooLarge};
+use super::transport::{BoxFuture, Response};
+use super::{Client, Shared, no_one_signed_in};
+use crate::wire::ErrorBody;
+use crate::{Error, Reason};
+
+/// How a stream ended. Whatever it is, the text so far is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The answer is whole.
+    Complete,
+    /// The answer reached its token limit.
+    Length,
+    /// A content filter cut the answer.
+    ContentFilter,
+    /// The answer is a request to call tools.
+    ToolCalls,
+    /// The caller cancelled.
+    Aborted,
+    /// The connection broke.
+    Disconnected,
+    /// Nothing came for longer than the idle limit.
+    Stalled,
+    /// The stream closed cleanly, but without a `finish_reason` and without `[DONE]`.
+    Truncated,
+    /// The gateway reported an error, or sent what is no stream of chunks.
+    Failed,
+}
+
+impl Outcome {
+    /// The stable name used in TypeScript.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Length => "length",
+            Self::ContentFilter => "content_filter",
+            Self::ToolCalls => "tool_calls",
+            Self::Aborted => "aborted",
+            Self::Disconnected => "disconnected",
+            Self::Stalled => "stalled",
+            Self::Truncated => "truncated",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn of_finish_reason(reason: &str) -> Self {
+        match reason {
+            "length" => Self::Length,
+            "content_filter" => Self::ContentFilter,
+            "tool_calls" | "function_call" => Self::ToolCalls,
+            // "stop", and the words of servers that have their own for it.
+            _ => Self::Complete,
+        }
+    }
+}
+
+/// A streamed answer as JSON texts, one for each chunk.
+pub struct RawStream {
+    /// Dropped at the end: that is what cancels the request.
+    response: Option<Response>,
+    decoder: Decoder,
+    shared: Arc<Shared>,
+    idle: BoxFuture<'static, ()>,
+    total: Option<BoxFuture<'static, ()>>,
+    user_changed: EventListener,
+    epoch: u64,
+    session_id: String,
+    trace_id: Option<String>,
+    text: String,
+    usage: Option<Usage>,
+    finish_reason: Option<String>,
+    outcome: Option<Outcome>,
+}
+
+impl RawStream {
+    pub(crate) async fn open(client: &Client, call: Call) -> Result<Self, Error> {
+        let shared = client.shared.clone();
+        let mut total = shared.timeouts.total.map(|time| (time, shared.transport.sleep(time)));
+        let Answer { response, token } = match &mut total {
+            None => client.call(&call).await?,
+            Some((time, _)) => {
+                let limit = Limit { time: *time, reason: Reason::Timeout, what: "the whole call (timeouts.total)" };
+                within(&*shared.transport, limit, client.call(&call)).await??
+            }
+        };
+        let trace_id = exchange::trace_id(&response);
+        let response =
+            check_is_stream(&shared, response).await.map_err(|error| error.with_trace_id(trace_id.clone()))?;
+        Ok(Self {
+            response: Some(response),
+            decoder: Decoder::new(shared.largest_event),
+            idle: shared.transport.sleep(shared.timeouts.idle),
+            total: total.map(|(_, sleep)| sleep),
+            user_changed: shared.user.listen(),
+            epoch: token.epoch,
+            session_id: token.session_id.clone(),
+            trace_id,
+            text: String::new(),
+            usage: None,
+            finish_reason: None,
+            outcome: None,
+            shared,
+        })
+    }
+
+    /// How it ended; `None` while it goes on.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    /// The first answer's text so far.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it cost in tokens, once the gateway has said so.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.usage.as_ref()
+    }
+
+    /// The gateway's word for why the answer ended.
+    pub fn finish_reason(&self) -> Option<&str> {
+        self.finish_reason.as_deref()
+    }
+
+    /// The session it is attributed to.
+    pub fn session_id(&self) -> &str {
+        &self.session_id
+    }
+
+    /// The gateway's id of this call, where CORS exposes it.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.trace_id.as_deref()
+    }
+
+    /// Cancels the request. What came so far stays.
+    pub fn abort(&mut self) {
+        if self.outcome.is_none() {
+            self.end(Outcome::Aborted);
+        }
+    }
+
+    /// The next chunk. After `None` or an error [`outcome`](Self::outcome) is set and only `None` follows.
+    pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<String, Error>>> {
+        loop {
+            if self.outcome.is_some() {
+                return Poll::Ready(None);
+            }
+            if let Some(event) = self.decoder.next_event() {
+                match self.take(event) {
+                    Ok(None) => continue,
+                    Ok(Some(chunk)) => return Poll::Ready(Some(Ok(chunk))),
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                }
+            }
+            if let Some(error) = self.interrupted(context) {
+                return Poll::Ready(Some(Err(error)));
+            }
+            let Some(response) = &mut self.response else { return Poll::Ready(self.at_end()) };
+            match response.body.poll_chunk(context) {
+                Poll::Ready(Some(Ok(bytes))) => {
+                    self.idle = self.shared.transport.sleep(self.shared.timeouts.idle);
+                    if let Err(TooLarge) = self.decoder.push(&bytes) {
+                        let message =
+                            format!("an event of the stream is larger than {} bytes", self.shared.largest_event);
+                        return Poll::Ready(Some(Err(self.fail(Outcome::Failed, Reason::EventTooLarge, message))));
+                    }
+                }
+                Poll::Ready(None) => {
+                    self.response = None;
+                    self.decoder.finish();
+                }
+                Poll::Ready(Some(Err(failure))) => {
+                    if self.finish_reason.is_some() {
+                        // The answer was whole; only the end marker is lost.
+                        return Poll::Ready(self.at_end());
+                    }
+                    let message = format!("{SERVER}'s stream broke off: {failure}");
+                    return Poll::Ready(Some(Err(self.fail(Outcome::Disconnected, Reason::Disconnected, message))));
+                }
+                Poll::Pending => return self.wait(context),
+            }
+        }
+    }
+
+    /// Nothing has come: is it time to give up?
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<String, Error>>> {
+        if self.idle.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        let message = format!("nothing came for {} s (timeouts.idle)", self.shared.timeouts.idle.as_secs_f32());
+        Poll::Ready(Some(Err(self.fail(Outcome::Stalled, Reason::Stalled, message))))
+    }
+
+    /// The user changed, or the whole call has taken too long.
+    fn interrupted(&mut self, context: &mut Context<'_>) -> Option<Error> {
+        while Pin::new(&mut self.user_changed).poll(context).is_ready() {
+            self.user_changed = self.shared.user.listen();
+        }
+        if self.epoch != self.shared.user.epoch() {
+            self.end(Outcome::Failed);
+            return Some(no_one_signed_in().with_trace_id(self.trace_id.clone()));
+        }
+        if self.total.as_mut().is_some_and(|total| total.as_mut().poll(context).is_ready()) {
+            let message = "the whole call took longer than its limit (timeouts.total)".to_owned();
+            return Some(self.fail(Outcome::Failed, Reason::Timeout, message));
+        }
+        None
+    }
+
+    /// One event: a chunk, the end marker, an error, or something to skip.
+    fn take(&mut self, event: Event) -> Result<Option<String>, Error> {
+        if event.data.trim() == "[DONE]" {
+            self.end(self.finished().unwrap_or(Outcome::Complete));
+            return Ok(None);
+        }
+        let Ok(json) = serde_json::from_str::<Value>(&event.data) else {
+            if self.response.is_none() {
+                // Half an event, flushed at the end of the bytes.
+                return self.at_end().map_or(Ok(None), |result| result.map(Some));
+            }
+            let message = format!("{SERVER}'s stream has a chunk that is not JSON");
+            return Err(self.fail(Outcome::Failed, Reason::InvalidResponse, message));
+        };
+        if event.name == "error" || json.get("error").is_some_and(|error| !error.is_null()) {
+            self.end(Outcome::Failed);
+            return Err(ErrorBody::from_json(&json).into_stream_error(SERVER).with_trace_id(self.trace_id.clone()));
+        }
+        if !json.is_object() {
+            // Keep-alives such as `null`.
+            return Ok(None);
+        }
+        self.note(&json);
+        Ok(Some(event.data))
+    }
+
+    fn note(&mut self, chunk: &Value) {
+        let choices = chunk.get("choices").and_then(Value::as_array);
+        let first = choices.into_iter().flatten().find(|c| c.get("index").and_then(Value::as_u64).unwrap_or(0) == 0);
+        if let Some(choice) = first {
+            if let Some(text) = choice.pointer("/delta/content").and_then(Value::as_str) {
+                self.text.push_str(text);
+            }
+            if let Some(reason) =
+                choice.get("finish_reason").and_then(Value::as_str).filter(|reason| !reason.is_empty())
+            {
+                self.finish_reason = Some(reason.to_owned());
+            }
+        }
+        if let Some(usage) = chunk.get("usage").and_then(Usage::from_json) {
+            self.usage = Some(usage);
+        }
+    }
+
+    /// The bytes are over.
+    fn at_end(&mut self) -> Option<Result<String, Error>> {
+        match self.finished() {
+            Some(outcome) => {
+                self.end(outcome);
+                None
+            }
+            None => {
+                let message = format!("{SERVER}'s stream closed without finish_reason and without [DONE]");
+                Some(Err(self.fail(Outcome::Truncated, Reason::Truncated, message)))
+            }
+        }
+    }
+
+    fn finished(&self) -> Option<Outcome> {
+        self.finish_reason.as_deref().map(Outcome::of_finish_reason)
+    }
+
+    fn fail(&mut self, outcome: Outcome, reason: Reason, message: String) -> Error {
+        self.end(outcome);
+        Error::new(reason, message).with_trace_id(self.trace_id.clone())
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+        self.response = None;
+    }
+}
+
+/// A success that is no stream: the gateway ignored `stream`, or the URL leads to a page.
+async fn check_is_stream(shared: &Shared, response: Response) -> Result<Response, Error> {
+    let kind = response.header("content-type").unwrap_or_default().to_ascii_lowercase();
+    if !kind.starts_with("application/json") && !kind.starts_with("text/html") {
+        return Ok(response);
+    }
+    let status = response.status;
+    let limit =
+        Limit { time: shared.timeouts.idle, reason: Reason::Timeout, what: "the gateway's reply (timeouts.idle)" };
+    let body = exchange::read(&*shared.transport, limit, SERVER, response).await?;
+    let said = ErrorBody::parse(&body);
+    let message = match &said.message {
+        Some(message) => format!("{SERVER} answered {kind} instead of a stream: {message}"),
+        None => format!("{SERVER} answered {kind} instead of a stream"),
+    };
+    Err(Error::new(Reason::InvalidResponse, message).with_status(status).with_code(said.code))
+}
+
+/// A streamed answer as typed chunks: a [`Stream`] of `Result<ChatChunk, Error>`.
+pub struct ChatStream(RawStream);
+
+impl ChatStream {
+    pub(crate) fn new(raw: RawStream) -> Self {
+        Self(raw)
+    }
+}
+
+impl std::ops::Deref for ChatStream {
+    type Target = RawStream;
+
+    fn deref(&self) -> &RawStream {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for ChatStream {
+    fn deref_mut(&mut self) -> &mut RawStream {
+        &mut self.0
+    }
+}
+
+impl Stream for ChatStream {
+    type Item = Result<ChatChunk, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_chunk(context).map(|item| {
+            item.map(|chunk| {
+                let chunk = chunk?;
+                serde_json::from_str(&chunk).map_err(|error| {
+                    let message = format!("{SERVER}'s stream has a chunk of another shape: {error}");
+                    self.0.fail(Outcome::Failed, Reason::InvalidResponse, message)
+                })
+            })
+        })
+    }
+}
