@@ -110,6 +110,7 @@ pub(crate) fn is_header_safe(value: &str) -> bool {
 
 /// The claims of a JWT that the client looks at. Nothing is verified: that is the server's part.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(not(feature = "client"), allow(dead_code))]
 pub(crate) struct Claims {
     pub(crate) sub: Option<String>,
     pub(crate) session_id: Option<String>,
@@ -177,6 +178,7 @@ impl ErrorBody {
     }
 
     /// The error for what a stream reported after its status had been sent.
+    #[cfg(feature = "client")]
     pub(crate) fn into_stream_error(self, server: &str) -> Error {
         let reason = match self.code.as_deref().unwrap_or_default() {
             "rate_limited" | "rate_limit_exceeded" => Reason::RateLimited,

@@ -1,0 +1,203 @@
+//! JSON Web Keys: which are usable, for which algorithm, and which one a token names.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::crypto::VerifyingKey;
+
+/// The algorithms that are accepted at all. `none` has no place here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Algorithm {
+    Es256,
+    Rs256,
+    Rs384,
+    Rs512,
+    Ps256,
+    EdDsa,
+    Hs256,
+}
+
+impl Algorithm {
+    /// The algorithm of this name in a JWT or JWK (RFC 7518, RFC 8037, RFC 9864).
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "ES256" => Self::Es256,
+            "RS256" => Self::Rs256,
+            "RS384" => Self::Rs384,
+            "RS512" => Self::Rs512,
+            "PS256" => Self::Ps256,
+            "EdDSA" | "Ed25519" => Self::EdDsa,
+            "HS256" => Self::Hs256,
+            _ => return None,
+        })
+    }
+}
+
+/// Where a key set comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The server's own settings.
+    Settings,
+    /// A URL that anybody can read. A shared secret found there is no secret.
+    Public,
+}
+
+/// Why no key of a set fits a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// No key has the token's `kid`: worth asking for a newer set.
+    UnknownKid,
+    /// The key with that `kid` is for another algorithm.
+    WrongAlgorithm,
+    /// Several keys share that `kid` and would fit.
+    Ambiguous,
+    /// The token names no key and not exactly one would fit.
+    NoKid,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    kid: Option<String>,
+    key: Arc<VerifyingKey>,
+}
+
+/// A set of verification keys.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeySet(Vec<Entry>);
+
+impl KeySet {
+    /// Reads `{"keys": […]}` or a bare array. `None` if it is neither.
+    ///
+    /// Entries that are of no use here (another curve, an encryption key, a weak or private key) are left out.
+    pub(super) fn parse(json: &[u8], origin: Origin) -> Option<Self> {
+        let entries = match serde_json::from_slice(json).ok()? {
+            Value::Array(entries) => entries,
+            Value::Object(mut set) => match set.remove("keys")? {
+                Value::Array(entries) => entries,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(Self(entries.into_iter().filter_map(|entry| read(entry, origin)).collect()))
+    }
+
+    /// Adds a shared secret for HS256 tokens that name no other key.
+    pub(super) fn add_secret(&mut self, secret: &[u8]) {
+        self.0.push(Entry { kid: None, key: Arc::new(VerifyingKey::hs256(secret)) });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The keys that may have signed a token with this algorithm and `kid`: exactly one, except that an HS256 token
+    /// whose `kid` is unknown may have been signed with any secret that has no `kid` of its own.
+    pub(super) fn pick(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<Arc<VerifyingKey>>, Miss> {
+        let fits = |entry: &&Entry| entry.key.is_for(algorithm);
+        let keys = |entries: Vec<&Entry>| entries.into_iter().map(|entry| Arc::clone(&entry.key)).collect();
+        if let Some(kid) = kid {
+            let named: Vec<_> = self.0.iter().filter(|entry| entry.kid.as_deref() == Some(kid)).collect();
+            let usable: Vec<_> = named.iter().copied().filter(fits).collect();
+            match (named.len(), usable.len()) {
+                (_, 1) => return Ok(keys(usable)),
+                (0, _) => {}
+                (_, 0) => return Err(Miss::WrongAlgorithm),
+                _ => return Err(Miss::Ambiguous),
+            }
+        }
+        if algorithm == Algorithm::Hs256 {
+            let nameless: Vec<_> = self.0.iter().filter(fits).filter(|entry| entry.kid.is_none()).collect();
+            if !nameless.is_empty() {
+                return Ok(keys(nameless));
+            }
+        }
+        if kid.is_some() {
+            return Err(Miss::UnknownKid);
+        }
+        match self.0.iter().filter(fits).collect::<Vec<_>>() {
+            only if only.len() == 1 => Ok(keys(only)),
+            _ => Err(Miss::NoKid),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    key_ops: Option<Vec<String>>,
+    crv: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    k: Option<String>,
+    d: Option<serde::de::IgnoredAny>,
+}
+
+/// The parts of an RSA modulus are at least this long: 2048 bits.
+const SMALLEST_MODULUS: usize = 256;
+const LARGEST_MODULUS: usize = 1024;
+/// RFC 7518 section 3.2: a key of at least the size of the hash.
+pub(super) const SHORTEST_SECRET: usize = 32;
+
+fn read(entry: Value, origin: Origin) -> Option<Entry> {
+    let jwk: Jwk = serde_json::from_value(entry).ok()?;
+    let skip = |why: &str| tracing::warn!(kid = jwk.kid.as_deref(), why, "a key of the key set is left out");
+    if jwk.usage.as_deref().is_some_and(|usage| usage != "sig")
+        || jwk.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == "verify"))
+    {
+        skip("it is not for verifying signatures");
+        return None;
+    }
+    if jwk.d.is_some() {
+        skip("it is a private key, which belongs nowhere but with the issuer");
+        return None;
+    }
+    if jwk.kty == "oct" && origin == Origin::Public {
+        skip("it is a shared secret at a public address");
+        return None;
+    }
+    let key = material(&jwk);
+    if key.is_none() {
+        skip("its type, algorithm, size or encoding is not accepted");
+    }
+    Some(Entry { key: Arc::new(key?), kid: jwk.kid.filter(|kid| !kid.is_empty()) })
+}
+
+fn material(jwk: &Jwk) -> Option<VerifyingKey> {
+    let stated = match &jwk.alg {
+        Some(name) => Some(Algorithm::from_name(name)?),
+        None => None,
+    };
+    let may_be = |algorithm| stated.is_none_or(|stated| stated == algorithm);
+    let bytes = |field: &Option<String>| URL_SAFE_NO_PAD.decode(field.as_ref()?).ok();
+    let fixed = |field: &Option<String>| <[u8; 32]>::try_from(bytes(field)?).ok();
+    match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        ("EC", Some("P-256")) if may_be(Algorithm::Es256) => VerifyingKey::p256(&fixed(&jwk.x)?, &fixed(&jwk.y)?),
+        ("OKP", Some("Ed25519")) if may_be(Algorithm::EdDsa) => VerifyingKey::ed25519(&fixed(&jwk.x)?),
+        ("RSA", _) => {
+            let (n, e) = (bytes(&jwk.n)?, bytes(&jwk.e)?);
+            let n = &n[n.iter().take_while(|byte| **byte == 0).count()..];
+            // The top bit of the shortest accepted modulus counts: 2047 bits are refused.
+            let long_enough = n.len() > SMALLEST_MODULUS || (n.len() == SMALLEST_MODULUS && n[0] >= 0x80);
+            if !long_enough || n.len() > LARGEST_MODULUS {
+                return None;
+            }
+            let family = [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512, Algorithm::Ps256];
+            let algorithms: Vec<_> = family.into_iter().filter(|algorithm| may_be(*algorithm)).collect();
+            (!algorithms.is_empty()).then(|| VerifyingKey::rsa(n, &e, &algorithms)).flatten()
+        }
+        ("oct", _) if may_be(Algorithm::Hs256) => {
+            bytes(&jwk.k).filter(|secret| secret.len() >= SHORTEST_SECRET).map(|secret| VerifyingKey::hs256(&secret))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,147 @@
+//! The project's published key set: fetched when needed, kept, and renewed when keys rotate.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_lock::Mutex;
+use bytes::Bytes;
+use http::header::ACCEPT;
+use http::{Request, StatusCode};
+use url::Url;
+
+use super::clock::Clock;
+use super::crypto::VerifyingKey;
+use super::http::{HttpClient, Limits};
+use super::jwk::{Algorithm, KeySet, Miss, Origin};
+use crate::{Error, Reason};
+
+/// A set this old is fetched again.
+const MAX_AGE: Duration = Duration::from_secs(10 * 60);
+/// While fetching fails, a set is used up to this age: as long as an access token lives by default.
+const MAX_STALE: Duration = Duration::from_secs(60 * 60);
+/// An unknown `kid` causes at most one fetch in this time, so that made-up ones cannot cause a flood.
+const COOL_DOWN: Duration = Duration::from_secs(30);
+const LIMITS: Limits = Limits::new(5, 256 * 1024);
+
+/// What a lookup failed with.
+pub(super) enum Failure {
+    /// The set is known and no key of it fits. With the wait before the set can be asked for again, if there is one.
+    Miss(Miss, Option<Duration>),
+    /// The set could not be fetched.
+    Unavailable(Error),
+}
+
+/// A key set behind a URL.
+pub(super) struct Jwks {
+    url: Url,
+    http: Arc<dyn HttpClient>,
+    clock: Clock,
+    state: RwLock<State>,
+    fetching: Mutex<()>,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    keys: Option<(Arc<KeySet>, Duration)>,
+    /// How many fetches have ended, and how and when the last one did.
+    attempts: u64,
+    last: Option<(Duration, Result<(), Error>)>,
+}
+
+impl State {
+    /// The set and its age. A clock that was set back makes the age unknown, hence large.
+    fn keys(&self, now: Duration) -> Option<(&KeySet, Duration)> {
+        let (keys, fetched) = self.keys.as_ref()?;
+        Some((keys, now.checked_sub(*fetched).unwrap_or(MAX_AGE)))
+    }
+
+    /// How long the last fetch still forbids another.
+    fn cool_down(&self, now: Duration) -> Option<Duration> {
+        let (ended, _) = self.last.as_ref()?;
+        COOL_DOWN.checked_sub(now.checked_sub(*ended)?).filter(|rest| !rest.is_zero())
+    }
+}
+
+type Found = Result<Vec<Arc<VerifyingKey>>, Failure>;
+
+impl Jwks {
+    pub(super) fn new(url: Url, http: Arc<dyn HttpClient>, clock: Clock) -> Self {
+        Self { url, http, clock, state: RwLock::default(), fetching: Mutex::new(()) }
+    }
+
+    /// The keys that may have signed a token with this algorithm and `kid`.
+    pub(super) async fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Found {
+        let now = self.clock.now();
+        let seen = self.snapshot();
+        let cool_down = seen.cool_down(now);
+        if let Some((keys, age)) = seen.keys(now) {
+            let picked = keys.pick(algorithm, kid);
+            let waiting = cool_down.is_some();
+            let serves = match picked {
+                Err(Miss::UnknownKid) => waiting,
+                _ => age < MAX_AGE || waiting || self.fetching.try_lock().is_none(),
+            };
+            if serves && age < MAX_STALE {
+                return settle(picked, &seen, cool_down);
+            }
+        }
+        let outcome = self.refresh(seen.attempts).await;
+        let seen = self.snapshot();
+        match (outcome, seen.keys(self.clock.now())) {
+            (Ok(()), Some((keys, _))) => keys.pick(algorithm, kid).map_err(|miss| Failure::Miss(miss, None)),
+            (Err(_), Some((keys, age))) if age < MAX_STALE => settle(keys.pick(algorithm, kid), &seen, Some(COOL_DOWN)),
+            (Err(error), _) => Err(Failure::Unavailable(error)),
+            (Ok(()), None) => Err(Failure::Unavailable(unavailable())),
+        }
+    }
+
+    /// Fetches, unless somebody else's fetch has ended since the caller looked: then its outcome serves for both.
+    async fn refresh(&self, seen: u64) -> Result<(), Error> {
+        let _single_flight = self.fetching.lock().await;
+        let state = self.snapshot();
+        if let (true, Some((_, outcome))) = (state.attempts != seen, state.last) {
+            return outcome;
+        }
+        let fetched = self.fetch().await;
+        let now = self.clock.now();
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.attempts += 1;
+        let outcome = fetched.map(|keys| state.keys = Some((Arc::new(keys), now)));
+        state.last = Some((now, outcome.clone()));
+        outcome
+    }
+
+    async fn fetch(&self) -> Result<KeySet, Error> {
+        let failed = |why: String| {
+            tracing::warn!(url = %self.url, why, "the key set could not be fetched");
+            unavailable()
+        };
+        let request = Request::get(self.url.as_str())
+            .header(ACCEPT, "application/json")
+            .body(Bytes::new())
+            .map_err(|error| failed(error.to_string()))?;
+        let response = self.http.send(request, LIMITS).await.map_err(|error| failed(error.to_string()))?;
+        if response.status() != StatusCode::OK {
+            return Err(failed(format!("the answer has status {}", response.status().as_u16())));
+        }
+        KeySet::parse(response.body(), Origin::Public).ok_or_else(|| failed("the answer is not a key set".into()))
+    }
+
+    fn snapshot(&self) -> State {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A miss during an outage says nothing about the token: the key may be in the set that could not be fetched.
+fn settle(picked: Result<Vec<Arc<VerifyingKey>>, Miss>, seen: &State, wait: Option<Duration>) -> Found {
+    match (picked, &seen.last) {
+        (Err(Miss::UnknownKid), Some((_, Err(error)))) => {
+            Err(Failure::Unavailable(error.clone().with_retry_after(wait)))
+        }
+        (picked, _) => picked.map_err(|miss| Failure::Miss(miss, wait.filter(|_| miss == Miss::UnknownKid))),
+    }
+}
+
+fn unavailable() -> Error {
+    Error::new(Reason::JwksUnavailable, "the project's signing keys could not be fetched")
+}

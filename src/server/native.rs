@@ -1,0 +1,68 @@
+//! The HTTP door on native targets.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+
+use super::http::{HttpClient, HttpError, Limits};
+use crate::{Error, Reason};
+
+/// [`HttpClient`] by reqwest, with one connection pool.
+#[derive(Clone, Debug)]
+pub struct NativeClient(reqwest::Client);
+
+impl NativeClient {
+    /// A client with its own connection pool.
+    ///
+    /// # Errors
+    /// [`Reason::Misconfigured`] if the TLS library cannot be set up.
+    pub fn new() -> Result<Self, Error> {
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .user_agent(concat!("behest-client/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map(Self)
+            .map_err(|error| Error::new(Reason::Misconfigured, format!("the HTTP client cannot start: {error}")))
+    }
+}
+
+impl HttpClient for NativeClient {
+    fn send(&self, request: Request<Bytes>, limits: Limits) -> BoxFuture<'static, Result<Response<Bytes>, HttpError>> {
+        let client = self.0.clone();
+        Box::pin(async move {
+            let mut request = reqwest::Request::try_from(request).map_err(failed)?;
+            *request.timeout_mut() = Some(limits.deadline);
+            let mut answer = client.execute(request).await.map_err(failed)?;
+            let mut body = BytesMut::new();
+            while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+                if body.len() + chunk.len() > limits.body {
+                    return Err(HttpError::TooLarge);
+                }
+                body.extend_from_slice(&chunk);
+            }
+            let mut response = Response::new(body.freeze());
+            *response.status_mut() = answer.status();
+            *response.headers_mut() = std::mem::take(answer.headers_mut());
+            Ok(response)
+        })
+    }
+}
+
+/// The URL is left out: it can hold a user's id.
+fn failed(error: reqwest::Error) -> HttpError {
+    if error.is_timeout() {
+        return HttpError::Timeout;
+    }
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    HttpError::Failed(text)
+}
