@@ -1,0 +1,37 @@
+import { chromium } from "playwright-core";
+
+import { required } from "./required.mjs";
+
+const ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-dev-shm-usage",
+];
+const DEADLINE_MS = 30_000;
+
+/** Headless Chromium. */
+export const launch = () =>
+  chromium.launch({ executablePath: required("CHROMIUM", "a Chromium or Chrome program"), headless: true, args: ARGS });
+
+/**
+ * A page of its own profile. `complaints` collects whatever the console reports as an error or a warning,
+ * and every exception nobody caught; `requests` everything sent, preflights excepted.
+ */
+export async function openPage(browser, options = {}) {
+  const context = await browser.newContext({ locale: "en-US", ...options });
+  context.setDefaultTimeout(DEADLINE_MS);
+  const page = await context.newPage();
+  const complaints = [];
+  const requests = [];
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => complaints.push(`uncaught: ${error.message}`));
+  page.on("request", (request) => requests.push(request));
+  return { page, context, complaints, requests };
+}

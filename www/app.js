@@ -1,0 +1,84 @@
+import { createClient } from "behest-client";
+
+import { createAuth } from "./auth.js";
+import { chatPanel } from "./chat.js";
+import { counters } from "./counts.js";
+import { byId } from "./dom.js";
+import { errorCard } from "./errors.js";
+import { loadSettings } from "./settings.js";
+import { signInForm } from "./signin.js";
+import { tokenPanel } from "./token.js";
+import { usagePanel } from "./usage.js";
+
+function start(settings) {
+  const { supabaseUrl, behestUrl, functionName } = settings;
+  const counts = counters(`${supabaseUrl}/functions/v1/${functionName}`);
+  const auth = createAuth(settings, sessionChanged);
+  const behest = createClient({
+    supabaseUrl,
+    behestUrl,
+    functionName,
+    getAccessToken() {
+      counts.add("session-reads");
+      return auth.accessToken();
+    },
+  });
+  // For readers who want to try it: open the console and type `await behest.ask("Hi!")`.
+  globalThis.behest = behest;
+
+  const token = tokenPanel(() => behest.token.peek());
+  const usage = usagePanel(() => behest.usage.get(), () => behest.token.peek()?.sessionId);
+  const form = signInForm(auth);
+  const chat = chatPanel(behest, {
+    onAsk: () => counts.add("questions"),
+    onStream: token.draw,
+    onAnswer(end) {
+      // A question that never reached the gateway left nothing to report.
+      if (end.sessionId) void usage.afterAnswer();
+    },
+    onSignIn: () => auth.signOut(),
+  });
+  let shownUser;
+
+  function sessionChanged(session, expired) {
+    behest.sessionChanged(session?.accessToken ?? null);
+    show(session, expired);
+  }
+
+  function show(session, expired = false) {
+    const user = session?.user.id ?? null;
+    if (user === shownUser) return;
+    const atStart = shownUser === undefined;
+    shownUser = user;
+    if (!atStart) {
+      chat.clear();
+      usage.clear();
+      counts.clear();
+      token.draw();
+    }
+    byId("welcome").hidden = user !== null;
+    byId("workspace").hidden = user === null;
+    byId("account").hidden = user === null;
+    byId("who").textContent = session?.user.email ?? "";
+    if (user !== null) chat.focus();
+    else if (expired) form.open("Your session has ended. Please sign in again.");
+    // On a touch screen the keyboard would hide half of the page before it was read.
+    else if (!atStart || matchMedia("(hover: hover)").matches) form.open();
+  }
+
+  byId("sign-out").addEventListener("click", () => auth.signOut());
+  const toggle = byId("details-toggle");
+  toggle.addEventListener("click", () => {
+    const open = byId("details").classList.toggle("open");
+    toggle.ariaExpanded = String(open);
+  });
+
+  show(auth.current());
+}
+
+try {
+  start(await loadSettings());
+} catch (error) {
+  byId("startup-error").hidden = false;
+  byId("startup-error").append(errorCard(error));
+}
