@@ -193,22 +193,25 @@ fn in_browser(context: &Context, browser: Browser) -> Result<Counts> {
         Browser::Chrome => wasm_pack.args(["--chrome", "--chromedriver"]).arg(&tools.chromedriver),
         Browser::Firefox => wasm_pack.args(["--firefox", "--geckodriver"]).arg(&tools.geckodriver),
     };
-    counted(wasm_pack.arg(".").arg("--").args(pack::BROWSER_FEATURES))
+    // Without `--` before them: these are for cargo, not for the test runner.
+    counted(wasm_pack.arg(".").args(pack::BROWSER_FEATURES))
 }
 
 fn packed(context: &Context) -> Result<Counts> {
-    node_tests(context, vec![root().join("xtask/js/pack.test.mjs")])
+    counted(&mut node_tests(context, vec![root().join("xtask/js/pack.test.mjs")])?)
 }
 
 fn types(context: &Context) -> Result<Counts> {
-    node_tests(context, browser_test_files(|name| name.starts_with("types"))?)
+    counted(&mut node_tests(context, javascript_tests(|name| name.starts_with("types"))?)?)
 }
 
 fn end_to_end(context: &Context) -> Result<Counts> {
-    node_tests(context, browser_test_files(|name| !name.starts_with("types"))?)
+    let mut node = node_tests(context, javascript_tests(|name| !name.starts_with("types"))?)?;
+    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", &context.tools()?.chromium);
+    counted(&mut node)
 }
 
-fn browser_test_files(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+fn javascript_tests(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(root().join("tests/js"))? {
         let path = entry?.path();
@@ -221,7 +224,7 @@ fn browser_test_files(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Counts> {
+fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
     if files.is_empty() {
         bail!("there are no test files");
     }
@@ -229,8 +232,7 @@ fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Counts> {
     // Each file starts servers and a browser: one at a time.
     node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]).args(files);
     node.env("BEHEST_TARBALL", context.tarball()?).env("BEHEST_VERSION", env!("CARGO_PKG_VERSION"));
-    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", &context.tools()?.chromium);
-    counted(&mut node)
+    Ok(node)
 }
 
 fn size_budget(context: &Context) -> Result<Counts> {
