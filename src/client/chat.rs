@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::Client;
 use super::gateway::{Call, Reply, SERVER};
 use super::stream::{ChatStream, RawStream};
+use crate::wire::ErrorBody;
 use crate::{Error, Reason};
 
 const PATH: &str = "/v1/chat/completions";
@@ -207,13 +208,16 @@ impl Client {
     /// [`Reason::InvalidResponse`] if the reply has none for another cause. An answer cut by a token limit is
     /// returned as it is; use `chat` to see its `finish_reason`.
     pub async fn ask(&self, text: impl Into<String>) -> Result<String, Error> {
-        let response = self.chat(&ChatRequest::user(text)).await?;
-        if let Some(text) = response.text() {
+        let reply = self.chat_json(encode(&ChatRequest::user(text))?).await?;
+        // Not the typed response: the browser build does without its code.
+        let json: Value = decode(&reply)?;
+        if let Some(text) = json.pointer("/choices/0/message/content").and_then(Value::as_str) {
             return Ok(text.to_owned());
         }
-        let filtered = response.choices.first().is_some_and(|c| c.finish_reason.as_deref() == Some("content_filter"));
-        let reason = if filtered { Reason::ContentBlocked } else { Reason::InvalidResponse };
-        Err(Error::new(reason, format!("{SERVER}'s reply has no text")).with_trace_id(response.trace_id))
+        let finish_reason = json.pointer("/choices/0/finish_reason").and_then(Value::as_str);
+        let reason =
+            if finish_reason == Some("content_filter") { Reason::ContentBlocked } else { Reason::InvalidResponse };
+        Err(Error::new(reason, format!("{SERVER}'s answer has no text")).with_trace_id(reply.trace_id))
     }
 
     /// A whole chat completion.
@@ -244,7 +248,14 @@ impl Client {
 
     /// A whole chat completion, JSON text in and out.
     pub async fn chat_json(&self, body: String) -> Result<Reply, Error> {
-        self.call_json(call("application/json", body)).await
+        let reply = self.call_json(call("application/json", body)).await?;
+        let json: Value = decode(&reply)?;
+        if json.get("choices").is_some_and(Value::is_array) {
+            return Ok(reply);
+        }
+        let said = ErrorBody::from_json(&json).message.unwrap_or_else(|| "it has no choices".to_owned());
+        let message = format!("{SERVER}'s reply is not a chat completion: {said}");
+        Err(Error::new(Reason::InvalidResponse, message).with_trace_id(reply.trace_id))
     }
 
     /// A streamed chat completion, JSON text in and out. The body must ask for `"stream": true`.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
+
 use super::Client;
 use super::exchange::{self, Limit};
 use super::retry::wait_before_retry;
@@ -77,6 +79,9 @@ impl Client {
             let json = String::from_utf8(bytes).map_err(|_| invalid("is not text"))?;
             if json.trim().is_empty() && call.method != "DELETE" {
                 return Err(invalid("is empty"));
+            }
+            if serde_json::from_str::<IgnoredAny>(&json).is_err() && !json.is_empty() {
+                return Err(invalid("is not JSON"));
             }
             Ok(Reply { json, session_id: token.session_id.clone(), trace_id })
         };

@@ -1,1 +1,191 @@
-//! The wasm-bindgen exports behind the npm package.
+//! The wasm-bindgen exports behind the npm package. JSON stays text here: JavaScript parses it faster and smaller.
+
+mod abort;
+mod session;
+mod stream;
+
+use std::time::Duration;
+
+use js_sys::{Array, Function, Object, Reflect};
+use wasm_bindgen::prelude::*;
+use web_sys::AbortSignal;
+
+use crate::client::transport::BrowserTransport;
+use crate::client::{Client, ConversationOptions, Reply, Timeouts};
+use crate::{Error, Reason, Secret};
+use abort::unless_aborted;
+use session::JsSession;
+use stream::Stream;
+
+/// A client, as the JavaScript facade sees it. Every method takes `&self` and clones the inner handle
+/// before its first await, so no borrow lives across one.
+#[wasm_bindgen]
+pub struct Core(Client);
+
+#[wasm_bindgen]
+impl Core {
+    /// From the options of `createClient` and its session callback.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: &Object, get_access_token: Function) -> Result<Core, JsValue> {
+        build(options, get_access_token).map(Core).map_err(to_js)
+    }
+
+    /// The answer's text.
+    pub async fn ask(&self, text: String, signal: Option<AbortSignal>) -> Result<String, JsValue> {
+        let client = self.0.clone();
+        unless_aborted(signal, client.ask(text)).await.map_err(to_js)
+    }
+
+    /// `[json, sessionId, traceId]`.
+    pub async fn chat(&self, body: String, signal: Option<AbortSignal>) -> Result<Array, JsValue> {
+        let client = self.0.clone();
+        unless_aborted(signal, client.chat_json(body)).await.map(reply).map_err(to_js)
+    }
+
+    /// A stream of JSON chunks.
+    #[wasm_bindgen(js_name = chatStream)]
+    pub async fn chat_stream(&self, body: String, signal: Option<AbortSignal>) -> Result<Stream, JsValue> {
+        let client = self.0.clone();
+        unless_aborted(signal, client.chat_stream_json(body)).await.map(Stream::new).map_err(to_js)
+    }
+
+    /// `[json, sessionId, traceId]`.
+    pub async fn usage(&self, signal: Option<AbortSignal>) -> Result<Array, JsValue> {
+        let client = self.0.clone();
+        unless_aborted(signal, client.usage()).await.map(reply).map_err(to_js)
+    }
+
+    /// `[json, sessionId, traceId]`.
+    pub async fn models(&self, signal: Option<AbortSignal>) -> Result<Array, JsValue> {
+        let client = self.0.clone();
+        unless_aborted(signal, client.models()).await.map(reply).map_err(to_js)
+    }
+
+    /// Gets a token now.
+    pub async fn warm(&self) -> Result<(), JsValue> {
+        let client = self.0.clone();
+        client.warm().await.map_err(to_js)
+    }
+
+    /// `[sessionId, remainingMs, ttlMs]`, or nothing.
+    pub fn peek(&self) -> Option<Array> {
+        let info = self.0.token_info()?;
+        let millis = |time: Duration| JsValue::from(time.as_secs_f64() * 1000.0);
+        Some(Array::of3(&info.session_id.into(), &millis(info.remaining), &millis(info.ttl)))
+    }
+
+    /// Forgets the token.
+    pub fn invalidate(&self) {
+        self.0.invalidate_token();
+    }
+
+    /// Says who is signed in now.
+    #[wasm_bindgen(js_name = sessionChanged)]
+    pub fn session_changed(&self, access_token: Option<String>) {
+        self.0.session_changed(access_token.map(Secret::new).as_ref());
+    }
+
+    /// The session id that calls carry.
+    #[wasm_bindgen(getter, js_name = sessionId)]
+    pub fn session_id(&self) -> Option<String> {
+        self.0.session_id()
+    }
+
+    /// A client with a session of its own.
+    pub fn conversation(&self, session_id: Option<String>, thread_id: Option<String>) -> Result<Core, JsValue> {
+        self.0.conversation(ConversationOptions { session_id, thread_id }).map(Core).map_err(to_js)
+    }
+}
+
+fn build(options: &Object, get_access_token: Function) -> Result<Client, Error> {
+    let text = |name: &str| match field(options, name) {
+        value if value.is_undefined() || value.is_null() => Ok(None),
+        value => value.as_string().map(Some).ok_or_else(|| invalid(name, "must be a string")),
+    };
+    let mut builder = Client::builder(text("behestUrl")?.ok_or_else(|| invalid("behestUrl", "is missing"))?)
+        .session(JsSession::new(get_access_token))
+        .timeouts(timeouts(options)?);
+    builder = match (text("tokenUrl")?, text("supabaseUrl")?) {
+        (Some(url), _) => builder.token_url(url),
+        (None, Some(url)) => builder.function(url, text("functionName")?.as_deref().unwrap_or("behest-token")),
+        (None, None) => return Err(invalid("supabaseUrl", "is missing (or give tokenUrl)")),
+    };
+    if let Some(key) = text("apiKey")? {
+        builder = builder.api_key(key);
+    }
+    if let Some(margin) = millis(options, "marginMs")? {
+        builder = builder.margin(margin);
+    }
+    if let Some(retries) = number(options, "maxRetries")? {
+        builder = builder.max_retries(retries as u32);
+    }
+    let fetch = field(options, "fetch");
+    if !fetch.is_undefined() {
+        let fetch = fetch.dyn_into::<Function>().map_err(|_| invalid("fetch", "must be a function"))?;
+        builder = builder.transport(BrowserTransport::with_fetch(fetch));
+    }
+    builder.build()
+}
+
+fn timeouts(options: &Object) -> Result<Timeouts, Error> {
+    let mut timeouts = Timeouts::default();
+    let given = field(options, "timeouts");
+    let Some(given) = given.dyn_ref::<Object>() else { return Ok(timeouts) };
+    let limits = [
+        ("sessionMs", &mut timeouts.session),
+        ("tokenMs", &mut timeouts.token),
+        ("firstByteMs", &mut timeouts.first_byte),
+        ("idleMs", &mut timeouts.idle),
+    ];
+    for (name, limit) in limits {
+        if let Some(time) = millis(given, name)? {
+            *limit = time;
+        }
+    }
+    timeouts.total = millis(given, "totalMs")?;
+    Ok(timeouts)
+}
+
+fn field(object: &Object, name: &str) -> JsValue {
+    Reflect::get(object, &name.into()).unwrap_or(JsValue::UNDEFINED)
+}
+
+fn number(object: &Object, name: &str) -> Result<Option<f64>, Error> {
+    match field(object, name) {
+        value if value.is_undefined() || value.is_null() => Ok(None),
+        value => {
+            let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0);
+            number.map(Some).ok_or_else(|| invalid(name, "must be a number of zero or more"))
+        }
+    }
+}
+
+fn millis(object: &Object, name: &str) -> Result<Option<Duration>, Error> {
+    let millis = number(object, name)?;
+    let time = millis.map(|millis| Duration::try_from_secs_f64(millis / 1000.0));
+    time.transpose().map_err(|_| invalid(name, "is too large"))
+}
+
+fn invalid(option: &str, what: &str) -> Error {
+    Error::new(Reason::InvalidConfig, format!("{option} {what}"))
+}
+
+fn reply(reply: Reply) -> Array {
+    Array::of3(&reply.json.into(), &reply.session_id.into(), &reply.trace_id.into())
+}
+
+/// The fields of the facade's `BehestError`.
+fn to_js(error: Error) -> JsValue {
+    let object = Object::new();
+    // Setting a field of a fresh plain object cannot fail.
+    let set = |name: &str, value: JsValue| drop(Reflect::set(&object, &name.into(), &value));
+    set("reason", error.reason().as_str().into());
+    set("action", error.action().as_str().into());
+    set("message", error.message().into());
+    set("hint", error.reason().hint().into());
+    set("status", error.status().into());
+    set("retryAfterMs", error.retry_after().map(|wait| wait.as_secs_f64() * 1000.0).into());
+    set("code", error.code().into());
+    set("traceId", error.trace_id().into());
+    object.into()
+}

@@ -1,0 +1,61 @@
+const MARK = Symbol.for("behest-client.error");
+
+/** Everything that goes wrong, with a stable `reason` and the `action` to take. */
+export class BehestError extends Error {
+  constructor({ reason, action, message, hint, status, retryAfterMs, code, traceId }, options) {
+    super(`${message}${status === undefined ? "" : ` (status ${status})`}. ${hint}`, options);
+    Object.assign(this, { reason, action, hint, status, retryAfterMs, code, traceId });
+  }
+
+  get name() {
+    return "BehestError";
+  }
+
+  get [MARK]() {
+    return true;
+  }
+
+  // Two copies of the package in one page recognise each other's errors.
+  static [Symbol.hasInstance](value) {
+    return value?.[MARK] === true;
+  }
+
+  /** Without the cause, which may hold anything. */
+  toJSON() {
+    const { name, reason, action, message, hint, status, retryAfterMs, code, traceId } = this;
+    return { name, reason, action, message, hint, status, retryAfterMs, code, traceId };
+  }
+}
+
+/** The module throws plain objects; anything else is passed on as it is. */
+export const toBehestError = (thrown) =>
+  thrown?.reason && !(thrown instanceof BehestError) ? new BehestError(thrown) : thrown;
+
+export const invalidConfig = (message) =>
+  new BehestError({ reason: "invalid_config", action: "fix_config", message, hint: "Correct the option named in the message." });
+
+export function wasmLoadFailed(cause) {
+  const csp = cause instanceof WebAssembly.CompileError && /Content Security Policy|unsafe-eval/.test(cause.message);
+  return new BehestError(
+    {
+      reason: "wasm_load_failed",
+      action: csp ? "fix_config" : "retry_after",
+      message: `The WebAssembly module could not be loaded: ${cause?.message ?? cause}`,
+      hint: csp
+        ? "Add 'wasm-unsafe-eval' to script-src in the page's Content-Security-Policy."
+        : "The next call tries again.",
+    },
+    { cause },
+  );
+}
+
+export const internal = (cause) =>
+  new BehestError(
+    {
+      reason: "internal",
+      action: "give_up",
+      message: `The WebAssembly module stopped: ${cause?.message ?? cause}`,
+      hint: "This is a defect of behest-client; the next call starts afresh. Please report it.",
+    },
+    { cause },
+  );

@@ -1,0 +1,291 @@
+/** What the caller can do about an error. */
+export type Action = "retry_after" | "re_mint" | "sign_in" | "upgrade" | "fix_config" | "give_up";
+
+/** Why something failed. Stable: match on these, never on message text. */
+export type Reason =
+  // found out by the client
+  | "signed_out"
+  | "session_timeout"
+  | "session_failed"
+  | "invalid_config"
+  | "network"
+  | "timeout"
+  | "aborted"
+  | "invalid_bundle"
+  | "invalid_response"
+  | "session_refused"
+  | "invalid_token"
+  | "quota_exceeded"
+  | "budget_exhausted"
+  | "forbidden"
+  | "not_found"
+  | "conflict"
+  | "rate_limited"
+  | "invalid_request"
+  | "pii_blocked"
+  | "content_blocked"
+  | "server_error"
+  | "truncated"
+  | "disconnected"
+  | "stalled"
+  | "event_too_large"
+  | "internal"
+  | "wasm_load_failed"
+  // said by the token endpoint
+  | "missing_token"
+  | "invalid_authorization"
+  | "api_key_as_bearer"
+  | "malformed_token"
+  | "unsupported_algorithm"
+  | "unknown_key"
+  | "invalid_signature"
+  | "token_expired"
+  | "token_not_yet_valid"
+  | "wrong_issuer"
+  | "wrong_audience"
+  | "invalid_claims"
+  | "role_refused"
+  | "anonymous_refused"
+  | "invalid_api_key"
+  | "origin_refused"
+  | "method_not_allowed"
+  | "payload_too_large"
+  | "misconfigured"
+  | "jwks_unavailable"
+  | "plan_unavailable"
+  | "mint_unavailable"
+  | "mint_refused";
+
+/**
+ * How a stream ended. `complete`, `length`, `content_filter` and `tool_calls` are the gateway's own word; `truncated`
+ * is a clean close without one.
+ */
+export type Outcome =
+  | "complete"
+  | "length"
+  | "content_filter"
+  | "tool_calls"
+  | "aborted"
+  | "disconnected"
+  | "stalled"
+  | "truncated"
+  | "failed";
+
+/** Everything that goes wrong. `message` is made of full sentences and says what to do; it never holds a token. */
+export class BehestError extends Error {
+  readonly name: "BehestError";
+  readonly reason: Reason;
+  readonly action: Action;
+  /** One sentence that says what to do. */
+  readonly hint: string;
+  /** HTTP status, if an answer came at all. */
+  readonly status?: number;
+  /** How long the server asks to wait. */
+  readonly retryAfterMs?: number;
+  /** The server's own error code. */
+  readonly code?: string;
+  /** Quote it when asking for support. */
+  readonly traceId?: string;
+  toJSON(): Record<string, unknown>;
+}
+
+/** The part of a supabase-js client that is used. */
+export interface SupabaseLike {
+  auth: {
+    getSession(): Promise<{ data: { session: { access_token: string } | null }; error: unknown }>;
+    onAuthStateChange(callback: (event: any, session: { access_token: string } | null) => void): {
+      data: { subscription: { unsubscribe(): void } };
+    };
+  };
+}
+
+/** Limits in milliseconds, one for each kind of wait. */
+export interface Timeouts {
+  /** For the session source. Default 10 000. */
+  sessionMs?: number;
+  /** For each attempt at the token function. Default 15 000. */
+  tokenMs?: number;
+  /** From the request to the head of the gateway's answer. Default 120 000. */
+  firstByteMs?: number;
+  /** Between two pieces of an answer. Default 60 000. */
+  idleMs?: number;
+  /** For the whole call. Default none. */
+  totalMs?: number;
+}
+
+interface CommonOptions {
+  /** The gateway's base URL, with or without a trailing slash or `/v1`. */
+  behestUrl: string;
+  /** The Edge Function that mints tokens. Default `behest-token`. */
+  functionName?: string;
+  /** A token endpoint that is no Supabase Edge Function: its whole URL. */
+  tokenUrl?: string;
+  /** Supabase's publishable key, sent to the token function as `apikey`. Not sent by default. */
+  apiKey?: string;
+  /** A token is renewed when no more than this is left of its life. Default 60 000. */
+  marginMs?: number;
+  /** How often a call is repeated after a passing failure, always before its first byte. Default 2. */
+  maxRetries?: number;
+  timeouts?: Timeouts;
+  /** Called instead of the global `fetch`, always with one `Request`. */
+  fetch?: (request: Request) => Promise<Response>;
+}
+
+/** Exactly one source of the session: your supabase-js client, or a callback. */
+export type ClientOptions = CommonOptions &
+  (
+    | { supabase: SupabaseLike; supabaseUrl?: string; getAccessToken?: undefined }
+    | {
+        /** The signed-in user's access token, or null. Asked once for each token that is minted. */
+        getAccessToken: () => string | null | undefined | Promise<string | null | undefined>;
+        supabaseUrl?: string;
+        supabase?: undefined;
+      }
+  );
+
+export interface CallOptions {
+  /** Cancels the call, on the wire too. */
+  signal?: AbortSignal | null;
+}
+
+/** Not enumerable, so the object stays what the gateway sent. */
+export interface CallInfo {
+  /** The session the call is attributed to. */
+  readonly sessionId: string;
+  /** The gateway's id of the call, where CORS exposes it. */
+  readonly traceId?: string;
+}
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+}
+
+/** A message in OpenAI's shape; unknown fields are passed on. */
+export interface Message {
+  role: string;
+  content?: unknown;
+}
+
+/** OpenAI's request. The model defaults to `default`: the one the gateway's project is set to. */
+export interface ChatRequest {
+  messages: readonly Message[];
+  model?: string;
+  stream?: boolean | null;
+}
+
+export interface ToolCall {
+  id: string;
+  type: "function";
+  function: { name: string; arguments: string };
+}
+
+export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
+
+export interface ChatCompletion {
+  id: string;
+  object: "chat.completion";
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    message: { role: "assistant"; content: string | null; refusal: string | null; tool_calls?: ToolCall[] };
+    finish_reason: FinishReason;
+    logprobs: any;
+  }[];
+  usage?: Usage;
+}
+
+export interface ChatCompletionChunk {
+  id: string;
+  object: "chat.completion.chunk";
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    delta: {
+      role?: "system" | "developer" | "user" | "assistant" | "tool";
+      content?: string | null;
+      refusal?: string | null;
+      tool_calls?: {
+        index: number;
+        id?: string;
+        type?: "function";
+        function?: { name?: string; arguments?: string };
+      }[];
+    };
+    finish_reason: FinishReason | null;
+    logprobs?: any;
+  }[];
+  usage?: Usage | null;
+}
+
+/**
+ * An async iterable of chunks. Iteration throws for `disconnected`, `stalled`, `truncated` and `failed`, and just ends
+ * for every other outcome, `aborted` among them. Leaving the loop early cancels the request.
+ */
+export interface ChatStream extends AsyncIterableIterator<ChatCompletionChunk>, CallInfo {
+  /** How it ended; null while it goes on. */
+  readonly outcome: Outcome | null;
+  /** The first answer's text so far. Kept whatever happens. */
+  readonly content: string;
+  /** What it cost in tokens, once the gateway has said so (`stream_options: { include_usage: true }`). */
+  readonly usage: Usage | null;
+  /** The gateway's word for why the answer ended. */
+  readonly finishReason: string | null;
+  /** What iteration threw, if it did. */
+  readonly error: BehestError | null;
+  /** Only the text, piece by piece. */
+  text(): AsyncGenerator<string, void, void>;
+  /** Cancels the request. */
+  abort(): void;
+}
+
+/** `T` with whatever else OpenAI's API knows. */
+type Open<T> = T & { [field: string]: any };
+
+export interface Calls {
+  /** Asks one question and gives the answer's text. */
+  ask(text: string, options?: CallOptions): Promise<string>;
+  chat: {
+    completions: {
+      create(body: Open<ChatRequest> & { stream: true }, options?: CallOptions): Promise<ChatStream>;
+      create(body: Open<ChatRequest> & { stream?: false | null }, options?: CallOptions): Promise<ChatCompletion & CallInfo>;
+      create(body: Open<ChatRequest>, options?: CallOptions): Promise<ChatStream | (ChatCompletion & CallInfo)>;
+    };
+  };
+  /** What the user has spent, as the gateway reports it. */
+  usage: { get(options?: CallOptions): Promise<Record<string, any> & CallInfo> };
+  /** The models the gateway offers. */
+  models: { list(options?: CallOptions): Promise<Record<string, any> & CallInfo> };
+  /** Loads the module and gets a token now, so that the first question need not wait for either. */
+  warm(): Promise<void>;
+  token: {
+    /** What is known of the current gateway token. The token itself is never shown. */
+    peek(): { sessionId: string; remainingMs: number; ttlMs: number } | null;
+    /** Forgets it; the next call mints a new one. */
+    invalidate(): void;
+  };
+}
+
+export interface Client extends Calls {
+  /**
+   * Says who is signed in now: the new access token, or null after a sign-out. With `supabase` this happens by itself.
+   * Another user's token is dropped and that user's streams end.
+   */
+  sessionChanged(accessToken: string | null): void;
+  /** A client with a session of its own, and optionally a thread that the gateway stores. */
+  conversation(options?: { sessionId?: string; threadId?: string }): Conversation;
+  /** Stops listening to supabase-js. */
+  close(): void;
+}
+
+export interface Conversation extends Calls {
+  /** Known after the first call, unless it was given. */
+  readonly sessionId: string | undefined;
+  readonly threadId: string | undefined;
+}
+
+/** Synchronous: the WebAssembly module loads with the first call, or with `warm()`. */
+export function createClient(options: ClientOptions): Client;

@@ -1,0 +1,18 @@
+// The entry of browsers, bundlers, Deno and Bun: the module is fetched from beside this file.
+import { clientFactory } from "./client.js";
+import { moduleLoader } from "./loader.js";
+
+export { BehestError } from "./error.js";
+export const createClient = clientFactory(moduleLoader(fetchModule));
+
+async function fetchModule() {
+  const url = new URL("./dist/behest.wasm", import.meta.url);
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  // A server that answers unknown paths with its start page is the usual cause.
+  if (String.fromCharCode(...bytes.subarray(0, 4)) !== "\0asm") {
+    throw new Error(`${url} is ${response.headers.get("content-type")}, not WebAssembly`);
+  }
+  return bytes;
+}

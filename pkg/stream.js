@@ -1,0 +1,83 @@
+import { toBehestError } from "./error.js";
+
+/** A streamed chat completion: an async iterable of OpenAI's chunks that says how it ended. */
+export class ChatStream {
+  /** How it ended; null while it goes on. */
+  outcome = null;
+  /** The first answer's text so far. */
+  content = "";
+  /** What it cost in tokens, once the gateway has said so. */
+  usage = null;
+  /** The gateway's word for why the answer ended. */
+  finishReason = null;
+  /** What iteration threw, if it did. */
+  error = null;
+
+  #core;
+  #instance;
+  #signal;
+
+  constructor(core, instance, signal) {
+    this.#core = core;
+    this.#instance = instance;
+    this.#signal = signal;
+    this.sessionId = core.sessionId;
+    this.traceId = core.traceId;
+    signal?.addEventListener("abort", this.abort);
+    if (signal?.aborted) this.abort();
+  }
+
+  /** Cancels the request. What came so far stays; a pending `next` ends. */
+  abort = () => {
+    if (this.outcome) return;
+    if (this.#instance.alive) this.#core.abort();
+    this.#end("aborted");
+  };
+
+  async next() {
+    if (this.outcome) return { done: true, value: undefined };
+    try {
+      const text = await this.#instance.settle(this.#core.next());
+      if (text !== undefined && !this.outcome) return { done: false, value: this.#note(JSON.parse(text)) };
+      if (!this.outcome) this.#end(this.#core.outcome);
+      return { done: true, value: undefined };
+    } catch (thrown) {
+      this.error = toBehestError(thrown);
+      if (!this.outcome) this.#end((this.#instance.alive && this.#core.outcome) || "failed");
+      throw this.error;
+    }
+  }
+
+  /** Leaving a `for await` loop early cancels the request. */
+  async return() {
+    this.abort();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+
+  /** Only the text, piece by piece. */
+  async *text() {
+    for await (const chunk of this) {
+      const text = firstOf(chunk)?.delta?.content;
+      if (text) yield text;
+    }
+  }
+
+  #note(chunk) {
+    const choice = firstOf(chunk);
+    if (typeof choice?.delta?.content === "string") this.content += choice.delta.content;
+    if (choice?.finish_reason) this.finishReason = choice.finish_reason;
+    if (chunk.usage) this.usage = chunk.usage;
+    return chunk;
+  }
+
+  #end(outcome) {
+    this.outcome = outcome;
+    this.#signal?.removeEventListener("abort", this.abort);
+  }
+}
+
+const firstOf = (chunk) => chunk.choices?.find(({ index }) => !index);
