@@ -1,1 +1,179 @@
-fn main() {}
+//! `behest-local`: the whole system on one machine.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use behest_local::{Config, Running, Upstream};
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+#[derive(Parser)]
+#[command(version, about = "Supabase Auth, the token function and a Behest gateway on one machine, with no account")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the servers; Ctrl-C stops them
+    Start(Start),
+}
+
+#[derive(Args)]
+struct Start {
+    /// Address to listen on; any but loopback needs --expose
+    #[arg(long, default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// Let other machines in. Anybody who can reach the ports can sign up and chat
+    #[arg(long)]
+    expose: bool,
+    /// Port of the Supabase origin; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 54321)]
+    supabase_port: u16,
+    /// Port of the gateway; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8787)]
+    gateway_port: u16,
+    /// Port of the page; 0 picks a free one. Its origin is allowed also when another program serves the page
+    #[arg(long, value_name = "PORT", default_value_t = 5173)]
+    page_port: u16,
+    /// Folder to serve as the page; without it no page is served
+    #[arg(long, value_name = "DIR")]
+    www: Option<PathBuf>,
+    /// Folder of the built npm package, served at /pkg/ of the page
+    #[arg(long, value_name = "DIR", requires = "www")]
+    package: Option<PathBuf>,
+    /// SQLite file to keep users, keys and usage in; without it they are gone at the end
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// OpenAI-compatible server that answers, with or without /v1; without it a built-in responder does
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// Environment variable that holds the upstream's API key
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    upstream_key_env: Option<String>,
+    /// Model for requests that name none or "default"
+    #[arg(long, value_name = "MODEL", requires = "upstream")]
+    upstream_model: Option<String>,
+    /// Seconds of silence after which the upstream counts as dead
+    #[arg(long, value_name = "SECS", default_value_t = 120, requires = "upstream")]
+    upstream_silence_secs: u64,
+    /// Another origin whose pages may call, such as http://localhost:3000; may be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+    /// Give gateway tokens to anonymous users, too
+    #[arg(long)]
+    allow_anonymous: bool,
+    /// Add demo@example.com with a new password
+    #[arg(long)]
+    demo_user: bool,
+    /// Print the addresses as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Start {
+    fn config(self) -> Result<Config> {
+        let key = match &self.upstream_key_env {
+            Some(name) => {
+                let key = std::env::var(name).with_context(|| format!("--upstream-key-env: {name} is not set"))?;
+                ensure!(!key.trim().is_empty(), "--upstream-key-env: {name} is empty");
+                Some(key.trim().into())
+            }
+            None => None,
+        };
+        let model = self.upstream_model;
+        let silence = Duration::from_secs(self.upstream_silence_secs);
+        Ok(Config {
+            host: self.host,
+            expose: self.expose,
+            supabase_port: self.supabase_port,
+            gateway_port: self.gateway_port,
+            page_port: self.page_port,
+            www: self.www,
+            package: self.package,
+            data: self.data,
+            upstream: self.upstream.map(|url| Upstream { url, key, model, silence }),
+            allow_origins: self.allow_origin,
+            allow_anonymous: self.allow_anonymous,
+            demo_user: self.demo_user,
+            ..Config::default()
+        })
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Command::Start(options) = Cli::parse().command;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,behest_local=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let as_json = options.json;
+    // Watched from the start, so that no signal is lost while the servers come up.
+    let stopped = stop_signal()?;
+    let running = behest_local::start(options.config()?).await?;
+    announce(&running, as_json)?;
+    stopped.await;
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+fn announce(running: &Running, as_json: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if as_json {
+        let user = running.demo_user.as_ref();
+        let line = json!({
+            "supabase": running.supabase_url,
+            "gateway": running.gateway_url,
+            "page": running.page_url,
+            "publishableKey": running.publishable_key,
+            "demoUser": user.map(|user| json!({ "email": user.email, "password": user.password })),
+        });
+        writeln!(out, "{line}")?;
+    } else {
+        if let Some(page) = &running.page_url {
+            writeln!(out, "Page             {page}")?;
+        }
+        writeln!(out, "Supabase         {}", running.supabase_url)?;
+        writeln!(out, "Behest gateway   {}", running.gateway_url)?;
+        writeln!(out, "Publishable key  {}", running.publishable_key)?;
+        if let Some(user) = &running.demo_user {
+            writeln!(out, "Demo user        {}  password {}", user.email, user.password)?;
+        }
+        writeln!(out, "Ctrl-C stops it.")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Resolves at Ctrl-C, and on Unix at SIGTERM.
+#[cfg(unix)]
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Resolves at Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    Ok(async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!(%error, "Ctrl-C cannot be watched");
+            std::future::pending::<()>().await;
+        }
+    })
+}

@@ -1,0 +1,111 @@
+//! The exact origins whose pages may call the gateway and the token function.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::counters::Counters;
+
+/// A list of `scheme://host[:port]`; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Origins {
+    list: Arc<[String]>,
+    counters: Counters,
+}
+
+impl Origins {
+    pub(crate) fn new(list: Vec<String>, counters: Counters) -> Self {
+        Self { list: list.into(), counters }
+    }
+
+    pub(crate) fn list(&self) -> &[String] {
+        &self.list
+    }
+
+    pub(crate) fn allows(&self, origin: &HeaderValue) -> bool {
+        self.list.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
+    }
+
+    /// Counts and logs a request from an origin that is not on the list, and says whether it is one.
+    pub(crate) fn refuses(&self, request: &Request, server: &str) -> bool {
+        let Some(origin) = request.headers().get(header::ORIGIN).filter(|origin| !self.allows(origin)) else {
+            return false;
+        };
+        self.counters.add("cors.refused");
+        tracing::warn!(
+            origin = ?origin,
+            "{server} refused a page's origin: add it with --allow-origin if the page is yours"
+        );
+        true
+    }
+
+    /// The list as tower-http takes it.
+    pub(crate) fn allow(&self) -> AllowOrigin {
+        let origins = self.clone();
+        AllowOrigin::predicate(move |origin: &HeaderValue, _: &Parts| origins.allows(origin))
+    }
+}
+
+/// A comma-separated header list from the wire contract, as tower-http takes it.
+pub(crate) fn names<T: std::str::FromStr>(list: &str) -> Vec<T> {
+    list.split(',').filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+/// Middleware of the gateway: refuses requests from origins that are not on the list, as documented gateways do.
+///
+/// A preflight goes on to the CORS layer, which answers it without `Access-Control-Allow-Origin`.
+pub(crate) async fn guard(State(origins): State<Origins>, request: Request, next: Next) -> Response {
+    if !origins.refuses(&request, "the gateway") || is_preflight(&request) {
+        return next.run(request).await;
+    }
+    let message = "This origin is not one of the project's allowed origins";
+    crate::gateway::GatewayError::new(StatusCode::FORBIDDEN, "forbidden", message).into_response()
+}
+
+fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The CORS answers of the gateway.
+pub(crate) fn gateway_cors(origins: &Origins) -> CorsLayer {
+    use behest_client::wire::{EXPOSED_HEADERS, GATEWAY_REQUEST_HEADERS};
+    CorsLayer::new()
+        .allow_origin(origins.allow())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(names::<axum::http::HeaderName>(GATEWAY_REQUEST_HEADERS))
+        .expose_headers(names::<axum::http::HeaderName>(EXPOSED_HEADERS))
+        .max_age(std::time::Duration::from_secs(600))
+}
+
+/// Is this an origin as a browser sends it: scheme, host, port, nothing after it?
+pub(crate) fn is_origin(text: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(text) else { return false };
+    matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_exactly_what_a_browser_sends() {
+        for good in ["http://localhost:5173", "https://app.example.com", "http://[::1]:8080"] {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in ["*", "null", "localhost:5173", "http://localhost:5173/", "https://App.example.com", "https://a:443"]
+        {
+            assert!(!is_origin(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_wire_contract_is_taken_whole() {
+        let headers: Vec<axum::http::HeaderName> = names(behest_client::wire::GATEWAY_REQUEST_HEADERS);
+        assert_eq!(headers.len(), behest_client::wire::GATEWAY_REQUEST_HEADERS.split(',').count());
+    }
+}

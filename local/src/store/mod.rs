@@ -1,0 +1,122 @@
+//! The one SQLite database, in a file or in memory.
+
+pub(crate) mod sessions;
+pub(crate) mod usage;
+pub(crate) mod users;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, bail};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// Schema steps in order. Append only: a data file remembers how many it has seen.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// A handle on the database; clones share the connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Store(Arc<Mutex<Connection>>);
+
+impl Store {
+    /// Opens the data file, or a database that lives in memory, and brings its schema up to date.
+    pub(crate) fn open(file: Option<&Path>) -> Result<Self> {
+        let connection = match file {
+            Some(file) => {
+                create_private(file).with_context(|| format!("cannot create the data file {}", file.display()))?;
+                Connection::open(file)
+            }
+            None => Connection::open_in_memory(),
+        };
+        let mut connection = connection.context("cannot open the database")?;
+        let place = || file.map_or_else(|| "the database in memory".to_owned(), |file| file.display().to_string());
+        prepare(&mut connection).with_context(|| format!("cannot use {}", place()))?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    /// Does `work` in one transaction, on the calling thread: for code that may block.
+    pub(crate) fn blocking<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        // A panic while the lock was held rolled its transaction back, so the connection is sound.
+        let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Does `work` in one transaction, off the async threads. It is carried out even if the caller goes away.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.blocking(work)).await.context("the database task was lost")?
+    }
+}
+
+/// The file holds password hashes and private keys: readable by its owner alone.
+fn create_private(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
+}
+
+fn prepare(connection: &mut Connection) -> Result<()> {
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    // Write-ahead logging: a killed process loses no committed row.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let newest = u32::try_from(MIGRATIONS.len())?;
+    if version > newest {
+        bail!("it was written by a newer behest-local (schema {version}): update behest-local or use another file");
+    }
+    for step in MIGRATIONS.iter().skip(usize::try_from(version)?) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", newest)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_file_opens_again_and_a_newer_one_is_refused() {
+        let folder = std::env::temp_dir().join(format!("behest-local-{}", crate::random::hex_key().unwrap()));
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join("data.sqlite");
+        let put = "INSERT INTO settings VALUES ('a', 'b')";
+        Store::open(Some(&file)).unwrap().blocking(|tx| Ok(tx.execute(put, [])?)).unwrap();
+        let store = Store::open(Some(&file)).unwrap();
+        let read = |tx: &Transaction<'_>| Ok(tx.query_row("SELECT value FROM settings", [], |row| row.get(0))?);
+        let value: String = store.blocking(read).unwrap();
+        assert_eq!(value, "b");
+        store.blocking(|tx| Ok(tx.pragma_update(None, "user_version", 99)?)).unwrap();
+        drop(store);
+        assert!(format!("{:#}", Store::open(Some(&file)).unwrap_err()).contains("newer behest-local"));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_failed_transaction_leaves_nothing() {
+        let store = Store::open(None).unwrap();
+        let failed: Result<()> = store.blocking(|tx| {
+            tx.execute("INSERT INTO settings VALUES ('a', 'b')", [])?;
+            bail!("no")
+        });
+        assert!(failed.is_err());
+        let count = |tx: &Transaction<'_>| Ok(tx.query_row("SELECT count(*) FROM settings", [], |row| row.get(0))?);
+        assert_eq!(store.blocking::<i64>(count).unwrap(), 0);
+    }
+}
