@@ -60,7 +60,8 @@ export function chatPanel(client, { onAsk, onStream, onAnswer, onSignIn }) {
     const end = {};
     let stream;
     try {
-      stream = await client.chat.completions.create({ messages: sent, stream: true }, { signal });
+      const request = { messages: sent, stream: true, stream_options: { include_usage: true } };
+      stream = await client.chat.completions.create(request, { signal });
       onStream();
       for await (const text of stream.text()) {
         end.firstMs ??= performance.now() - began;

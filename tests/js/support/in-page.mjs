@@ -19,12 +19,11 @@ function helpers() {
 
   /** What a call that has to fail fails with, in a form that leaves the page. */
   globalThis.failureOf = async (promise) => {
+    // Before anything else is awaited, or the browser reports the rejection as one that nobody handles.
+    const [{ status: settled, value, reason: error }] = await Promise.allSettled([promise]);
+    if (settled === "fulfilled") return { succeededWith: value };
     const { BehestError } = await import("behest-client");
-    try {
-      return { succeededWith: await promise };
-    } catch (error) {
-      const { name, message, reason, action, status, hint } = error;
-      return { typed: error instanceof BehestError && error instanceof Error, name, message, reason, action, status, hint };
-    }
+    const { name, message, reason, action, status, hint } = error;
+    return { typed: error instanceof BehestError && error instanceof Error, name, message, reason, action, status, hint };
   };
 }

@@ -1,0 +1,137 @@
+/** The real supabase-js as the session source, in a browser, end to end. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { build } from "esbuild";
+
+import { launch, openPage } from "./support/browser.mjs";
+import { addHelpers } from "./support/in-page.mjs";
+import { installPackage } from "./support/package.mjs";
+import { startStack } from "./support/stack.mjs";
+
+let installed;
+let stack;
+let browser;
+let opened;
+let page;
+
+before(async () => {
+  installed = await installPackage();
+  stack = await startStack(installed);
+  browser = await launch();
+  opened = await openPage(browser);
+  page = opened.page;
+  await addHelpers(opened.context);
+  const supabase = await bundle('export { createClient } from "@supabase/supabase-js";');
+  await page.route("**/supabase-js.js", (route) => route.fulfill({ contentType: "text/javascript", body: supabase }));
+  await page.goto(stack.page);
+  await page.evaluate(async () => {
+    const [{ createClient }, settings] = await Promise.all([
+      import("/supabase-js.js"),
+      fetch("/config.json").then((reply) => reply.json()),
+    ]);
+    const { createClient: createBehest } = await import("behest-client");
+    globalThis.supabase = createClient(settings.supabaseUrl, settings.publishableKey);
+    const { behestUrl, functionName } = settings;
+    globalThis.client = createBehest({ supabase, behestUrl, functionName });
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await stack?.stop();
+  await installed?.remove();
+});
+
+async function bundle(contents) {
+  const stdin = { contents, resolveDir: import.meta.dirname };
+  const { outputFiles } = await build({ stdin, bundle: true, format: "esm", platform: "browser", target: "es2022", write: false });
+  return outputFiles[0].text;
+}
+
+const signIn = (credentials) =>
+  page.evaluate(async (credentials) => {
+    const { data, error } = await supabase.auth.signInWithPassword(credentials);
+    if (error) throw error;
+    return data.user.id;
+  }, credentials);
+
+async function mintsDuring(work) {
+  const before = await stack.counters();
+  const result = await work();
+  const after = await stack.counters();
+  return { result, mints: after("mint") - before("mint") };
+}
+
+test("nobody is signed in: the call fails before anything is sent", async () => {
+  const sent = opened.requests.length;
+  const error = await page.evaluate(() => failureOf(client.ask("Hi!")));
+  assert.equal(error.reason, "signed_out", JSON.stringify(error));
+  const servers = opened.requests.slice(sent).filter((request) => !request.url().startsWith(stack.page));
+  assert.deepEqual(servers.map((request) => request.url()), []);
+});
+
+test("signed in: asked, streamed, booked under the user", async () => {
+  const { result, mints } = await mintsDuring(async () => {
+    const userId = await signIn(stack.demoUser);
+    const { answer, text, outcome, usage } = await page.evaluate(async () => {
+      const answer = await client.ask("Hi!");
+      const stream = await client.chat.completions.create({ messages: [{ role: "user", content: "Hi!" }], stream: true });
+      let text = "";
+      for await (const piece of stream.text()) text += piece;
+      return { answer, text, outcome: stream.outcome, usage: await client.usage.get() };
+    });
+    assert.equal(text, answer);
+    assert.equal(outcome, "complete");
+    assert.equal(usage.user_id, userId);
+    assert.deepEqual(usage.sessions.map(({ requests }) => requests), [2]);
+  });
+  assert.equal(result, undefined);
+  assert.equal(mints, 1);
+});
+
+test("a refreshed session of the same user keeps the token", async () => {
+  const { mints } = await mintsDuring(() =>
+    page.evaluate(async () => {
+      const { error } = await supabase.auth.refreshSession();
+      if (error) throw error;
+      await client.ask("Hi again!");
+    }),
+  );
+  assert.equal(mints, 0);
+});
+
+test("another user's sign-in drops the token, without a word from the application", async () => {
+  const { mints } = await mintsDuring(async () => {
+    const { first, second } = await page.evaluate(async () => {
+      const first = (await supabase.auth.getUser()).data.user.id;
+      const { data, error } = await supabase.auth.signUp({
+        email: `${crypto.randomUUID()}@example.com`,
+        password: crypto.randomUUID(),
+      });
+      if (error) throw error;
+      await client.ask("Who am I?");
+      return { first, second: { id: data.user.id, booked: (await client.usage.get()).user_id } };
+    });
+    assert.notEqual(second.id, first);
+    assert.equal(second.booked, second.id);
+  });
+  assert.equal(mints, 1);
+});
+
+test("signing out ends the running stream and forgets the token", async () => {
+  const outcome = await page.evaluate(async () => {
+    const messages = [{ role: "user", content: "Tell me everything about patience." }];
+    const stream = await client.chat.completions.create({ messages, stream: true });
+    for await (const piece of stream.text()) if (piece) await supabase.auth.signOut();
+    return stream.outcome;
+  });
+  assert.equal(outcome, "aborted");
+  const error = await page.evaluate(() => failureOf(client.ask("Hi!")));
+  assert.equal(error.reason, "signed_out", JSON.stringify(error));
+  assert.equal(await page.evaluate(() => client.token.peek()), null);
+});
+
+test("nothing was reported on the console, nothing was thrown", () => {
+  assert.deepEqual(opened.complaints, []);
+});
