@@ -62,8 +62,8 @@ test("it has the crate's version, no dependencies and no scripts that run at ins
   }
 });
 
-test("neither the builder's paths nor anything of the server half is inside", () => {
-  const forbidden = [root, homedir(), ".cargo/registry", "PRIVATE KEY", "BEHEST_KEY", "SUPABASE_SERVICE_ROLE_KEY"];
+test("neither the builder's paths nor any private key handling is inside", () => {
+  const forbidden = [root, homedir(), ".cargo/registry", "PRIVATE KEY", "SERVICE_ROLE"];
   for (const file of files) {
     const bytes = readFileSync(join(installed, file));
     for (const text of forbidden) {
@@ -94,7 +94,8 @@ test("each createGlue gives an instance of its own, and every export passes the 
     assert.ok(Object.keys(glue).length > 0, "the glue has no members");
   }
   assert.equal(seen.length, 2);
-  assert.notEqual(seen[0].memory, seen[1].memory);
+  const [one, two] = seen.map((exports) => Object.values(exports).find((e) => e instanceof WebAssembly.Memory));
+  assert.ok(one && two && one !== two, "two instances share one memory");
 });
 
 test("it can be imported by name from an installed project", () => {

