@@ -27,8 +27,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub(super) const fn new(seconds: u64, body: usize) -> Self {
-        Self { deadline: Duration::from_secs(seconds), body }
+    /// Limits of this time and this many bytes.
+    pub const fn new(deadline: Duration, body: usize) -> Self {
+        Self { deadline, body }
     }
 }
 
@@ -90,4 +91,9 @@ pub(super) fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url
+}
+
+/// A body as text; nothing for what is not UTF-8, which no JSON is.
+pub(super) fn text(body: &Bytes) -> &str {
+    std::str::from_utf8(body).unwrap_or_default()
 }

@@ -21,7 +21,7 @@ const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 /// An unknown `kid` causes at most one fetch in this time, so that made-up ones cannot cause a flood.
 const COOL_DOWN: Duration = Duration::from_secs(30);
-const LIMITS: Limits = Limits::new(5, 256 * 1024);
+const LIMITS: Limits = Limits::new(Duration::from_secs(5), 256 * 1024);
 
 /// What a lookup failed with.
 pub(super) enum Failure {

@@ -1,0 +1,138 @@
+//! One error at the start lists everything that is wrong.
+
+use behest_client::Reason;
+use behest_client::server::Config;
+use serde_json::json;
+
+use crate::support::*;
+
+#[track_caller]
+fn complaint(extra: &[(&str, &str)]) -> String {
+    let error = Config::from_lookup(lookup(extra)).expect_err("the settings are wrong");
+    assert_eq!(error.reason(), Reason::Misconfigured);
+    error.message().to_owned()
+}
+
+#[test]
+fn everything_missing_is_named_at_once() {
+    let error = Config::from_lookup(|_| None).unwrap_err().to_string();
+    for name in ["SUPABASE_URL", "BEHEST_KEY", "CORS_ORIGIN"] {
+        assert!(error.contains(&format!("{name} is not set")), "{error}");
+    }
+    let all = complaint(&[
+        ("SUPABASE_URL", "ref.supabase.co"),
+        ("BEHEST_BASE_URL", " "),
+        ("CORS_ORIGIN", "*"),
+        ("BEHEST_TTL", "5"),
+        ("SUPABASE_JWT_SECRET", "short"),
+        ("ALLOW_ANONYMOUS", "maybe"),
+        ("SUPABASE_JWKS", "{}"),
+        ("SUPABASE_PUBLISHABLE_KEY", ""),
+        ("SUPABASE_PUBLISHABLE_KEYS", "[]"),
+    ]);
+    for name in [
+        "SUPABASE_URL ",
+        "BEHEST_BASE_URL is not set",
+        "CORS_ORIGIN ",
+        "BEHEST_TTL ",
+        "SUPABASE_JWT_SECRET ",
+        "ALLOW_ANONYMOUS ",
+        "SUPABASE_JWKS ",
+        "SUPABASE_PUBLISHABLE_KEYS ",
+    ] {
+        assert!(all.contains(name), "{name} is missing in: {all}");
+    }
+    let key = Key::rsa();
+    let pem = crate::minting::pem("PRIVATE KEY", &key.pkcs8());
+    let signing = complaint(&[("BEHEST_KEY", &pem), ("BEHEST_TENANT_ID", "t")]);
+    assert!(signing.contains("BEHEST_KID is not set; BEHEST_PROJECT_ID is not set"), "{signing}");
+    assert!(!signing.contains("BEHEST_TENANT_ID"), "{signing}");
+}
+
+#[test]
+fn addresses_are_https_or_this_machine() {
+    for name in ["SUPABASE_URL", "SUPABASE_PUBLIC_URL", "SUPABASE_JWKS_URL", "BEHEST_BASE_URL"] {
+        for bad in [
+            "http://kong:8000",
+            "http://example.com",
+            "http://127.0.0.1.example.com",
+            "http://0.0.0.0:1",
+            "ftp://x.example",
+            "example.com",
+            "https://",
+            "https://user:secret@x.example",
+            "https://x.example/?key=secret",
+            "file:///etc/passwd",
+        ] {
+            let message = complaint(&[(name, bad)]);
+            assert!(message.contains(name) && !message.contains("secret"), "{bad}: {message}");
+        }
+        for good in [
+            "http://localhost:54321",
+            "http://127.0.0.1:54321/",
+            "http://[::1]:1",
+            "http://x.localhost",
+            "https://x.example",
+        ] {
+            assert!(Config::from_lookup(lookup(&[(name, good)])).is_ok(), "{name} {good}");
+        }
+        let listed = [(name, "http://kong:8000"), ("ALLOW_HTTP_HOSTS", "other, kong")];
+        assert!(Config::from_lookup(lookup(&listed)).is_ok(), "{name}");
+    }
+    assert!(complaint(&[("SUPABASE_URL", "http://kong:8000")]).contains("list kong in ALLOW_HTTP_HOSTS"));
+}
+
+#[test]
+fn origins_are_exact() {
+    let cases = [
+        ("*", "any page"),
+        ("https://*.example.com", "any page"),
+        ("https://app.example.com/", "write it so"),
+        ("https://app.example.com/path", "write it so"),
+        ("https://App.example.com", "`https://app.example.com`"),
+        ("https://app.example.com:443", "`https://app.example.com`"),
+        ("https://bücher.example", "`https://xn--bcher-kva.example`"),
+        ("app.example.com", "not an origin"),
+        ("null", "not an origin"),
+        ("https://good.example, bad", "`bad`"),
+    ];
+    for (list, says) in cases {
+        let message = complaint(&[("CORS_ORIGIN", list)]);
+        assert!(message.contains("CORS_ORIGIN ") && message.contains(says), "{list}: {message}");
+    }
+}
+
+#[test]
+fn numbers_and_key_sets_are_checked() {
+    for ttl in ["59", "86401", "-1", "15m", "900.5", "NaN"] {
+        assert!(complaint(&[("BEHEST_TTL", ttl)]).contains("60 to 86400"), "{ttl}");
+    }
+    for ttl in ["60", "86400", " 900 "] {
+        assert!(Config::from_lookup(lookup(&[("BEHEST_TTL", ttl)])).is_ok(), "{ttl}");
+    }
+    for set in ["x", "7", "{}", r#"{"keys":{}}"#] {
+        assert!(complaint(&[("SUPABASE_JWKS", set)]).contains("JSON Web Key Set"), "{set}");
+    }
+    for set in ["[]", r#"{"keys":[{"kty":"EC"}]}"#] {
+        assert!(complaint(&[("SUPABASE_JWKS", set)]).contains("no usable public key"), "{set}");
+    }
+    let with_secret = [("SUPABASE_JWKS", "[]"), ("SUPABASE_JWT_SECRET", SECRET)];
+    assert!(Config::from_lookup(lookup(&with_secret)).is_ok());
+    assert!(complaint(&[("BEHEST_MINT_PATH", "mint")]).contains("BEHEST_MINT_PATH must begin"));
+}
+
+#[tokio::test]
+async fn the_publishable_key_has_three_names() {
+    let named = json!({"other": "sb_publishable_o", "default": "sb_publishable_d"}).to_string();
+    let cases = [
+        ([("SUPABASE_PUBLISHABLE_KEY", ""), ("SUPABASE_PUBLISHABLE_KEYS", named.as_str())], Some("sb_publishable_d")),
+        ([("SUPABASE_PUBLISHABLE_KEY", ""), ("SUPABASE_ANON_KEY", "legacy")], Some("legacy")),
+        ([("SUPABASE_PUBLISHABLE_KEY", ""), ("SUPABASE_ANON_KEY", "")], None),
+    ];
+    for (extra, expected) in cases {
+        let world = World::with(&extra, |config| config);
+        assert_eq!(world.post(&session()).await.status(), 200);
+        let calls = world.http.calls(PROFILES);
+        assert_eq!(calls[0].headers().get("apikey").map(|key| key.to_str().unwrap()), expected);
+    }
+}
