@@ -27,7 +27,7 @@ use crate::{Error, Reason};
 /// How long a body of at most 16 KiB may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A router that serves the endpoint at every path below the one it is nested at.
+/// A router that serves the endpoint at the path it is nested at and at every path below.
 pub fn router(endpoint: TokenEndpoint) -> Router {
     Router::new().fallback(move |request: Request| serve(endpoint.clone(), request))
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use behest_client::server::axum::router;
+use behest_client::server::axum::{route, router};
 use behest_client::server::{Config, HttpClient as _, HttpError, Limits, NativeClient, TokenEndpoint};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt as _;
 
 use crate::support::*;
 
@@ -112,6 +113,42 @@ async fn a_body_too_large_is_refused_with_cors_headers() {
         );
         let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
         assert_eq!(body["error"]["code"], "payload_too_large");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_arrives_is_given_up() {
+    let world = World::new();
+    let started = tokio::time::Instant::now();
+    let endless = axum::body::Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let request = axum::http::Request::post("/").header("origin", PAGE).body(endless).unwrap();
+    let response = router(world.endpoint.clone()).oneshot(request).await.unwrap();
+    assert_eq!((response.status().as_u16(), started.elapsed().as_secs()), (408, 10));
+    assert_eq!(response.headers()["access-control-allow-origin"], PAGE);
+    let broken =
+        axum::body::Body::from_stream(futures_util::stream::iter([Err::<Vec<u8>, _>(std::io::Error::other("cut"))]));
+    let request = axum::http::Request::post("/").header("origin", PAGE).body(broken).unwrap();
+    assert_eq!(router(world.endpoint.clone()).oneshot(request).await.unwrap().status(), 400);
+}
+
+#[tokio::test]
+async fn it_can_be_mounted_at_a_path_or_below_one() {
+    let world = World::new();
+    let nested = axum::Router::new().nest("/functions/v1/behest-token", router(world.endpoint.clone()));
+    let routed = axum::Router::new().route("/api/behest/token", route(world.endpoint.clone()));
+    let root = router(world.endpoint.clone());
+    let cases = [
+        (&nested, "/functions/v1/behest-token", 204),
+        (&nested, "/functions/v1/behest-token/deeper?x=1", 204),
+        (&nested, "/functions/v1/other", 404),
+        (&routed, "/api/behest/token", 204),
+        (&routed, "/api/behest/token/deeper", 404),
+        (&root, "/", 204),
+        (&root, "/anything", 204),
+    ];
+    for (app, path, status) in cases {
+        let request = axum::http::Request::options(path).body(axum::body::Body::empty()).unwrap();
+        assert_eq!(app.clone().oneshot(request).await.unwrap().status(), status, "{path}");
     }
 }
 
