@@ -197,6 +197,10 @@ describe("a conversation on the demo page", () => {
   });
 });
 
+const encoded = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+const swapped = (signature) => signature.replace(/^(.{4})(.{4})/, "$2$1");
+const ofAnother = (claims) => encoded({ ...JSON.parse(Buffer.from(claims, "base64url")), sub: crypto.randomUUID() });
+
 describe("the client in a page", () => {
   let opened;
   let page;
@@ -299,19 +303,28 @@ describe("the client in a page", () => {
     assert.deepEqual(opened.complaints, []);
   });
 
-  test("a refusal of the token function is a typed error with its status and reason", async () => {
-    const error = await page.evaluate(async () => {
-      const forged = (text) => text.replace(/[^.]+$/, (signature) => signature.split("").reverse().join(""));
-      const { accessToken } = JSON.parse(sessionStorage.getItem("supabase-session"));
-      const { behest } = await freshClient({ getAccessToken: async () => forged(accessToken) });
-      return failureOf(behest.ask("Hi!"));
+  for (const [what, reason, forge] of [
+    ["a forged signature", "invalid_signature", ([head, claims, signature]) => [head, claims, swapped(signature)]],
+    ["someone else's claims", "invalid_signature", ([head, claims, signature]) => [head, ofAnother(claims), signature]],
+    ["no algorithm", "unsupported_algorithm", ([, claims]) => [encoded({ alg: "none", typ: "JWT" }), claims, ""]],
+  ]) {
+    test(`a session with ${what} is refused with its own reason`, async () => {
+      const accessToken = forge((await storedSession(page)).accessToken.split(".")).join(".");
+      const { result: error, grown } = await growth(() =>
+        page.evaluate(async (accessToken) => {
+          const { behest } = await freshClient({ getAccessToken: async () => accessToken });
+          return failureOf(behest.ask("Hi!"));
+        }, accessToken),
+      );
+      assert.ok(error.typed, JSON.stringify(error));
+      assert.equal(error.reason, reason);
+      assert.equal(error.status, 401);
+      assert.equal(error.action, "sign_in");
+      assert.match(error.message, /401/);
+      assert.ok(!error.message.includes(accessToken.split(".")[1]));
+      assert.equal(grown("mint"), 0);
     });
-    assert.ok(error.typed, JSON.stringify(error));
-    assert.equal(error.status, 401);
-    assert.equal(error.reason, "invalid_signature");
-    assert.equal(error.action, "sign_in");
-    assert.match(error.message, /401/);
-  });
+  }
 });
 
 describe("an origin that is not allowed", () => {

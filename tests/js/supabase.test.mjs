@@ -120,13 +120,17 @@ test("another user's sign-in drops the token, without a word from the applicatio
 });
 
 test("signing out ends the running stream and forgets the token", async () => {
-  const outcome = await page.evaluate(async () => {
+  const { ended, outcome, content } = await page.evaluate(async () => {
     const messages = [{ role: "user", content: "Tell me everything about patience." }];
     const stream = await client.chat.completions.create({ messages, stream: true });
-    for await (const piece of stream.text()) if (piece) await supabase.auth.signOut();
-    return stream.outcome;
+    const read = async () => {
+      for await (const piece of stream.text()) if (piece) await supabase.auth.signOut({ scope: "local" });
+    };
+    return { ended: await failureOf(read()), outcome: stream.outcome, content: stream.content };
   });
-  assert.equal(outcome, "aborted");
+  assert.equal(ended.reason, "signed_out", JSON.stringify(ended));
+  assert.equal(outcome, "failed");
+  assert.ok(content.length > 0, "what was said is kept");
   const error = await page.evaluate(() => failureOf(client.ask("Hi!")));
   assert.equal(error.reason, "signed_out", JSON.stringify(error));
   assert.equal(await page.evaluate(() => client.token.peek()), null);
