@@ -8,6 +8,11 @@
 //! | `axum` | the token endpoint as an axum router |
 
 mod error;
+#[cfg(not(all(feature = "js", target_arch = "wasm32")))]
+mod json;
+#[cfg(all(feature = "js", target_arch = "wasm32"))]
+#[path = "js/json.rs"]
+mod json;
 mod secret;
 pub mod wire;
 

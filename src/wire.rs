@@ -5,8 +5,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 
+use crate::json::Json;
 use crate::{Error, Reason, Secret};
 
 /// Request headers the client may send to the token function: what its CORS answer must allow.
@@ -62,32 +62,24 @@ pub struct TokenReply {
 impl TokenReply {
     /// Reads a reply. Unknown fields are ignored; a token without a lifetime is refused.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        // Separate fields, not serde aliases: a reply that carries both names is legal.
-        #[derive(Deserialize)]
-        struct Reply {
-            token: Option<String>,
-            jwt: Option<String>,
-            access_token: Option<String>,
-            ttl: Option<f64>,
-            expires_in: Option<f64>,
-            #[serde(rename = "sessionId")]
-            session_id: Option<String>,
-            #[serde(rename = "session_id")]
-            snake_session_id: Option<String>,
-        }
         let invalid = |what: &'static str| Error::new(Reason::InvalidBundle, what);
-        let reply: Reply = serde_json::from_slice(body)
-            .map_err(|_| invalid("the token reply is not a JSON object with the documented fields"))?;
-        let token = [reply.token, reply.jwt, reply.access_token]
-            .into_iter()
-            .flatten()
-            .find(|token| !token.is_empty())
-            .ok_or_else(|| invalid("the token reply has no token"))?;
+        let reply = Json::parse_bytes(body)
+            .filter(Json::is_object)
+            .ok_or_else(|| invalid("the token reply is not a JSON object"))?;
+        let text =
+            |names: &[&str]| names.iter().find_map(|name| reply.find(&[name])?.text().filter(|text| !text.is_empty()));
+        let number = |name: &str| match reply.find(&[name]) {
+            None => Ok(None),
+            Some(value) => {
+                value.number().map(Some).ok_or_else(|| invalid("the token's lifetime in the reply is not a number"))
+            }
+        };
+        let token = text(&["token", "jwt", "access_token"]).ok_or_else(|| invalid("the token reply has no token"))?;
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(invalid("the token in the reply has characters that no header can carry"));
         }
-        let stated = reply.ttl.or(reply.expires_in);
-        let signed = Claims::of(&token).and_then(|claims| claims.lifetime());
+        let stated = number("ttl")?.or(number("expires_in")?);
+        let signed = Claims::of(&token).and_then(|claims| claims.lifetime);
         let seconds = match (stated, signed) {
             // A token never outlives its own claims, whatever the reply says.
             (Some(stated), Some(signed)) => stated.min(signed),
@@ -98,7 +90,7 @@ impl TokenReply {
             .ok()
             .filter(|ttl| !ttl.is_zero())
             .ok_or_else(|| invalid("the token's lifetime is not a positive number of seconds"))?;
-        let session_id = reply.session_id.or(reply.snake_session_id).filter(|id| is_header_safe(id));
+        let session_id = text(&["sessionId", "session_id"]).filter(|id| is_header_safe(id));
         Ok(Self { token: Secret::new(token), ttl, session_id })
     }
 }
@@ -109,14 +101,13 @@ pub(crate) fn is_header_safe(value: &str) -> bool {
 }
 
 /// The claims of a JWT that the client looks at. Nothing is verified: that is the server's part.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(not(feature = "client"), allow(dead_code))]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
     pub(crate) sub: Option<String>,
     pub(crate) session_id: Option<String>,
     pub(crate) role: Option<String>,
-    iat: Option<f64>,
-    exp: Option<f64>,
+    /// `exp - iat`, in seconds.
+    lifetime: Option<f64>,
 }
 
 impl Claims {
@@ -126,11 +117,11 @@ impl Claims {
         let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
             return None;
         };
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
-    }
-
-    fn lifetime(&self) -> Option<f64> {
-        Some(self.exp? - self.iat?)
+        let json = Json::parse_bytes(&URL_SAFE_NO_PAD.decode(payload).ok()?)?;
+        let text = |name: &str| json.find(&[name])?.text();
+        let number = |name: &str| json.find(&[name])?.number();
+        let lifetime = number("exp").and_then(|exp| Some(exp - number("iat")?));
+        Some(Self { sub: text("sub"), session_id: text("session_id"), role: text("role"), lifetime })
     }
 }
 
@@ -148,20 +139,21 @@ pub struct ErrorBody {
 impl ErrorBody {
     /// Reads a body; one that is not JSON gives an empty result, never an error.
     pub fn parse(body: &[u8]) -> Self {
-        serde_json::from_slice(body).map(|value: Value| Self::from_json(&value)).unwrap_or_default()
+        Json::parse_bytes(body).map(|json| Self::of(&json)).unwrap_or_default()
     }
 
     /// Reads a body that is parsed already, or the data of a stream's error event.
-    pub fn from_json(body: &Value) -> Self {
-        let nested = body.get("error").filter(|error| error.is_object()).unwrap_or(body);
-        let text = |key: &str| [nested, body].iter().find_map(|object| text_of(object.get(key)?));
+    pub(crate) fn of(body: &Json) -> Self {
+        let nested = body.find(&["error"]).filter(Json::is_object);
+        let find = |key: &str| nested.as_ref().and_then(|error| error.find(&[key])).or_else(|| body.find(&[key]));
+        let text = |key: &str| find(key).and_then(short_text);
         // Supabase Auth sends a numeric `code` (the status) beside `error_code`: the word is the better one.
         let named = text("error_code").or_else(|| text("code").filter(|code| code.parse::<u16>().is_err()));
-        let flat = body.get("error").and_then(text_of);
+        let flat = body.find(&["error"]).and_then(short_text);
         Self {
             code: named.or_else(|| text("type")).or_else(|| text("code")),
             message: ["message", "msg", "error_description"].iter().find_map(|key| text(key)).or(flat),
-            retry_after: [nested, body].iter().find_map(|object| object.get("retry_after")?.as_f64()),
+            retry_after: find("retry_after").and_then(|value| value.number()),
         }
     }
 
@@ -200,12 +192,10 @@ const LONGEST_TEXT: usize = 500;
 /// A 429 with one of these codes means "spent", not "slower".
 const QUOTA_CODES: [&str; 4] = ["insufficient_quota", "quota_exceeded", "quota_exhausted", "budget_exceeded"];
 
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.chars().take(LONGEST_TEXT).collect()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+fn short_text(value: Json) -> Option<String> {
+    let number = || value.number().map(|number| (number as i64).to_string());
+    let text = value.text().or_else(number).filter(|text| !text.is_empty())?;
+    Some(text.chars().take(LONGEST_TEXT).collect())
 }
 
 /// The reason for a status and code of the gateway.

@@ -1,12 +1,13 @@
 //! OpenAI-compatible chat completions: known fields typed, unknown ones kept.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::Client;
 use super::gateway::{Call, Reply, SERVER};
 use super::stream::{ChatStream, RawStream};
+use crate::json::{Json, quote};
 use crate::wire::ErrorBody;
 use crate::{Error, Reason};
 
@@ -146,26 +147,11 @@ pub struct Usage {
     pub extra: Map<String, Value>,
 }
 
-impl Usage {
-    /// `None` unless it is an object: gateways send `"usage": null` in every chunk but the last.
-    pub(crate) fn from_json(json: &Value) -> Option<Self> {
-        let count = |key: &str| json.get(key).and_then(Value::as_u64).unwrap_or_default();
-        let mut extra = json.as_object()?.clone();
-        extra.retain(|key, _| !["prompt_tokens", "completion_tokens", "total_tokens"].contains(&key.as_str()));
-        Some(Self {
-            prompt_tokens: count("prompt_tokens"),
-            completion_tokens: count("completion_tokens"),
-            total_tokens: count("total_tokens"),
-            extra,
-        })
-    }
-}
-
 /// One chunk of a streamed completion in OpenAI's shape.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChatChunk {
     /// Changes to the answers; empty in the chunk that carries only usage.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub choices: Vec<ChunkChoice>,
     /// Present in the last chunk if `stream_options.include_usage` was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,7 +176,7 @@ pub struct ChunkChoice {
     #[serde(default)]
     pub index: u32,
     /// `role`, `content`, `tool_calls`, …
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub delta: Map<String, Value>,
     /// Set in the chunk that ends this answer.
     #[serde(default)]
@@ -198,6 +184,11 @@ pub struct ChunkChoice {
     /// `logprobs`, …
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Gateways write null where OpenAI leaves a field out or empty.
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Client {
@@ -208,15 +199,15 @@ impl Client {
     /// [`Reason::InvalidResponse`] if the reply has none for another cause. An answer cut by a token limit is
     /// returned as it is; use `chat` to see its `finish_reason`.
     pub async fn ask(&self, text: impl Into<String>) -> Result<String, Error> {
-        let reply = self.chat_json(encode(&ChatRequest::user(text))?).await?;
-        // Not the typed response: the browser build does without its code.
-        let json: Value = decode(&reply)?;
-        if let Some(text) = json.pointer("/choices/0/message/content").and_then(Value::as_str) {
-            return Ok(text.to_owned());
+        let question = quote(&text.into());
+        let body = format!(r#"{{"model":"{DEFAULT_MODEL}","messages":[{{"role":"user","content":{question}}}]}}"#);
+        let reply = self.chat_json(body).await?;
+        let answer = |path: &[&str]| Json::parse(&reply.json)?.find(path)?.text();
+        if let Some(text) = answer(&["choices", "0", "message", "content"]) {
+            return Ok(text);
         }
-        let finish_reason = json.pointer("/choices/0/finish_reason").and_then(Value::as_str);
-        let reason =
-            if finish_reason == Some("content_filter") { Reason::ContentBlocked } else { Reason::InvalidResponse };
+        let filtered = answer(&["choices", "0", "finish_reason"]).as_deref() == Some("content_filter");
+        let reason = if filtered { Reason::ContentBlocked } else { Reason::InvalidResponse };
         Err(Error::new(reason, format!("{SERVER}'s answer has no text")).with_trace_id(reply.trace_id))
     }
 
@@ -249,11 +240,11 @@ impl Client {
     /// A whole chat completion, JSON text in and out.
     pub async fn chat_json(&self, body: String) -> Result<Reply, Error> {
         let reply = self.call_json(call("application/json", body)).await?;
-        let json: Value = decode(&reply)?;
-        if json.get("choices").is_some_and(Value::is_array) {
+        let json = Json::parse(&reply.json);
+        if json.as_ref().and_then(|json| json.find(&["choices"])).is_some_and(|choices| choices.is_array()) {
             return Ok(reply);
         }
-        let said = ErrorBody::from_json(&json).message.unwrap_or_else(|| "it has no choices".to_owned());
+        let said = json.and_then(|json| ErrorBody::of(&json).message).unwrap_or_else(|| "it has no choices".to_owned());
         let message = format!("{SERVER}'s reply is not a chat completion: {said}");
         Err(Error::new(Reason::InvalidResponse, message).with_trace_id(reply.trace_id))
     }

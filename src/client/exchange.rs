@@ -30,8 +30,8 @@ pub(crate) async fn within<T>(
     match select(Box::pin(future), transport.sleep(limit.time)).await {
         Either::Left((value, _)) => Ok(value),
         Either::Right(((), _)) => {
-            let seconds = limit.time.as_secs_f32();
-            Err(Error::new(limit.reason, format!("no answer within {seconds} s: {}", limit.what)))
+            let millis = limit.time.as_millis() as u64;
+            Err(Error::new(limit.reason, format!("no answer within {millis} ms: {}", limit.what)))
         }
     }
 }
@@ -94,9 +94,19 @@ async fn refusal(transport: &dyn Transport, limit: Limit, server: &'static str, 
 /// `Retry-After` as seconds, as decimals (which some gateways send), or as an HTTP date.
 pub(crate) fn retry_after(value: &str, now: Duration) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
+    if let Some(wait) = decimal_seconds(value) {
+        return Some(wait);
     }
     let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(date.saturating_sub(now))
+}
+
+/// `12` or `1.5`, to the millisecond. (The standard library's parser of floats is large, and this needs no exponents.)
+fn decimal_seconds(value: &str) -> Option<Duration> {
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
+    if ![whole, fraction].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())) {
+        return None;
+    }
+    let millis: u64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    Some(Duration::from_secs(whole.parse().ok()?) + Duration::from_millis(millis))
 }

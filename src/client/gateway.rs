@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::de::IgnoredAny;
-
 use super::Client;
 use super::exchange::{self, Limit};
 use super::retry::wait_before_retry;
 use super::token::Token;
 use super::transport::{Request, Response};
+use crate::json::Json;
 use crate::{Error, Reason};
 
 pub(crate) const SERVER: &str = "the gateway";
@@ -80,7 +79,7 @@ impl Client {
             if json.trim().is_empty() && call.method != "DELETE" {
                 return Err(invalid("is empty"));
             }
-            if serde_json::from_str::<IgnoredAny>(&json).is_err() && !json.is_empty() {
+            if !json.is_empty() && Json::parse(&json).is_none() {
                 return Err(invalid("is not JSON"));
             }
             Ok(Reply { json, session_id: token.session_id.clone(), trace_id })

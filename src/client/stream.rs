@@ -5,18 +5,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use event_listener::EventListener;
-use futures_util::Stream;
-use serde_json::Value;
-
 use super::chat::{ChatChunk, Usage};
 use super::exchange::{self, Limit, within};
 use super::gateway::{Answer, Call, SERVER};
 use super::sse::{Decoder, Event, TooLarge};
 use super::transport::{BoxFuture, Response};
 use super::{Client, Shared, no_one_signed_in};
+use crate::json::Json;
 use crate::wire::ErrorBody;
 use crate::{Error, Reason};
+use event_listener::EventListener;
+use futures_util::Stream;
 
 /// How a stream ended. Whatever it is, the text so far is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,8 +80,6 @@ pub struct RawStream {
     epoch: u64,
     session_id: String,
     trace_id: Option<String>,
-    text: String,
-    usage: Option<Usage>,
     finish_reason: Option<String>,
     outcome: Option<Outcome>,
 }
@@ -110,8 +107,6 @@ impl RawStream {
             epoch: token.epoch,
             session_id: token.session_id.clone(),
             trace_id,
-            text: String::new(),
-            usage: None,
             finish_reason: None,
             outcome: None,
             shared,
@@ -121,16 +116,6 @@ impl RawStream {
     /// How it ended; `None` while it goes on.
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome
-    }
-
-    /// The first answer's text so far.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// What it cost in tokens, once the gateway has said so.
-    pub fn usage(&self) -> Option<&Usage> {
-        self.usage.as_ref()
     }
 
     /// The gateway's word for why the answer ended.
@@ -203,7 +188,7 @@ impl RawStream {
         if self.idle.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        let message = format!("nothing came for {} s (timeouts.idle)", self.shared.timeouts.idle.as_secs_f32());
+        let message = format!("nothing came for {} ms (timeouts.idle)", self.shared.timeouts.idle.as_millis() as u64);
         Poll::Ready(Some(Err(self.fail(Outcome::Stalled, Reason::Stalled, message))))
     }
 
@@ -229,7 +214,10 @@ impl RawStream {
             self.end(self.finished().unwrap_or(Outcome::Complete));
             return Ok(None);
         }
-        let Ok(json) = serde_json::from_str::<Value>(&event.data) else {
+        let Some(json) = Json::parse(&event.data) else {
+            if event.data.trim() == "null" {
+                return Ok(None);
+            }
             if self.response.is_none() {
                 // Half an event, flushed at the end of the bytes.
                 return self.at_end().map_or(Ok(None), |result| result.map(Some));
@@ -237,34 +225,18 @@ impl RawStream {
             let message = format!("{SERVER}'s stream has a chunk that is not JSON");
             return Err(self.fail(Outcome::Failed, Reason::InvalidResponse, message));
         };
-        if event.name == "error" || json.get("error").is_some_and(|error| !error.is_null()) {
+        if event.name == "error" || json.find(&["error"]).is_some() {
             self.end(Outcome::Failed);
-            return Err(ErrorBody::from_json(&json).into_stream_error(SERVER).with_trace_id(self.trace_id.clone()));
+            return Err(ErrorBody::of(&json).into_stream_error(SERVER).with_trace_id(self.trace_id.clone()));
         }
         if !json.is_object() {
-            // Keep-alives such as `null`.
             return Ok(None);
         }
-        self.note(&json);
+        let first = json.find(&["choices", "0"]).filter(|choice| choice.find(&["index"]).is_none_or(is_zero));
+        let reason =
+            first.and_then(|choice| choice.find(&["finish_reason"])?.text()).filter(|reason| !reason.is_empty());
+        self.finish_reason = reason.or(self.finish_reason.take());
         Ok(Some(event.data))
-    }
-
-    fn note(&mut self, chunk: &Value) {
-        let choices = chunk.get("choices").and_then(Value::as_array);
-        let first = choices.into_iter().flatten().find(|c| c.get("index").and_then(Value::as_u64).unwrap_or(0) == 0);
-        if let Some(choice) = first {
-            if let Some(text) = choice.pointer("/delta/content").and_then(Value::as_str) {
-                self.text.push_str(text);
-            }
-            if let Some(reason) =
-                choice.get("finish_reason").and_then(Value::as_str).filter(|reason| !reason.is_empty())
-            {
-                self.finish_reason = Some(reason.to_owned());
-            }
-        }
-        if let Some(usage) = chunk.get("usage").and_then(Usage::from_json) {
-            self.usage = Some(usage);
-        }
     }
 
     /// The bytes are over.
@@ -314,12 +286,40 @@ async fn check_is_stream(shared: &Shared, response: Response) -> Result<Response
     Err(Error::new(Reason::InvalidResponse, message).with_status(status).with_code(said.code))
 }
 
+fn is_zero(index: Json) -> bool {
+    index.number() == Some(0.0)
+}
+
 /// A streamed answer as typed chunks: a [`Stream`] of `Result<ChatChunk, Error>`.
-pub struct ChatStream(RawStream);
+pub struct ChatStream {
+    raw: RawStream,
+    text: String,
+    usage: Option<Usage>,
+}
 
 impl ChatStream {
     pub(crate) fn new(raw: RawStream) -> Self {
-        Self(raw)
+        Self { raw, text: String::new(), usage: None }
+    }
+
+    /// The first answer's text so far. Kept whatever happens.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it cost in tokens, once the gateway has said so (`stream_options: {"include_usage": true}`).
+    pub fn usage(&self) -> Option<&Usage> {
+        self.usage.as_ref()
+    }
+
+    fn read(&mut self, json: &str) -> Result<ChatChunk, Error> {
+        let chunk: ChatChunk = serde_json::from_str(json).map_err(|error| {
+            let message = format!("{SERVER}'s stream has a chunk of another shape: {error}");
+            self.raw.fail(Outcome::Failed, Reason::InvalidResponse, message)
+        })?;
+        self.text.push_str(chunk.text());
+        self.usage = chunk.usage.clone().or(self.usage.take());
+        Ok(chunk)
     }
 }
 
@@ -327,13 +327,13 @@ impl std::ops::Deref for ChatStream {
     type Target = RawStream;
 
     fn deref(&self) -> &RawStream {
-        &self.0
+        &self.raw
     }
 }
 
 impl std::ops::DerefMut for ChatStream {
     fn deref_mut(&mut self) -> &mut RawStream {
-        &mut self.0
+        &mut self.raw
     }
 }
 
@@ -341,14 +341,7 @@ impl Stream for ChatStream {
     type Item = Result<ChatChunk, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_chunk(context).map(|item| {
-            item.map(|chunk| {
-                let chunk = chunk?;
-                serde_json::from_str(&chunk).map_err(|error| {
-                    let message = format!("{SERVER}'s stream has a chunk of another shape: {error}");
-                    self.0.fail(Outcome::Failed, Reason::InvalidResponse, message)
-                })
-            })
-        })
+        let item = std::task::ready!(self.raw.poll_chunk(context));
+        Poll::Ready(item.map(|json| self.read(&json?)))
     }
 }

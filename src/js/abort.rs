@@ -1,6 +1,5 @@
 //! A caller's `AbortSignal`: it is listened to, never handed on, because what it aborts with may be any value.
 
-use std::future::Future;
 use std::rc::Rc;
 
 use event_listener::Event;
@@ -8,12 +7,13 @@ use futures_util::future::{Either, select};
 use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
 
+use crate::client::transport::BoxFuture;
 use crate::{Error, Reason};
 
 /// Drops `operation`, and with it any request under way, as soon as the signal fires.
 pub(super) async fn unless_aborted<T>(
     signal: Option<AbortSignal>,
-    operation: impl Future<Output = Result<T, Error>>,
+    operation: BoxFuture<'static, Result<T, Error>>,
 ) -> Result<T, Error> {
     let Some(signal) = signal else { return operation.await };
     let aborted = || Error::new(Reason::Aborted, "the signal was aborted");
@@ -25,7 +25,7 @@ pub(super) async fn unless_aborted<T>(
     let _listening = Listening::new(signal, move || {
         event.notify(usize::MAX);
     });
-    match select(Box::pin(operation), fired).await {
+    match select(operation, fired).await {
         Either::Left((result, _)) => result,
         Either::Right(_) => Err(aborted()),
     }

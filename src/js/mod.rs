@@ -4,13 +4,15 @@ mod abort;
 mod session;
 mod stream;
 
+use std::future::Future;
 use std::time::Duration;
 
-use js_sys::{Array, Function, Object, Reflect};
+use js_sys::{Array, Function, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
 use web_sys::AbortSignal;
 
-use crate::client::transport::BrowserTransport;
+use crate::client::transport::{BoxFuture, BrowserTransport};
 use crate::client::{Client, ConversationOptions, Reply, Timeouts};
 use crate::{Error, Reason, Secret};
 use abort::unless_aborted;
@@ -31,40 +33,40 @@ impl Core {
     }
 
     /// The answer's text.
-    pub async fn ask(&self, text: String, signal: Option<AbortSignal>) -> Result<String, JsValue> {
+    pub fn ask(&self, text: String, signal: Option<AbortSignal>) -> Promise {
         let client = self.0.clone();
-        unless_aborted(signal, client.ask(text)).await.map_err(to_js)
+        promise(signal, async move { client.ask(text).await.map(JsValue::from) })
     }
 
     /// `[json, sessionId, traceId]`.
-    pub async fn chat(&self, body: String, signal: Option<AbortSignal>) -> Result<Array, JsValue> {
+    pub fn chat(&self, body: String, signal: Option<AbortSignal>) -> Promise {
         let client = self.0.clone();
-        unless_aborted(signal, client.chat_json(body)).await.map(reply).map_err(to_js)
+        promise(signal, async move { client.chat_json(body).await.map(reply) })
     }
 
     /// A stream of JSON chunks.
     #[wasm_bindgen(js_name = chatStream)]
-    pub async fn chat_stream(&self, body: String, signal: Option<AbortSignal>) -> Result<Stream, JsValue> {
+    pub fn chat_stream(&self, body: String, signal: Option<AbortSignal>) -> Promise {
         let client = self.0.clone();
-        unless_aborted(signal, client.chat_stream_json(body)).await.map(Stream::new).map_err(to_js)
+        promise(signal, async move { client.chat_stream_json(body).await.map(|stream| Stream::new(stream).into()) })
     }
 
     /// `[json, sessionId, traceId]`.
-    pub async fn usage(&self, signal: Option<AbortSignal>) -> Result<Array, JsValue> {
+    pub fn usage(&self, signal: Option<AbortSignal>) -> Promise {
         let client = self.0.clone();
-        unless_aborted(signal, client.usage()).await.map(reply).map_err(to_js)
+        promise(signal, async move { client.usage().await.map(reply) })
     }
 
     /// `[json, sessionId, traceId]`.
-    pub async fn models(&self, signal: Option<AbortSignal>) -> Result<Array, JsValue> {
+    pub fn models(&self, signal: Option<AbortSignal>) -> Promise {
         let client = self.0.clone();
-        unless_aborted(signal, client.models()).await.map(reply).map_err(to_js)
+        promise(signal, async move { client.models().await.map(reply) })
     }
 
     /// Gets a token now.
-    pub async fn warm(&self) -> Result<(), JsValue> {
+    pub fn warm(&self) -> Promise {
         let client = self.0.clone();
-        client.warm().await.map_err(to_js)
+        promise(None, async move { client.warm().await.map(|()| JsValue::UNDEFINED) })
     }
 
     /// `[sessionId, remainingMs, ttlMs]`, or nothing.
@@ -170,8 +172,14 @@ fn invalid(option: &str, what: &str) -> Error {
     Error::new(Reason::InvalidConfig, format!("{option} {what}"))
 }
 
-fn reply(reply: Reply) -> Array {
-    Array::of3(&reply.json.into(), &reply.session_id.into(), &reply.trace_id.into())
+/// One way out for every asynchronous export: the module holds this code once, not once for each of them.
+fn promise(signal: Option<AbortSignal>, call: impl Future<Output = Result<JsValue, Error>> + 'static) -> Promise {
+    let call: BoxFuture<'static, _> = Box::pin(call);
+    future_to_promise(async move { unless_aborted(signal, call).await.map_err(to_js) })
+}
+
+fn reply(reply: Reply) -> JsValue {
+    Array::of3(&reply.json.into(), &reply.session_id.into(), &reply.trace_id.into()).into()
 }
 
 /// The fields of the facade's `BehestError`.

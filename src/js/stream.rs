@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
+use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
-use super::to_js;
+use super::promise;
 use crate::client::RawStream;
 
 /// A stream of JSON chunks. It is borrowed only while it is polled, so `abort` works during a pending `next`.
@@ -28,19 +29,17 @@ impl Stream {
 #[wasm_bindgen]
 impl Stream {
     /// The next chunk as JSON text; nothing at the end.
-    pub async fn next(&self) -> Result<Option<String>, JsValue> {
+    pub fn next(&self) -> Promise {
         let state = self.0.clone();
-        poll_fn(move |context| {
-            let mut state = state.borrow_mut();
-            let polled = state.stream.poll_chunk(context);
-            state.waiting = polled.is_pending().then(|| context.waker().clone());
-            match polled {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(chunk) => Poll::Ready(chunk.transpose()),
-            }
-        })
-        .await
-        .map_err(to_js)
+        promise(
+            None,
+            poll_fn(move |context| {
+                let mut state = state.borrow_mut();
+                let polled = state.stream.poll_chunk(context);
+                state.waiting = polled.is_pending().then(|| context.waker().clone());
+                polled.map(|chunk| chunk.transpose().map(JsValue::from))
+            }),
+        )
     }
 
     /// Cancels the request.

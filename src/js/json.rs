@@ -1,0 +1,51 @@
+//! The view of `json.rs` over the parser that every JavaScript host has.
+
+use js_sys::{Array, JSON, Object, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+
+/// A JSON value that is not null.
+#[derive(Clone, Debug)]
+pub(crate) struct Json(JsValue);
+
+impl Json {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        JSON::parse(text).ok().and_then(Self::present)
+    }
+
+    pub(crate) fn parse_bytes(bytes: &[u8]) -> Option<Self> {
+        Self::parse(std::str::from_utf8(bytes).ok()?)
+    }
+
+    pub(crate) fn find(&self, path: &[&str]) -> Option<Self> {
+        path.iter().try_fold(self.clone(), |json, key| {
+            // Only own data counts: a string has a length, and every object has a constructor.
+            let own = json.0.is_object() && Object::has_own(json.0.unchecked_ref::<Object>(), &(*key).into());
+            own.then(|| Reflect::get(&json.0, &(*key).into()).ok()).flatten().and_then(Self::present)
+        })
+    }
+
+    pub(crate) fn text(&self) -> Option<String> {
+        self.0.as_string()
+    }
+
+    pub(crate) fn number(&self) -> Option<f64> {
+        self.0.as_f64()
+    }
+
+    pub(crate) fn is_object(&self) -> bool {
+        self.0.is_object() && !self.is_array()
+    }
+
+    pub(crate) fn is_array(&self) -> bool {
+        Array::is_array(&self.0)
+    }
+
+    fn present(value: JsValue) -> Option<Self> {
+        Some(Self(value)).filter(|json| !json.0.is_null())
+    }
+}
+
+/// A text as a JSON string, quotes included.
+pub(crate) fn quote(text: &str) -> String {
+    JSON::stringify(&text.into()).map(String::from).unwrap_or_default()
+}

@@ -1,0 +1,55 @@
+//! Reading JSON whose shape is other people's: one small view of a value.
+//!
+//! Here over serde_json. The npm package has the same view over the browser's own parser (`js/json.rs`), which
+//! saves its users a second one.
+
+use serde_json::Value;
+
+/// A JSON value that is not null.
+#[derive(Clone, Debug)]
+pub(crate) struct Json(Value);
+
+impl Json {
+    /// `None` if it is not JSON, or null.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().and_then(Self::present)
+    }
+
+    pub(crate) fn parse_bytes(bytes: &[u8]) -> Option<Self> {
+        Self::parse(std::str::from_utf8(bytes).ok()?)
+    }
+
+    /// The value at the end of a path of keys and indices; `None` if there is none, or null.
+    pub(crate) fn find(&self, path: &[&str]) -> Option<Self> {
+        let found = path.iter().try_fold(&self.0, |value, key| match value {
+            Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+            object => object.get(*key),
+        });
+        found.cloned().and_then(Self::present)
+    }
+
+    pub(crate) fn text(&self) -> Option<String> {
+        self.0.as_str().map(str::to_owned)
+    }
+
+    pub(crate) fn number(&self) -> Option<f64> {
+        self.0.as_f64()
+    }
+
+    pub(crate) fn is_object(&self) -> bool {
+        self.0.is_object()
+    }
+
+    pub(crate) fn is_array(&self) -> bool {
+        self.0.is_array()
+    }
+
+    fn present(value: Value) -> Option<Self> {
+        Some(Self(value)).filter(|json| !json.0.is_null())
+    }
+}
+
+/// A text as a JSON string, quotes included.
+pub(crate) fn quote(text: &str) -> String {
+    Value::from(text).to_string()
+}
