@@ -26,10 +26,13 @@ function start(settings) {
   // For readers who want to try it: open the console and type `await behest.ask("Hi!")`.
   globalThis.behest = behest;
 
-  const token = tokenPanel(() => behest.token.peek());
-  const usage = usagePanel(() => behest.usage.get(), () => behest.token.peek()?.sessionId);
+  // The client itself is the first conversation; each further one has a session, and so a token, of its own.
+  let talk = behest;
+  const token = tokenPanel(() => talk.token.peek());
+  const usage = usagePanel(() => talk.usage.get(), () => talk.token.peek()?.sessionId);
   const form = signInForm(auth);
-  const chat = chatPanel(behest, {
+  const create = (...request) => talk.chat.completions.create(...request);
+  const chat = chatPanel(create, {
     onAsk: () => counts.add("questions"),
     onStream: token.draw,
     onAnswer(end) {
@@ -45,16 +48,22 @@ function start(settings) {
     show(session, expired);
   }
 
+  /** Goes on with an empty page through `client`. */
+  function begin(client) {
+    talk = client;
+    chat.clear();
+    token.draw();
+  }
+
   function show(session, expired = false) {
     const user = session?.user.id ?? null;
     if (user === shownUser) return;
     const atStart = shownUser === undefined;
     shownUser = user;
     if (!atStart) {
-      chat.clear();
       usage.clear();
       counts.clear();
-      token.draw();
+      begin(behest);
     }
     byId("welcome").hidden = user !== null;
     byId("workspace").hidden = user === null;
@@ -66,6 +75,10 @@ function start(settings) {
     else if (!atStart || matchMedia("(hover: hover)").matches) form.open();
   }
 
+  byId("new-conversation").addEventListener("click", () => {
+    begin(behest.conversation());
+    chat.focus();
+  });
   byId("sign-out").addEventListener("click", () => auth.signOut());
   const toggle = byId("details-toggle");
   toggle.addEventListener("click", () => {

@@ -15,8 +15,11 @@ const ENDINGS = {
 
 const duration = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
-/** The conversation: asks through `client`, shows answers as they come, keeps the history that is sent along. */
-export function chatPanel(client, { onAsk, onStream, onAnswer, onSignIn }) {
+/**
+ * The conversation: asks with `create`, which is `chat.completions.create` of a client, shows answers as they come,
+ * and keeps the history that is sent along.
+ */
+export function chatPanel(create, { onAsk, onStream, onAnswer, onSignIn }) {
   const form = byId("composer");
   const question = byId("question");
   const send = byId("send");
@@ -61,7 +64,7 @@ export function chatPanel(client, { onAsk, onStream, onAnswer, onSignIn }) {
     let stream;
     try {
       const request = { messages: sent, stream: true, stream_options: { include_usage: true } };
-      stream = await client.chat.completions.create(request, { signal });
+      stream = await create(request, { signal });
       onStream();
       for await (const text of stream.text()) {
         end.firstMs ??= performance.now() - began;

@@ -161,6 +161,25 @@ describe("a conversation on the demo page", () => {
     assert.ok(whole.text.length > result.text.length, "the stopped answer was shorter than the whole one");
   });
 
+  test("a new conversation has a token and a usage row of its own", async () => {
+    const { page } = opened;
+    const former = bundle;
+    const { grown } = await growth(async () => {
+      await page.getByRole("button", { name: "New conversation" }).click();
+      assert.equal(await page.locator("#messages > *").count(), 0);
+      const answer = await ask(page, "How many messages are in this conversation?");
+      assert.equal(answer.outcome, "complete", answer.error);
+      assert.match(answer.text, /conversation of 1 message\b/, "the former conversation is not sent along");
+    });
+    assert.equal(grown("mint"), 1);
+    assert.notEqual(bundle.sessionId, former.sessionId);
+    await usageRow(page, bundle.sessionId, { requests: 1 });
+    await usageRow(page, former.sessionId, { requests: 4 });
+    assert.equal(await page.locator("#usage tfoot td").first().innerText(), "5");
+    const sent = opened.requests.filter((request) => request.url().endsWith(CHAT)).at(-1);
+    assert.equal((await sent.allHeaders())["x-session-id"], bundle.sessionId);
+  });
+
   test("nothing was reported on the console, nothing was thrown", () => {
     assert.deepEqual(opened.complaints, []);
   });
