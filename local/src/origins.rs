@@ -64,7 +64,8 @@ pub(crate) async fn guard(State(origins): State<Origins>, request: Request, next
         return next.run(request).await;
     }
     let message = "This origin is not one of the project's allowed origins";
-    crate::gateway::GatewayError::new(StatusCode::FORBIDDEN, "forbidden", message).into_response()
+    let vary = [(header::VARY, "origin")];
+    (vary, crate::gateway::GatewayError::new(StatusCode::FORBIDDEN, "forbidden", message)).into_response()
 }
 
 fn is_preflight(request: &Request) -> bool {

@@ -134,7 +134,7 @@ pub async fn start(config: Config) -> Result<Running> {
         page_listener.as_ref().map(TcpListener::local_addr).transpose()?.map_or(config.page_port, |at| at.port());
 
     let counters = Counters::default();
-    let origins = Origins::new(allowed_origins(&config, page_port), counters.clone());
+    let origins = Origins::new(allowed_origins(&config, page_port, &gateway_url), counters.clone());
     let cut = CancellationToken::new();
     let recorder = Recorder::new(store.clone(), config.clock.clone(), counters.clone());
     let supabase = Supabase {
@@ -252,8 +252,10 @@ fn page_origin(host: IpAddr, port: u16) -> String {
     if host.is_loopback() { format!("http://localhost:{port}") } else { url(host, port) }
 }
 
-fn allowed_origins(config: &Config, page_port: u16) -> Vec<String> {
+/// A page that the gateway serves itself is not of another origin, whatever header its browser sends.
+fn allowed_origins(config: &Config, page_port: u16, gateway_url: &str) -> Vec<String> {
     let mut origins = config.allow_origins.clone();
+    origins.push(gateway_url.to_owned());
     if page_port != 0 {
         origins.extend([format!("http://localhost:{page_port}"), format!("http://127.0.0.1:{page_port}")]);
         origins.push(url(config.host, page_port));

@@ -121,9 +121,14 @@ async fn read(mut response: Response, limit: usize) -> Result<Bytes, GatewayErro
 }
 
 fn unreachable_upstream(why: reqwest::Error) -> GatewayError {
+    let late = why.is_timeout();
+    // Without the URL, which may hold a key.
     tracing::warn!(error = format!("{:#}", anyhow::Error::new(why.without_url())), "the upstream did not answer");
-    // `without_url` took the error, and its kind is all the caller needs.
-    GatewayError::upstream("The upstream could not be reached")
+    if late {
+        GatewayError::timeout("The upstream did not answer in time")
+    } else {
+        GatewayError::upstream("The upstream could not be reached")
+    }
 }
 
 /// What an upstream's refusal means to the gateway's caller.

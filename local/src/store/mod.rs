@@ -88,9 +88,8 @@ mod tests {
 
     #[test]
     fn a_data_file_opens_again_and_a_newer_one_is_refused() {
-        let folder = std::env::temp_dir().join(format!("behest-local-{}", crate::random::hex_key().unwrap()));
-        std::fs::create_dir(&folder).unwrap();
-        let file = folder.join("data.sqlite");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("data.sqlite");
         let put = "INSERT INTO settings VALUES ('a', 'b')";
         Store::open(Some(&file)).unwrap().blocking(|tx| Ok(tx.execute(put, [])?)).unwrap();
         let store = Store::open(Some(&file)).unwrap();
@@ -105,7 +104,6 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -97,10 +97,8 @@ pub(crate) fn refresh(db: &Connection, token: &str, reuse_interval: Duration, no
         }
         let interval = i64::try_from(reuse_interval.as_millis()).unwrap_or(i64::MAX);
         if now > updated_at.saturating_add(interval) {
-            db.execute(
-                "UPDATE refresh_tokens SET revoked = 1, updated_at = ?2 WHERE session_id = ?1 AND NOT revoked",
-                params![session_id, now],
-            )?;
+            // Dated to the beginning of time, so that no token of the family falls within the interval again.
+            db.execute("UPDATE refresh_tokens SET revoked = 1, updated_at = 0 WHERE session_id = ?1", [&session_id])?;
             return Ok(Refreshed::AlreadyUsed);
         }
     } else {

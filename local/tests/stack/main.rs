@@ -1,0 +1,11 @@
+//! Each origin, and the whole path through all of them, over real HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod auth;
+mod gateway;
+mod operation;
+mod refusals;
+mod rest;
+mod support;
+mod upstream;
+mod whole_path;

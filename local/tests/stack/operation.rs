@@ -1,0 +1,262 @@
+//! Starting, stopping, and what outlives a stop; the page's origin; the program itself.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use behest_local::{Config, Upstream};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::support::{DEADLINE, PAGE, World, config, in_time, send};
+
+async fn refusal(config: Config) -> String {
+    format!("{:#}", in_time(behest_local::start(config)).await.unwrap_err())
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_an_error_that_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let www = Some(std::env::temp_dir());
+    let cases = [
+        (Config { supabase_port: port, ..config() }, "--supabase-port"),
+        (Config { gateway_port: port, ..config() }, "--gateway-port"),
+        (Config { page_port: port, www: www.clone(), ..config() }, "--page-port"),
+        (Config { www: Some("/no/such/folder".into()), ..config() }, "--www"),
+        (Config { package: Some("/no/such/folder".into()), www, ..config() }, "--package"),
+        (Config { host: [0, 0, 0, 0].into(), ..config() }, "--expose"),
+        (Config { host: [192, 0, 2, 1].into(), ..config() }, "--expose"),
+        (Config { allow_origins: vec!["http://localhost:3000/".into()], ..config() }, "--allow-origin"),
+        (Config { allow_origins: vec!["*".into()], ..config() }, "--allow-origin"),
+        (Config { data: Some("/no/such/folder/data.sqlite".into()), ..config() }, "data.sqlite"),
+        (
+            Config {
+                upstream: Some(Upstream { url: "localhost:80".into(), key: None, model: None, silence: DEADLINE }),
+                ..config()
+            },
+            "--upstream",
+        ),
+    ];
+    for (config, name) in cases {
+        let text = refusal(config).await;
+        assert!(text.contains(name), "{name}: {text}");
+    }
+    let text = refusal(Config { gateway_port: port, ..config() }).await;
+    assert!(text.contains(&format!("port {port} of 127.0.0.1 is taken")), "{text}");
+}
+
+#[tokio::test]
+async fn users_keys_and_usage_outlive_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = || Config { data: Some(folder.path().join("data.sqlite")), ..config() };
+    let world = World::with(settings()).await;
+    let ada = world.sign_up("ada@example.com").await;
+    let token = world.token(&ada).await;
+    let question = json!({ "messages": [{ "role": "user", "content": "Hi" }] });
+    assert_eq!(send(world.chat(&token, &question)).await.status, 200);
+    let keys = (world.running.publishable_key.clone(), world.running.behest_key.clone());
+    in_time(world.running.stop()).await;
+
+    let world = World::with(settings()).await;
+    assert_eq!(keys, (world.running.publishable_key.clone(), world.running.behest_key.clone()));
+    assert_eq!(world.sign_in("ada@example.com").await.user, ada.user);
+    let usage = send(world.get_gateway("/v1/usage").bearer_auth(&token)).await;
+    assert_eq!(usage.json()["totals"]["requests"], 1, "the old token is still this gateway's: {}", usage.text);
+}
+
+#[tokio::test]
+async fn ports_are_free_again_after_a_stop() {
+    let world = World::start().await;
+    let gateway = world.running.gateway_url.clone();
+    in_time(world.running.stop()).await;
+    assert!(world.http.get(&gateway).send().await.unwrap_err().is_connect());
+    let port = gateway.rsplit_once(':').unwrap().1.parse().unwrap();
+    let again = World::with(Config { gateway_port: port, ..config() }).await;
+    assert_eq!(again.running.gateway_url, gateway);
+}
+
+#[tokio::test]
+async fn the_page_is_served_with_its_package_and_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let (www, package) = (folder.path().join("www"), folder.path().join("pkg"));
+    std::fs::create_dir_all(package.join("dist")).unwrap();
+    std::fs::create_dir(&www).unwrap();
+    std::fs::write(www.join("index.html"), "<!doctype html>").unwrap();
+    std::fs::write(package.join("index.js"), "export {}").unwrap();
+    std::fs::write(package.join("dist/core.wasm"), b"\0asm").unwrap();
+    std::fs::write(folder.path().join("secret.txt"), "secret").unwrap();
+    let world = World::with(Config { www: Some(www), package: Some(package), page_port: 0, ..config() }).await;
+    let page = world.running.page_url.clone().unwrap();
+    let cases = [("/", "text/html"), ("/pkg/index.js", "text/javascript"), ("/pkg/dist/core.wasm", "application/wasm")];
+    for (path, media_type) in cases {
+        let answer = send(world.http.get(format!("{page}{path}"))).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header("content-type"), Some(media_type), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-cache"), "{path}");
+    }
+    for path in ["/none.js", "/..%2fsecret.txt", "/pkg/..%2f..%2fsecret.txt"] {
+        assert_eq!(send(world.http.get(format!("{page}{path}"))).await.status, 404, "{path}");
+    }
+    let settings = send(world.http.get(format!("{page}/config.json"))).await;
+    let expected = json!({
+        "supabaseUrl": world.running.supabase_url,
+        "behestUrl": world.running.gateway_url,
+        "publishableKey": world.running.publishable_key,
+        "functionName": "behest-token",
+    });
+    assert_eq!(settings.json(), expected);
+    assert!(!settings.text.contains(world.running.behest_key.expose().as_str()));
+
+    let token = world.minted("ada").await;
+    let models = send(world.get_gateway("/v1/models").bearer_auth(&token).header("origin", &page)).await;
+    assert_eq!(models.status, 200, "its own page may call");
+    let other = send(world.get_gateway("/v1/models").bearer_auth(&token).header("origin", PAGE)).await;
+    assert_eq!(other.status, 403);
+}
+
+#[tokio::test]
+async fn other_origins_can_be_added() {
+    let origin = "https://app.example.com";
+    let world = World::with(Config { allow_origins: vec![origin.into()], ..config() }).await;
+    let ada = world.sign_up("ada@example.com").await;
+    for allowed in [origin, PAGE] {
+        let answer = send(world.function().bearer_auth(&ada.access).header("origin", allowed)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (200, Some(allowed)));
+        let token = answer.json()["token"].as_str().unwrap().to_owned();
+        let models = send(world.get_gateway("/v1/models").bearer_auth(token).header("origin", allowed)).await;
+        assert_eq!((models.status.as_u16(), models.header("access-control-allow-origin")), (200, Some(allowed)));
+    }
+}
+
+#[tokio::test]
+async fn counters_are_shown_on_both_origins() {
+    let world = World::start().await;
+    world.sign_up("ada@example.com").await;
+    for origin in [&world.running.supabase_url, &world.running.gateway_url] {
+        let counters = send(world.http.get(format!("{origin}/_local/counters"))).await;
+        assert_eq!(counters.json()["auth.signup"], 1);
+    }
+}
+
+/// The program, ended by force when the test ends early.
+struct Program {
+    child: Child,
+    addresses: Value,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn program(more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_behest-local"));
+    command.args(["start", "--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"]).args(more);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Program {
+    fn start(data: &Path) -> Self {
+        let mut child = program(&["--json", "--demo-user", "--data", data.to_str().unwrap()]).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let addresses = serde_json::from_str(&line).unwrap_or_else(|why| {
+            let mut log = String::new();
+            child.stderr.as_mut().unwrap().read_to_string(&mut log).unwrap();
+            panic!("{why}: {line:?} {log}")
+        });
+        Self { addresses, child }
+    }
+
+    async fn post(&self, origin: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Value {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}{path}", self.addresses[origin].as_str().unwrap());
+        let mut request = http.post(url).body(body.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        send(request).await.json()
+    }
+
+    /// Signs the demo user in and asks one question.
+    async fn ask(&self) {
+        let key = self.addresses["publishableKey"].as_str().unwrap();
+        let user = &self.addresses["demoUser"];
+        let session = self.post("supabase", "/auth/v1/token?grant_type=password", &[("apikey", key)], user).await;
+        let bearer = |token: &Value| format!("Bearer {}", token.as_str().unwrap_or_else(|| panic!("{session}")));
+        let access = bearer(&session["access_token"]);
+        let headers = [("authorization", access.as_str())];
+        let bundle = self.post("supabase", "/functions/v1/behest-token", &headers, &json!({})).await;
+        let question = json!({ "messages": [{ "role": "user", "content": "Hi" }] });
+        let headers = [("authorization", &*bearer(&bundle["token"]))];
+        let answer = self.post("gateway", "/v1/chat/completions", &headers, &question).await;
+        assert_eq!(answer["object"], "chat.completion", "{answer}");
+    }
+
+    #[cfg(unix)]
+    fn signal(&mut self, signal: &str) -> std::process::ExitStatus {
+        let kill = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        self.child.wait().unwrap()
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_program_prints_one_line_and_ends_cleanly_when_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    for signal in ["-TERM", "-INT"] {
+        let mut program = Program::start(&folder.path().join("data.sqlite"));
+        assert_eq!(program.addresses["page"], Value::Null, "no --www, no page");
+        assert_eq!(program.addresses["demoUser"]["email"], "demo@example.com");
+        program.ask().await;
+        assert!(program.signal(signal).success());
+        let (mut out, mut log) = (String::new(), String::new());
+        program.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        program.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        assert_eq!(out, "", "the one line is all of it");
+        assert!(log.contains("POST /v1/chat/completions"), "{log}");
+        let password = program.addresses["demoUser"]["password"].as_str().unwrap();
+        for secret in ["behest_sk_", "eyJ", password] {
+            assert!(!log.contains(secret), "{secret} is in the log");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_killed_program_loses_no_row_whose_answer_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    let mut first = Program::start(&data);
+    for _ in 0..3 {
+        first.ask().await;
+    }
+    assert!(!first.signal("-KILL").success());
+    let world = World::with(Config { data: Some(data), ..config() }).await;
+    assert_eq!(world.running.usage().await.unwrap().len(), 3);
+}
+
+#[test]
+fn the_program_says_what_is_wrong() {
+    let cases = [
+        (vec!["--host", "0.0.0.0"], "--expose"),
+        (
+            vec!["--upstream", "http://127.0.0.1:1", "--upstream-key-env", "NO_SUCH_VARIABLE"],
+            "NO_SUCH_VARIABLE is not set",
+        ),
+        (vec!["--upstream-model", "m"], "--upstream"),
+        (vec!["--package", "."], "--www"),
+    ];
+    for (flags, why) in cases {
+        let output = program(&flags).output().unwrap();
+        assert!(!output.status.success());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(why), "{why}: {text}");
+        assert!(output.stdout.is_empty());
+    }
+}

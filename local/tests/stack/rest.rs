@@ -1,0 +1,80 @@
+//! The profiles table as PostgREST answers.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{World, jwt_with, send};
+
+const OBJECT: &str = "application/vnd.pgrst.object+json";
+
+#[tokio::test]
+async fn everybody_reads_their_own_row_and_no_other() {
+    let world = World::start().await;
+    let ada = world.sign_up("ada@example.com").await;
+    let bob = world.sign_up("bob@example.com").await;
+    world.running.set_plan(&bob.user, "pro").await.unwrap();
+
+    let all = send(world.get_supabase("/rest/v1/profiles").bearer_auth(&ada.access)).await;
+    assert_eq!(all.json(), json!([{ "id": ada.user, "plan": "free" }]));
+    assert_eq!(all.header("content-range"), Some("0-0/*"));
+
+    let one = |user: &str| {
+        world.get_supabase(&format!("/rest/v1/profiles?select=plan&id=eq.{user}")).header("accept", OBJECT)
+    };
+    let own = send(one(&bob.user).bearer_auth(&bob.access)).await;
+    assert_eq!(own.json(), json!({ "plan": "pro" }));
+    assert_eq!(own.header("content-type"), Some("application/vnd.pgrst.object+json; charset=utf-8"));
+
+    let others = send(one(&bob.user).bearer_auth(&ada.access)).await;
+    assert_eq!((others.status.as_u16(), &others.json()["code"]), (406, &json!("PGRST116")));
+    assert_eq!(others.json()["details"], "The result contains 0 rows");
+    let nobody = send(one(&bob.user)).await;
+    assert_eq!(nobody.status, 406, "the anonymous role sees no row");
+    let key = &world.running.publishable_key;
+    assert_eq!(send(world.get_supabase("/rest/v1/profiles").bearer_auth(key)).await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_valid_is_refused() {
+    let world = World::start().await;
+    let ada = world.sign_up("ada@example.com").await;
+    let forged = jwt_with(&ada.access, 1, |claims| claims["sub"] = json!("somebody-else"));
+    for token in [forged.as_str(), "garbage"] {
+        let answer = send(world.get_supabase("/rest/v1/profiles").bearer_auth(token)).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (401, &json!("PGRST301")));
+        assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer error=\"invalid_token\""));
+    }
+    world.running.clock().advance(Duration::from_secs(3601));
+    let expired = send(world.get_supabase("/rest/v1/profiles").bearer_auth(&ada.access)).await;
+    assert_eq!((expired.status.as_u16(), &expired.json()["code"]), (401, &json!("PGRST303")));
+}
+
+#[tokio::test]
+async fn nobody_changes_a_plan_and_unknown_things_are_named() {
+    let world = World::start().await;
+    let ada = world.sign_up("ada@example.com").await;
+    let url = format!("{}/rest/v1/profiles?id=eq.{}", world.running.supabase_url, ada.user);
+    for method in [http::Method::PATCH, http::Method::POST, http::Method::PUT, http::Method::DELETE] {
+        let call = |token: Option<&str>| {
+            let call = world.http.request(method.clone(), &url).header("apikey", &world.running.publishable_key);
+            send(token.map_or(call.try_clone().unwrap(), |token| call.bearer_auth(token)).body(r#"{"plan":"max"}"#))
+        };
+        let mine = call(Some(&ada.access)).await;
+        assert_eq!((mine.status.as_u16(), &mine.json()["code"]), (403, &json!("42501")), "{method}");
+        assert_eq!(call(None).await.status, 401, "{method}");
+    }
+    let row = send(world.get_supabase("/rest/v1/profiles").bearer_auth(&ada.access)).await;
+    assert_eq!(row.json()[0]["plan"], "free");
+
+    let cases = [
+        ("/rest/v1/secrets", 404, "PGRST205"),
+        ("/rest/v1/profiles?select=password", 400, "42703"),
+        ("/rest/v1/profiles?id=like.*", 400, "PGRST100"),
+    ];
+    for (path, status, code) in cases {
+        let answer = send(world.get_supabase(path).bearer_auth(&ada.access)).await;
+        assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (status, Some(code)), "{path}");
+    }
+    assert!(world.running.set_plan("00000000-0000-4000-8000-000000000000", "pro").await.is_err());
+}
