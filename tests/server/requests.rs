@@ -21,6 +21,7 @@ async fn the_authorization_header_is_read_strictly() {
         (vec![format!("Bearer\t{token}")], Some("invalid_authorization")),
         (vec![format!("Bearer  {token}")], Some("invalid_authorization")),
         (vec![format!("Bearer {token} {token}")], Some("invalid_authorization")),
+        (vec![format!("Bearer {token},{token}")], Some("invalid_authorization")),
         (vec![format!("Bearer {token}, Bearer {token}")], Some("invalid_authorization")),
         (vec![format!("Bearer {token}"), format!("Bearer {token}")], Some("invalid_authorization")),
         (vec![format!("bearer {token}")], None),

@@ -184,6 +184,8 @@ async fn unusable_entries_are_left_out_and_the_rest_still_serves() {
         jwk
     };
     let weak = json!({"kty": "RSA", "kid": "weak", "e": "AQAB", "n": "gg".repeat(85)});
+    // 256 bytes whose top bit is not set: 2047 bits.
+    let short = json!({"kty": "RSA", "kid": "short", "e": "AQAB", "n": format!("{}Q", "f".repeat(341))});
     let off_curve = json!({"kty": "EC", "crv": "P-256", "kid": "off", "x": "A".repeat(43), "y": "A".repeat(43)});
     let set = vec![
         private,
@@ -191,6 +193,7 @@ async fn unusable_entries_are_left_out_and_the_rest_still_serves() {
         encryption("key_ops", json!(["sign"])),
         encryption("alg", json!("ECDH-ES")),
         weak,
+        short,
         off_curve,
         json!(null),
         json!({"kty": 7}),
@@ -202,6 +205,8 @@ async fn unusable_entries_are_left_out_and_the_rest_still_serves() {
     for kid in ["private", "encryption", "weak", "off"] {
         assert_refused(&world.post(&named(&project, kid)).await, 401, "unknown_key");
     }
+    let small = jwt(&Key::rsa(), json!({"alg": "RS256", "kid": "short"}), &claims(json!({})));
+    assert_refused(&world.post(&small).await, 401, "unknown_key");
 }
 
 #[tokio::test]

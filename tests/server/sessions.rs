@@ -63,6 +63,10 @@ async fn hs256_needs_a_secret_of_the_settings() {
         assert_eq!(world.http.count(JWKS), 0, "nothing about a shared secret is fetched");
     }
 
+    let world = World::with(&[("SUPABASE_JWKS", &inline)], |config| config);
+    let token = jwt(&own, json!({"alg": "HS256", "kid": "other"}), &claims(json!({})));
+    assert_refused(&world.post(&token).await, 401, "unknown_key");
+
     let world = World::new();
     let token = jwt(&own, json!({"alg": "HS256", "kid": "current"}), &claims(json!({})));
     assert_refused(&world.post(&token).await, 401, "unsupported_algorithm");
