@@ -44,7 +44,7 @@ async function check(stack, browser) {
   report(user.email === stack.demoUser.email, `signed in as ${user.email}, user ${user.id}`);
 
   console.log(`\nAsk: ${QUESTION}`);
-  const answer = await ask(page, QUESTION);
+  const answer = await ask(page, QUESTION, { limitMs: DEADLINE_MS });
   for (const line of times(answer.steps)) console.log(line);
   const spread = (answer.steps.at(-1)?.ms ?? 0) - (answer.steps[0]?.ms ?? 0);
   report(answer.steps.length >= FEWEST_STEPS && spread > 0, `streamed: seen growing in ${answer.steps.length} steps over ${spread.toFixed(0)} ms`);
@@ -81,7 +81,7 @@ const browser = await launch();
 try {
   await check(stack, browser);
 } catch (error) {
-  missing.push(error.message);
+  missing.push(error.cause ? `${error.message}: ${error.cause.message}` : error.message);
 } finally {
   await browser.close();
 }

@@ -6,6 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import { launch, openPage } from "./support/browser.mjs";
 import { ask, signIn, signOut, storedSession, usageRow } from "./support/demo-page.mjs";
 import { addHelpers } from "./support/in-page.mjs";
+import { LIMIT } from "./support/limits.mjs";
 import { installPackage } from "./support/package.mjs";
 import { startStack } from "./support/stack.mjs";
 
@@ -66,7 +67,7 @@ describe("a conversation on the demo page", () => {
   });
   after(() => opened.context.close());
 
-  test("the answer streams in, ends complete, and is booked under the user's UUID and session id", async () => {
+  test("the answer streams in, ends complete, and is booked under the user's UUID and session id", LIMIT, async () => {
     const { page } = opened;
     const { result, grown } = await growth(() => ask(page, "What is a token?"));
     assert.equal(result.outcome, "complete", result.error);
@@ -86,7 +87,7 @@ describe("a conversation on the demo page", () => {
     assert.ok(Number(row.tokens) > 0, row.tokens);
   });
 
-  test("the second question reuses the token and keeps the session", async () => {
+  test("the second question reuses the token and keeps the session", LIMIT, async () => {
     const { page } = opened;
     const { result, grown } = await growth(() => ask(page, "And how long does it live?"));
     assert.equal(result.outcome, "complete", result.error);
@@ -100,7 +101,7 @@ describe("a conversation on the demo page", () => {
     assert.match(await page.locator("#token-left").innerText(), /^\d+:\d\d$/);
   });
 
-  test("each server gets exactly the headers that are documented", async () => {
+  test("each server gets exactly the headers that are documented", LIMIT, async () => {
     const sent = async (path) => {
       const found = opened.requests.filter((request) => request.method() === "POST" && request.url().endsWith(path));
       return Promise.all(found.map((request) => request.allHeaders()));
@@ -121,7 +122,7 @@ describe("a conversation on the demo page", () => {
     }
   });
 
-  test("the token is nowhere but in memory", async () => {
+  test("the token is nowhere but in memory", LIMIT, async () => {
     const { page, requests } = opened;
     const kept = await page.evaluate(async () => ({
       local: JSON.stringify({ ...localStorage }),
@@ -145,7 +146,7 @@ describe("a conversation on the demo page", () => {
     }
   });
 
-  test("Stop ends the answer at once, keeps its text, and the gateway books it as aborted", async () => {
+  test("Stop ends the answer at once, keeps its text, and the gateway books it as aborted", LIMIT, async () => {
     const { page } = opened;
     const { result, grown } = await growth(async ({ reached }) => {
       const stopped = await ask(page, "Tell me everything about patience.", { stopAtOnce: true });
@@ -161,7 +162,7 @@ describe("a conversation on the demo page", () => {
     assert.ok(whole.text.length > result.text.length, "the stopped answer was shorter than the whole one");
   });
 
-  test("a new conversation has a token and a usage row of its own", async () => {
+  test("a new conversation has a token and a usage row of its own", LIMIT, async () => {
     const { page } = opened;
     const former = bundle;
     const { grown } = await growth(async () => {
@@ -180,11 +181,11 @@ describe("a conversation on the demo page", () => {
     assert.equal((await sent.allHeaders())["x-session-id"], bundle.sessionId);
   });
 
-  test("nothing was reported on the console, nothing was thrown", () => {
+  test("nothing was reported on the console, nothing was thrown", LIMIT, () => {
     assert.deepEqual(opened.complaints, []);
   });
 
-  test("after sign-out a call fails as signed_out, and nothing is sent", async () => {
+  test("after sign-out a call fails as signed_out, and nothing is sent", LIMIT, async () => {
     const { page, requests } = opened;
     await signOut(page);
     assert.equal(await page.locator("#messages > *").count(), 0, "the conversation is gone");
@@ -199,7 +200,7 @@ describe("a conversation on the demo page", () => {
     assert.equal(await page.evaluate(() => globalThis.behest.token.peek()), null);
   });
 
-  test("the next user gets a token of their own", async () => {
+  test("the next user gets a token of their own", LIMIT, async () => {
     const { page } = opened;
     const former = bundle;
     const { grown } = await growth(async () => {
@@ -232,7 +233,7 @@ describe("the client in a page", () => {
   });
   after(() => opened.context.close());
 
-  test("100 calls at once with a cold cache read the session once and mint once", async () => {
+  test("100 calls at once with a cold cache read the session once and mint once", LIMIT, async () => {
     const { result, grown } = await growth(() =>
       page.evaluate(async () => {
         const { behest, seen } = await freshClient();
@@ -249,7 +250,7 @@ describe("the client in a page", () => {
     assert.equal(grown("chat"), 100);
   });
 
-  test("a token is kept while more than 60 s are left, and replaced otherwise", async () => {
+  test("a token is kept while more than 60 s are left, and replaced otherwise", LIMIT, async () => {
     const timed = await openPage(browser);
     await addHelpers(timed.context);
     await timed.page.clock.install();
@@ -269,7 +270,7 @@ describe("the client in a page", () => {
     await timed.context.close();
   });
 
-  test("chat.completions.create answers as OpenAI does, whole and in chunks", async () => {
+  test("chat.completions.create answers as OpenAI does, whole and in chunks", LIMIT, async () => {
     const { whole, chunks, stream } = await page.evaluate(async () => {
       const { behest } = await freshClient();
       const messages = [{ role: "user", content: "What is a token?" }];
@@ -298,7 +299,7 @@ describe("the client in a page", () => {
     assert.ok(stream.sessionId && stream.traceId);
   });
 
-  test("leaving the loop, and a signal, both end the request at the server", async () => {
+  test("leaving the loop, and a signal, both end the request at the server", LIMIT, async () => {
     const { grown } = await growth(async ({ reached }) => {
       const outcomes = await page.evaluate(async () => {
         const { behest } = await freshClient();
@@ -318,7 +319,7 @@ describe("the client in a page", () => {
     assert.equal(grown("chat"), 2);
   });
 
-  test("nothing was reported on the console, nothing was thrown", () => {
+  test("nothing was reported on the console, nothing was thrown", LIMIT, () => {
     assert.deepEqual(opened.complaints, []);
   });
 
@@ -327,7 +328,7 @@ describe("the client in a page", () => {
     ["someone else's claims", "invalid_signature", ([head, claims, signature]) => [head, ofAnother(claims), signature]],
     ["no algorithm", "unsupported_algorithm", ([, claims]) => [encoded({ alg: "none", typ: "JWT" }), claims, ""]],
   ]) {
-    test(`a session with ${what} is refused with its own reason`, async () => {
+    test(`a session with ${what} is refused with its own reason`, LIMIT, async () => {
       const accessToken = forge((await storedSession(page)).accessToken.split(".")).join(".");
       const { result: error, grown } = await growth(() =>
         page.evaluate(async (accessToken) => {
@@ -365,7 +366,7 @@ describe("an origin that is not allowed", () => {
     ["token function", "supabaseUrl", "functions.behest-token"],
     ["gateway", "behestUrl", "chat"],
   ]) {
-    test(`is refused by the ${server}, which the client reports as a network error that names CORS`, async () => {
+    test(`is refused by the ${server}, which the client reports as a network error that names CORS`, LIMIT, async () => {
       const url = option === "supabaseUrl" ? stack.supabase : stack.gateway;
       const { result: error, grown } = await growth(() =>
         opened.page.evaluate(

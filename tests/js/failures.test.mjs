@@ -5,11 +5,9 @@ import { after, before, describe, test } from "node:test";
 import { DONE, events, goodChat, hang, reply, says, startBadServer } from "./support/bad-server.mjs";
 import { launch, openPage } from "./support/browser.mjs";
 import { addHelpers } from "./support/in-page.mjs";
+import { LIMIT } from "./support/limits.mjs";
 import { installPackage } from "./support/package.mjs";
 import { startStack } from "./support/stack.mjs";
-
-/** Longer than the slowest case with all its retries, far shorter than a hang. */
-const LIMIT = { timeout: 30_000 };
 
 let installed;
 let stack;
@@ -246,6 +244,6 @@ describe("the WebAssembly module", () => {
   }
 });
 
-test("no rejection was left unhandled", () => {
+test("no rejection was left unhandled", LIMIT, () => {
   assert.deepEqual(opened.complaints.filter((text) => text.startsWith("uncaught")), []);
 });

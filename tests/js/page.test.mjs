@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import { launch, openPage } from "./support/browser.mjs";
 import { ask, signIn, signOut } from "./support/demo-page.mjs";
+import { LIMIT } from "./support/limits.mjs";
 import { installPackage } from "./support/package.mjs";
 import { startStack } from "./support/stack.mjs";
 
@@ -51,7 +52,7 @@ const overflow = (page) =>
 
 for (const [device, options] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
   for (const colorScheme of ["light", "dark"]) {
-    test(`every state is accessible and fits: ${device}, ${colorScheme}`, async () => {
+    test(`every state is accessible and fits: ${device}, ${colorScheme}`, LIMIT, async () => {
       const { page, context } = await openPage(browser, { ...options, colorScheme, reducedMotion: "reduce" });
       const check = async (state) => {
         assert.deepEqual(await violations(page), [], state);
@@ -96,7 +97,7 @@ describe("signing in and up", () => {
     await page.getByLabel("Password").press("Enter");
   };
 
-  test("what is missing is named, and the focus goes there", async () => {
+  test("what is missing is named, and the focus goes there", LIMIT, async () => {
     await attempt("not an address", "secret");
     assert.match(await problemOf(page).innerText(), /e-mail address/);
     assert.equal(await page.evaluate(() => document.activeElement.id), "email");
@@ -106,18 +107,18 @@ describe("signing in and up", () => {
     assert.equal(await page.getByLabel("Password").getAttribute("aria-invalid"), "true");
   });
 
-  test("a wrong password is told in Supabase's words", async () => {
+  test("a wrong password is told in Supabase's words", LIMIT, async () => {
     await attempt(stack.demoUser.email, "not the password");
     assert.match(await problemOf(page).innerText(), /invalid login credentials/i);
   });
 
-  test("an account that exists is not created again", async () => {
+  test("an account that exists is not created again", LIMIT, async () => {
     await page.getByRole("button", { name: "Create account" }).first().click();
     await attempt(stack.demoUser.email, "another password");
     assert.match(await problemOf(page).innerText(), /already/i);
   });
 
-  test("a reload keeps the session, and starts with an empty token cache", async () => {
+  test("a reload keeps the session, and starts with an empty token cache", LIMIT, async () => {
     await signIn(page, stack, stack.demoUser);
     await ask(page, "Hello?");
     await page.reload();
@@ -126,7 +127,7 @@ describe("signing in and up", () => {
     assert.equal((await ask(page, "Hello again?")).outcome, "complete");
   });
 
-  test("an access token near its end is renewed before it is used", async () => {
+  test("an access token near its end is renewed before it is used", LIMIT, async () => {
     const before = await stack.counters();
     await page.evaluate(() => {
       const session = JSON.parse(sessionStorage.getItem("supabase-session"));
@@ -138,7 +139,7 @@ describe("signing in and up", () => {
     assert.equal(after("auth.token.refresh_token") - before("auth.token.refresh_token"), 1);
   });
 
-  test("a session that Supabase no longer knows ends in the sign-in form, which says why", async () => {
+  test("a session that Supabase no longer knows ends in the sign-in form, which says why", LIMIT, async () => {
     await page.evaluate(() => {
       const session = JSON.parse(sessionStorage.getItem("supabase-session"));
       sessionStorage.setItem("supabase-session", JSON.stringify({ ...session, refreshToken: "unknown-word", endsAt: 0 }));
@@ -163,7 +164,7 @@ describe("by keyboard and ear", () => {
 
   const focused = () => page.evaluate(() => document.activeElement.id);
 
-  test("after signing in one can type at once; Shift+Enter begins a line, Enter sends", async () => {
+  test("after signing in one can type at once; Shift+Enter begins a line, Enter sends", LIMIT, async () => {
     assert.equal(await focused(), "question");
     await page.keyboard.type("First");
     await page.keyboard.press("Shift+Enter");
@@ -175,7 +176,7 @@ describe("by keyboard and ear", () => {
     assert.equal(await focused(), "question");
   });
 
-  test("an answer is announced once, when it is whole", async () => {
+  test("an answer is announced once, when it is whole", LIMIT, async () => {
     const said = page.evaluate(() => {
       const announcer = document.getElementById("announcer");
       const heard = [];
@@ -193,7 +194,7 @@ describe("by keyboard and ear", () => {
     assert.equal(await page.locator("#log [aria-live], #messages [role=log]").count(), 0);
   });
 
-  test("Escape stops an answer, and Send with the pointer leaves the focus somewhere useful", async () => {
+  test("Escape stops an answer, and Send with the pointer leaves the focus somewhere useful", LIMIT, async () => {
     await page.getByLabel("Your question").fill("Tell me everything about patience.");
     await page.evaluate(() => {
       const press = () => document.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
@@ -209,7 +210,7 @@ describe("by keyboard and ear", () => {
     assert.equal(await focused(), "question");
   });
 
-  test("signing out cancels the answer and leads back to the form", async () => {
+  test("signing out cancels the answer and leads back to the form", LIMIT, async () => {
     await page.getByLabel("Your question").fill("Tell me everything about patience.");
     await page.keyboard.press("Enter");
     await page.locator(".answered[aria-busy=true]").waitFor();
@@ -219,7 +220,7 @@ describe("by keyboard and ear", () => {
   });
 });
 
-test("a missing config.json is told on the page", async () => {
+test("a missing config.json is told on the page", LIMIT, async () => {
   const { page, context } = await openPage(browser);
   await page.route("**/config.json", (route) => route.fulfill({ status: 404, body: "" }));
   await page.goto(stack.page);

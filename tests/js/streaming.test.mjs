@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 
 import { launch, openPage } from "./support/browser.mjs";
 import { signIn } from "./support/demo-page.mjs";
+import { LIMIT } from "./support/limits.mjs";
 import { installPackage } from "./support/package.mjs";
 import { startStack } from "./support/stack.mjs";
 import { startUpstream } from "./support/upstream.mjs";
@@ -43,7 +44,7 @@ async function begin(question) {
 const shows = (text) => answer().locator(".answer-text").filter({ hasText: text }).waitFor();
 const outcome = () => answer().locator(".outcome").innerText();
 
-test("each piece is on the page before the next one is sent", async () => {
+test("each piece is on the page before the next one is sent", LIMIT, async () => {
   const chat = await begin("Count.");
   assert.equal(chat.path, "/v1/chat/completions");
   assert.equal(chat.body.stream, true);
@@ -61,7 +62,7 @@ test("each piece is on the page before the next one is sent", async () => {
   assert.match(await answer().locator(".ending").innerText(), /8 tokens/);
 });
 
-test("an answer cut by the length limit says so", async () => {
+test("an answer cut by the length limit says so", LIMIT, async () => {
   const chat = await begin("Go on.");
   assert.deepEqual(
     chat.body.messages.map(({ role }) => role),
@@ -74,7 +75,7 @@ test("an answer cut by the length limit says so", async () => {
   assert.equal(await outcome(), "length");
 });
 
-test("Stop reaches the upstream as a closed connection", async () => {
+test("Stop reaches the upstream as a closed connection", LIMIT, async () => {
   const chat = await begin("Tell me more.");
   chat.begin();
   chat.say("Once upon a time");
@@ -88,7 +89,7 @@ for (const [how, end] of [
   ["breaks in the middle", (chat) => chat.cut()],
   ["ends without an end marker", (chat) => chat.closeEarly()],
 ]) {
-  test(`an answer that ${how} is never shown as whole; its text is kept and it can be asked again`, async () => {
+  test(`an answer that ${how} is never shown as whole; its text is kept and it can be asked again`, LIMIT, async () => {
     const chat = await begin(`What ${how}?`);
     chat.begin();
     chat.say("The first half");
@@ -112,7 +113,7 @@ for (const [how, end] of [
   });
 }
 
-test("a refusal by the upstream becomes an error that says what to do", async () => {
+test("a refusal by the upstream becomes an error that says what to do", LIMIT, async () => {
   const chat = await begin("Refuse me.");
   chat.refuse(400, { message: "no such model", type: "invalid_request_error", code: "model_not_found" });
   const card = answer().getByRole("alert");

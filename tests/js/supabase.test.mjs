@@ -6,6 +6,7 @@ import { build } from "esbuild";
 
 import { launch, openPage } from "./support/browser.mjs";
 import { addHelpers } from "./support/in-page.mjs";
+import { LIMIT } from "./support/limits.mjs";
 import { installPackage } from "./support/package.mjs";
 import { startStack } from "./support/stack.mjs";
 
@@ -63,7 +64,7 @@ async function mintsDuring(work) {
   return { result, mints: after("mint") - before("mint") };
 }
 
-test("nobody is signed in: the call fails before anything is sent", async () => {
+test("nobody is signed in: the call fails before anything is sent", LIMIT, async () => {
   const sent = opened.requests.length;
   const error = await page.evaluate(() => failureOf(client.ask("Hi!")));
   assert.equal(error.reason, "signed_out", JSON.stringify(error));
@@ -71,7 +72,7 @@ test("nobody is signed in: the call fails before anything is sent", async () => 
   assert.deepEqual(servers.map((request) => request.url()), []);
 });
 
-test("signed in: asked, streamed, booked under the user", async () => {
+test("signed in: asked, streamed, booked under the user", LIMIT, async () => {
   const { result, mints } = await mintsDuring(async () => {
     const userId = await signIn(stack.demoUser);
     const { answer, text, outcome, usage } = await page.evaluate(async () => {
@@ -90,7 +91,7 @@ test("signed in: asked, streamed, booked under the user", async () => {
   assert.equal(mints, 1);
 });
 
-test("a refreshed session of the same user keeps the token", async () => {
+test("a refreshed session of the same user keeps the token", LIMIT, async () => {
   const { mints } = await mintsDuring(() =>
     page.evaluate(async () => {
       const { error } = await supabase.auth.refreshSession();
@@ -101,7 +102,7 @@ test("a refreshed session of the same user keeps the token", async () => {
   assert.equal(mints, 0);
 });
 
-test("another user's sign-in drops the token, without a word from the application", async () => {
+test("another user's sign-in drops the token, without a word from the application", LIMIT, async () => {
   const { mints } = await mintsDuring(async () => {
     const { first, second } = await page.evaluate(async () => {
       const first = (await supabase.auth.getUser()).data.user.id;
@@ -119,7 +120,7 @@ test("another user's sign-in drops the token, without a word from the applicatio
   assert.equal(mints, 1);
 });
 
-test("signing out ends the running stream and forgets the token", async () => {
+test("signing out ends the running stream and forgets the token", LIMIT, async () => {
   const { ended, outcome, content } = await page.evaluate(async () => {
     const messages = [{ role: "user", content: "Tell me everything about patience." }];
     const stream = await client.chat.completions.create({ messages, stream: true });
@@ -136,6 +137,6 @@ test("signing out ends the running stream and forgets the token", async () => {
   assert.equal(await page.evaluate(() => client.token.peek()), null);
 });
 
-test("nothing was reported on the console, nothing was thrown", () => {
+test("nothing was reported on the console, nothing was thrown", LIMIT, () => {
   assert.deepEqual(opened.complaints, []);
 });

@@ -6,6 +6,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
+import { LIMIT } from "./support/limits.mjs";
 import { installPackage } from "./support/package.mjs";
 
 const run = promisify(execFile);
@@ -49,20 +50,20 @@ for (const [name, options] of Object.entries({
   "bundlers": { module: "esnext", moduleResolution: "bundler" },
   "Node.js": { module: "nodenext", moduleResolution: "nodenext" },
 })) {
-  test(`a sample application compiles as for ${name}`, async () => {
+  test(`a sample application compiles as for ${name}`, LIMIT, async () => {
     // `openai`'s and supabase-js's own declarations need the libraries of several platforms at once.
     assert.equal(await compile("sample.ts", { ...options, skipLibCheck: true }), "");
   });
 }
 
-test("the declarations themselves are sound and need no other package", async () => {
+test("the declarations themselves are sound and need no other package", LIMIT, async () => {
   await writeFile(path.join(installed.folder, "alone.ts"), 'export * from "behest-client";\n');
   assert.equal(await compile("alone.ts", { module: "nodenext", moduleResolution: "nodenext", skipLibCheck: false }), "");
   const { dependencies = {}, peerDependencies = {} } = JSON.parse(await readFile(path.join(installed.packageFolder, "package.json")));
   assert.deepEqual([...Object.keys(dependencies), ...Object.keys(peerDependencies)], []);
 });
 
-test("a wrong use is found, so the checks above mean something", async () => {
+test("a wrong use is found, so the checks above mean something", LIMIT, async () => {
   await writeFile(
     path.join(installed.folder, "wrong.ts"),
     'import { createClient } from "behest-client";\ncreateClient({ behestUrl: 1 });\n',

@@ -1,4 +1,5 @@
 /** What a person does on the demo page, for tests. */
+import { ANSWER_MS } from "./limits.mjs";
 
 /** Opens the page and signs in with the form; `creating` makes a new account. */
 export async function signIn(page, { page: url }, { email, password }, { creating = false } = {}) {
@@ -7,7 +8,9 @@ export async function signIn(page, { page: url }, { email, password }, { creatin
   await page.getByLabel("E-mail").fill(email);
   await page.getByLabel("Password").fill(password);
   await page.locator("#sign-in-submit").click();
-  await page.getByLabel("Your question").waitFor();
+  const problem = page.locator("#sign-in-problem:not(:empty)");
+  await page.locator("#question").or(problem).filter({ visible: true }).first().waitFor();
+  if (await problem.isVisible()) throw new Error(`could not sign in: ${await problem.innerText()}`);
 }
 
 export async function signOut(page) {
@@ -19,19 +22,20 @@ export async function signOut(page) {
  * Asks with the keyboard and waits for the end of the answer. Returns its text, its outcome, and `steps`:
  * each state in which a reader could have seen it, with the milliseconds since the question.
  */
-export async function ask(page, question, { stopAtOnce = false } = {}) {
-  await page.evaluate(watchAnswer, { stopAtOnce });
+export async function ask(page, question, { stopAtOnce = false, limitMs = ANSWER_MS } = {}) {
+  await page.evaluate(watchAnswer, { stopAtOnce, limitMs });
   await page.getByLabel("Your question").fill(question);
   await page.getByLabel("Your question").press("Enter");
   return page.evaluate(() => globalThis.watched);
 }
 
 /** Runs in the page. */
-function watchAnswer({ stopAtOnce }) {
+function watchAnswer({ stopAtOnce, limitMs }) {
   const list = document.getElementById("messages");
   const steps = [];
   let began;
-  globalThis.watched = new Promise((done) => {
+  globalThis.watched = new Promise((done, fail) => {
+    setTimeout(() => fail(new Error(`the answer did not end within ${limitMs / 1000} s`)), limitMs);
     const observer = new MutationObserver(() => {
       began ??= performance.now();
       const answer = list.lastElementChild;
@@ -45,8 +49,7 @@ function watchAnswer({ stopAtOnce }) {
     });
     observer.observe(list, { childList: true, subtree: true, characterData: true });
   });
-  // Without this, evaluate would wait for the promise it has just made.
-  return null;
+  globalThis.watched.catch(() => {});
 }
 
 /** The row of this session in the usage table, as a person reads it. */
