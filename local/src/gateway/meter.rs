@@ -43,7 +43,19 @@ impl Recorder {
     fn record(&self, row: UsageRow) -> JoinHandle<()> {
         let Self { store, counters, .. } = self.clone();
         let write = move || match store.blocking(|db| usage::add(db, &row)) {
-            Ok(()) => counters.add(&format!("chat.{}", row.outcome)),
+            Ok(()) => {
+                counters.add(&format!("chat.{}", row.outcome));
+                tracing::info!(
+                    trace_id = row.request_id,
+                    user = row.user_id,
+                    session = row.session_id,
+                    model = row.model,
+                    input_tokens = row.input_tokens,
+                    output_tokens = row.output_tokens,
+                    "chat {}",
+                    row.outcome
+                );
+            }
             Err(error) => tracing::error!(error = format!("{error:#}"), ?row, "a usage row could not be written"),
         };
         self.writes.spawn_blocking_on(write, &self.runtime)

@@ -211,5 +211,5 @@ async fn a_caller_who_hangs_up_is_booked_for_what_was_sent() {
     let rows = world.running.usage().await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].outcome.as_str(), rows[0].source.as_str()), ("aborted", "estimated"));
-    assert!((2..20).contains(&rows[0].output_tokens), "{:?}", rows[0]);
+    assert!((2..40).contains(&rows[0].output_tokens), "{:?}", rows[0]);
 }

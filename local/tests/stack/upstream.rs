@@ -259,7 +259,7 @@ async fn an_upstream_that_is_away_or_silent_is_an_error_in_time() {
     let (world_away, token) = world(&server, |upstream| upstream.url = format!("http://{away}/v1")).await;
     assert_eq!(send(world_away.chat(&token, &question(true))).await.refusal(), (502, "server_error".to_owned()));
 
-    let (world, token) = world(&server, |upstream| upstream.silence = Duration::from_millis(100)).await;
+    let (world, token) = world(&server, |upstream| upstream.silence = Duration::from_millis(500)).await;
     let call = tokio::spawn(send(world.chat(&token, &question(true))));
     let unanswered = server.next().await;
     assert_eq!(in_time(call).await.unwrap().refusal(), (504, "server_error".to_owned()));
@@ -306,4 +306,19 @@ async fn stopping_cuts_answers_that_go_on_and_books_them() {
     let again = World::with(Config { data, ..config() }).await;
     let rows = again.running.usage().await.unwrap();
     assert_eq!((rows.len(), rows[0].outcome.as_str()), (1, "aborted"));
+}
+
+#[tokio::test]
+async fn an_event_without_an_end_is_stopped() {
+    let mut server = Server::start().await;
+    let (world, token) = world(&server, |_| {}).await;
+    let call = tokio::spawn(send(world.chat(&token, &question(true))));
+    let (chunks, response) = stream();
+    server.next().await.answer.send(response).unwrap();
+    let block = Bytes::from(vec![b'x'; 1024 * 1024]);
+    while in_time(chunks.send(Ok(block.clone()))).await.is_ok() {}
+    let answer = in_time(call).await.unwrap();
+    assert!(answer.text.contains("too large"), "{}", answer.text);
+    assert!(answer.text.len() < 1024, "none of it is passed on");
+    assert_eq!(world.counted("chat.failed"), 1);
 }

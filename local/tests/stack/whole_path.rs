@@ -115,6 +115,15 @@ async fn anonymous_users_need_to_be_allowed() {
     }
 }
 
+#[tokio::test]
+async fn the_path_works_over_ipv6_too() {
+    let world = World::with(Config { host: std::net::Ipv6Addr::LOCALHOST.into(), ..config() }).await;
+    assert!(world.running.gateway_url.starts_with("http://[::1]:"));
+    let ada = world.sign_up("ada@example.com").await;
+    let (client, _) = client(&world, &ada);
+    assert!(in_time(client.ask("Hi")).await.unwrap().contains("“Hi”"));
+}
+
 /// A client whose session source counts how often it is read.
 fn client(world: &World, signed: &Signed) -> (Client, Arc<AtomicUsize>) {
     let reads = Arc::new(AtomicUsize::new(0));
