@@ -9,6 +9,7 @@
 
 mod error;
 #[cfg(not(all(feature = "js", target_arch = "wasm32")))]
+#[cfg_attr(not(feature = "client"), allow(dead_code))]
 mod json;
 #[cfg(all(feature = "js", target_arch = "wasm32"))]
 #[path = "js/json.rs"]

@@ -102,6 +102,7 @@ pub(crate) fn is_header_safe(value: &str) -> bool {
 
 /// The claims of a JWT that the client looks at. Nothing is verified: that is the server's part.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(not(feature = "client"), allow(dead_code))]
 pub(crate) struct Claims {
     pub(crate) sub: Option<String>,
     pub(crate) session_id: Option<String>,

@@ -92,8 +92,3 @@ pub(super) fn join(base: &Url, path: &str) -> Url {
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url
 }
-
-/// A body as text; nothing for what is not UTF-8, which no JSON is.
-pub(super) fn text(body: &Bytes) -> &str {
-    std::str::from_utf8(body).unwrap_or_default()
-}

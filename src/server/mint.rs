@@ -13,7 +13,7 @@ use url::Url;
 
 use super::clock::Clock;
 use super::crypto::{SigningKey, random_uuid};
-use super::http::{HttpClient, Limits, text};
+use super::http::{HttpClient, Limits};
 use crate::wire::{ErrorBody, TokenBundle, TokenReply};
 use crate::{Error, Reason, Secret};
 
@@ -108,7 +108,7 @@ impl Minter {
         if !response.status().is_success() {
             return Err(self.refused(&response, key));
         }
-        let reply = TokenReply::parse(text(response.body()).as_ref()).and_then(|reply| match reply.ttl.as_secs() {
+        let reply = TokenReply::parse(response.body()).and_then(|reply| match reply.ttl.as_secs() {
             0 => Err(Error::new(Reason::InvalidBundle, "the token lives less than a second")),
             ttl => Ok((reply, ttl)),
         });
@@ -127,7 +127,7 @@ impl Minter {
     /// What a refusal by Behest means to the caller. Behest's own words go to the log only.
     fn refused(&self, response: &Response<Bytes>, key: &Secret) -> Error {
         let status = response.status().as_u16();
-        let body = ErrorBody::parse(text(response.body()).as_ref()).into_error("Behest", status);
+        let body = ErrorBody::parse(response.body()).into_error("Behest", status);
         let words = body.message().replace(key.expose(), "…");
         tracing::error!(status, code = body.code(), words, "Behest did not mint");
         let (reason, message) = match body.reason() {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::claims::User;
-use super::http::{HttpClient, Limits, join, text};
+use super::http::{HttpClient, Limits, join};
 use crate::wire::ErrorBody;
 use crate::{Error, Reason, Secret};
 
@@ -87,7 +87,7 @@ impl ProfilePlan {
                 .map_err(|_| unavailable("the answer is not JSON, so it does not come from Supabase's rest/v1"))?;
             return Ok(tier_of(row.get("plan").and_then(Value::as_str)));
         }
-        let body = ErrorBody::parse(text(response.body()).as_ref());
+        let body = ErrorBody::parse(response.body());
         match (status, body.code.as_deref()) {
             // No row: the usual case of a user who has not paid.
             (406, Some("PGRST116")) => Ok(FREE),

@@ -101,7 +101,8 @@ async fn made_up_kids_cause_one_fetch_in_thirty_seconds() {
 
 #[tokio::test]
 async fn a_set_that_cannot_be_had_is_an_outage_and_never_a_sign_out() {
-    let outages: Vec<(&str, fn() -> Answer)> = vec![
+    type Outage = fn() -> Answer;
+    let outages: Vec<(&str, Outage)> = vec![
         ("timeout", || Err(HttpError::Timeout)),
         ("too large", || Err(HttpError::TooLarge)),
         ("refused", || Err(HttpError::Failed("connection refused".into()))),

@@ -59,7 +59,7 @@ impl World {
         self.time.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    pub async fn post(&self, token: &str) -> Response<Bytes> {
+    pub(crate) async fn post(&self, token: &str) -> Response<Bytes> {
         self.endpoint.handle(post(token)).await
     }
 }
