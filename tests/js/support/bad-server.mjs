@@ -3,11 +3,13 @@ import { createServer } from "node:http";
 
 /**
  * A token function and a gateway in one server, which any page may call, and which answer as a test says.
- * `plan` maps `token` and `chat` to `(response, attempt) => …`; attempts count from 1. What is not planned works.
+ * `plan` maps `token` and `chat` to `(response, attempt, seen) => …`; attempts count from 1, and `seen` resolves when
+ * the page asks for `/seen`. What is not planned works.
  */
 export async function startBadServer() {
   let plan = {};
   let attempts = {};
+  let seen = signal();
   const server = createServer((request, response) => {
     response.setHeader("access-control-allow-origin", request.headers.origin ?? "*");
     response.setHeader("access-control-allow-headers", request.headers["access-control-request-headers"] ?? "");
@@ -16,10 +18,14 @@ export async function startBadServer() {
     response.setHeader("connection", "close");
     if (request.method === "OPTIONS") return response.writeHead(204).end();
     request.resume();
+    if (request.url === "/seen") {
+      seen.resolve();
+      return response.writeHead(204).end();
+    }
     const part = request.url.endsWith("/v1/chat/completions") ? "chat" : "token";
     attempts[part] = (attempts[part] ?? 0) + 1;
     const answer = plan[part] ?? (part === "token" ? goodToken : goodChat);
-    return answer(response, attempts[part]);
+    return answer(response, attempts[part], seen.promise);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -29,6 +35,7 @@ export async function startBadServer() {
     use(next) {
       plan = next;
       attempts = {};
+      seen = signal();
     },
     attempts: (part) => attempts[part] ?? 0,
     async stop() {
@@ -39,6 +46,12 @@ export async function startBadServer() {
   };
 }
 
+function signal() {
+  let resolve;
+  const promise = new Promise((done) => (resolve = done));
+  return { promise, resolve };
+}
+
 /** Answers with a status, a body and headers. */
 export const reply = (status, body = "", headers = {}) => (response) => {
   const text = typeof body === "string" ? body : JSON.stringify(body);
@@ -47,14 +60,14 @@ export const reply = (status, body = "", headers = {}) => (response) => {
 };
 
 /** Answers with an event stream of exactly these bytes, one write each; `end` says how it ends. */
-export const events = (pieces, end = (response) => response.end()) => async (response) => {
+export const events = (pieces, end = (response) => response.end()) => async (response, _attempt, seen) => {
   response.writeHead(200, { "content-type": "text/event-stream" });
   for (const piece of pieces) {
     response.write(piece);
     // A piece of its own on the wire, as far as the network allows.
     await new Promise((done) => setImmediate(done));
   }
-  end(response);
+  await end(response, seen);
 };
 
 export const hang = () => {};
