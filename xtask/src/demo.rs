@@ -53,6 +53,10 @@ pub(crate) fn serve(behest_local: &Path, upstream: &Upstream) -> Result<()> {
 pub(crate) fn check(behest_local: &Path, tools: &Tools, upstream: &Upstream) -> Result<()> {
     let mut start = start_command(behest_local, upstream);
     start.args(["--supabase-port", "0", "--gateway-port", "0", "--page-port", "0", "--json"]);
+    if std::env::var_os("RUST_LOG").is_none() {
+        // A line for each request would drown the transcript.
+        start.env("RUST_LOG", "warn");
+    }
     let mut stack = Running::start(start.stdout(Stdio::piped()))?;
     let addresses = stack
         .lines()

@@ -28,11 +28,15 @@ pub(crate) fn start() -> Result<Model> {
     fs::create_dir_all(&folder)?;
     eprintln!("==> llama.cpp with a 270M model (a few seconds)");
     let mut server = command(python);
-    server.arg(root().join("xtask/py/upstream.py")).arg(folder).stdout(Stdio::piped());
+    let log = cache().join("upstream/server.log");
+    server.arg(root().join("xtask/py/upstream.py")).arg(folder);
+    server.stdout(Stdio::piped()).stderr(fs::File::create(&log)?);
     let mut server = Running::start(&mut server)?;
     let lines = server.lines();
     let url = loop {
-        let line = lines.recv_timeout(START_LIMIT).context("llama.cpp's server did not come up")?;
+        let line = lines
+            .recv_timeout(START_LIMIT)
+            .with_context(|| format!("llama.cpp's server did not come up; see {}", log.display()))?;
         if let Some(url) = line.strip_prefix("listening on ") {
             break url.to_owned();
         }
