@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use behest_client::client::transport::{
-    Body, BoxFuture, Failure, MaybeSend, MaybeSync, Now, Request, Response, Transport,
-};
+use behest_client::client::transport::{Body, BoxFuture, Failure, Now, Request, Response, Transport};
 use behest_client::client::{Client, ClientBuilder};
 use behest_client::{Error, Secret};
 
@@ -70,6 +68,17 @@ impl Reply {
 
     pub fn hang() -> Self {
         Self { status: 0, headers: vec![], chunks: vec![], head: Head::Hangs }
+    }
+
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The body begins only after this time.
+    pub fn delayed(mut self, time: Duration) -> Self {
+        self.chunks.insert(0, Chunk::Wait(time));
+        self
     }
 
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -269,10 +278,19 @@ impl Transport for World {
     fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
         let world = self.clone();
         Box::pin(async move {
-            let mut script = world.inner().script.take().expect("a script");
-            world.inner().log.requests.push(request.clone());
-            let reply = script(&request, &world.inner().log);
-            world.inner().script.get_or_insert(script);
+            // The script runs without the lock, so that it may turn the world's clocks and change its sessions.
+            let (mut script, mut log) = {
+                let mut inner = world.inner();
+                inner.log.requests.push(request.clone());
+                (inner.script.take().expect("a script"), std::mem::take(&mut inner.log))
+            };
+            let reply = script(&request, &log);
+            {
+                let mut inner = world.inner();
+                log.cancelled += inner.log.cancelled;
+                inner.log = log;
+                inner.script.get_or_insert(script);
+            }
             let mut unfinished = Unfinished(Some(world.clone()));
             match reply.head {
                 Head::Hangs => std::future::pending().await,
@@ -395,7 +413,10 @@ pub fn default_reply(request: &Request, log: &Log) -> Reply {
     if request.body.as_deref().is_some_and(|body| body.contains("\"stream\":true")) {
         return Reply::stream([text(delta("Hel")), text(delta("lo")), text(finish("stop")), text("data: [DONE]\n\n")]);
     }
-    Reply::json(200, r#"{"id":"c1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}"#)
+    Reply::json(
+        200,
+        r#"{"id":"c1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}"#,
+    )
 }
 
 /// The documented four fields. `expiresAt` is nonsense on purpose: the server's clock must not matter.
@@ -404,7 +425,8 @@ pub fn bundle(token: &str, ttl: u64) -> Reply {
 }
 
 pub fn delta(text: &str) -> String {
-    let json = serde_json::json!({"id": "c1", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
+    let json =
+        serde_json::json!({"id": "c1", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
     format!("data: {json}\n\n")
 }
 
@@ -428,6 +450,3 @@ pub fn jwt(claims: &serde_json::Value) -> String {
 pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
 }
-
-/// Keeps the bounds of the transport's traits in sight: they are what makes a test world possible on every target.
-fn _bounds<T: MaybeSend + MaybeSync>() {}

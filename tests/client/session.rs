@@ -1,0 +1,234 @@
+//! Whose token it is.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use behest_client::client::{ChatRequest, Outcome};
+use behest_client::{Action, Error, Reason, Secret};
+use futures_util::StreamExt;
+
+use crate::tests;
+use crate::world::{Chunk, FUNCTION, Reply, World, access_token, bundle, default_reply, delta, header, jwt, text};
+
+/// Tokens named after the user whose session asked for them.
+fn name_tokens_after_users(world: &World) {
+    world.serve(|request, log| match request.url == FUNCTION {
+        true => {
+            let user = ["user-1", "user-2"].into_iter().find(|user| {
+                header(request, "authorization")
+                    .is_some_and(|value| value.ends_with(access_token(user, "login-1").expose()))
+            });
+            bundle(&format!("token-of-{}", user.unwrap_or("nobody")), 900)
+        }
+        false => default_reply(request, log),
+    });
+}
+
+fn last_token(world: &World) -> String {
+    world.log(|log| header(log.requests.last().unwrap(), "authorization").unwrap().to_owned())
+}
+
+tests! {
+    fn nobody_signed_in_is_a_local_error_and_sends_nothing() {
+        let world = World::new();
+        world.signed_out();
+        let client = world.client();
+        let error = world.run(client.ask("Hi!")).unwrap_err();
+        assert_eq!((error.reason(), error.action(), error.status()), (Reason::SignedOut, Action::SignIn, None));
+        world.log(|log| assert_eq!(log.requests.len(), 0));
+        // No cool-down stands in the way of the sign-in that follows.
+        world.signed_in("user-1", "login-1");
+        assert!(world.run(client.ask("Hi!")).is_ok());
+    }
+
+    fn the_session_goes_to_the_function_and_the_token_to_the_gateway() {
+        let world = World::new();
+        world.run(world.client().ask("Hi!")).unwrap();
+        world.log(|log| {
+            let [mint, chat] = &log.requests[..] else { panic!("two requests") };
+            let session = format!("Bearer {}", access_token("user-1", "login-1").expose());
+            assert_eq!((mint.method, mint.url.as_str()), ("POST", FUNCTION));
+            // Nothing beyond what the documented function's CORS answer allows.
+            assert_eq!(mint.headers, [("authorization", session)]);
+            assert_eq!((chat.method, chat.url.as_str()), ("POST", "https://gateway.example/v1/chat/completions"));
+            let names: Vec<_> = chat.headers.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names, ["authorization", "accept", "x-session-id", "content-type"]);
+            assert_eq!(header(chat, "authorization"), Some("Bearer token-1"));
+            assert_eq!(header(chat, "x-session-id"), Some("session-1"));
+            assert_eq!(header(chat, "accept"), Some("application/json"));
+        });
+    }
+
+    fn the_publishable_key_is_sent_only_when_asked_for() {
+        let world = World::new();
+        let client = world.builder().api_key("sb_publishable_x").build().unwrap();
+        world.run(client.warm()).unwrap();
+        world.log(|log| assert_eq!(header(&log.requests[0], "apikey"), Some("sb_publishable_x")));
+    }
+
+    fn keys_and_nonsense_never_leave_as_a_bearer_token() {
+        let service_role = jwt(&serde_json::json!({"role": "service_role"}));
+        let cases = [
+            ("sb_publishable_abc", Reason::ApiKeyAsBearer),
+            ("sb_secret_abc", Reason::ApiKeyAsBearer),
+            ("behest_sk_live_abc", Reason::ApiKeyAsBearer),
+            ("sk-abc", Reason::ApiKeyAsBearer),
+            (service_role.as_str(), Reason::RoleRefused),
+            ("two words", Reason::MalformedToken),
+            ("line\nbreak", Reason::MalformedToken),
+        ];
+        for (token, reason) in cases {
+            let world = World::new();
+            let secret = Secret::from(token);
+            world.sessions(move || Ok(Some(secret.clone())));
+            assert_eq!(world.run(world.client().ask("Hi!")).unwrap_err().reason(), reason, "{token}");
+            world.log(|log| assert_eq!(log.requests.len(), 0, "{token}"));
+        }
+    }
+
+    fn a_session_source_that_fails_or_hangs_is_an_error_of_its_own() {
+        let world = World::new();
+        world.sessions(|| Err(Error::new(Reason::SessionFailed, "storage is locked")));
+        let error = world.run(world.client().ask("Hi!")).unwrap_err();
+        assert_eq!(error.reason(), Reason::SessionFailed);
+        assert!(error.to_string().contains("storage is locked"));
+
+        let world = World::new();
+        let client = world.builder().session(std::future::pending::<Result<Option<Secret>, Error>>).build().unwrap();
+        assert_eq!(world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::SessionTimeout);
+        assert_eq!(world.seconds(), 10.0);
+    }
+
+    fn another_user_never_gets_the_first_ones_token() {
+        let world = World::new();
+        name_tokens_after_users(&world);
+        let client = world.client();
+        world.run(client.ask("Hi!")).unwrap();
+        assert_eq!(last_token(&world), "Bearer token-of-user-1");
+        let first_session = client.session_id();
+        world.signed_in("user-2", "login-1");
+        client.session_changed(Some(&access_token("user-2", "login-1")));
+        assert_eq!(client.token_info(), None);
+        world.run(client.ask("Hi!")).unwrap();
+        assert_eq!(last_token(&world), "Bearer token-of-user-2");
+        // The second user's request for a token does not mention the first one's session.
+        world.log(|log| assert_eq!(log.requests.iter().rfind(|r| r.url == FUNCTION).unwrap().body, None));
+        assert!(first_session.is_some());
+    }
+
+    fn a_new_login_of_the_same_user_counts_as_another() {
+        let world = World::new();
+        let client = world.client();
+        world.run(client.warm()).unwrap();
+        client.session_changed(Some(&access_token("user-1", "login-2")));
+        assert_eq!(client.token_info(), None);
+    }
+
+    fn a_rotated_access_token_changes_nothing() {
+        let world = World::new();
+        let client = world.client();
+        world.run(client.warm()).unwrap();
+        let rotated = jwt(&serde_json::json!({"sub": "user-1", "session_id": "login-1", "iat": 7}));
+        client.session_changed(Some(&Secret::new(rotated)));
+        assert!(client.token_info().is_some());
+        world.run(client.ask("Hi!")).unwrap();
+        world.log(|log| assert_eq!(log.mints(), 1));
+    }
+
+    fn a_user_switch_that_nobody_announced_is_noticed_at_the_next_mint() {
+        let world = World::new();
+        name_tokens_after_users(&world);
+        let client = world.client();
+        let conversation = client.conversation(Default::default()).unwrap();
+        world.run(client.warm()).unwrap();
+        world.run(conversation.warm()).unwrap();
+        world.signed_in("user-2", "login-1");
+        client.invalidate_token();
+        world.run(client.warm()).unwrap();
+        // The conversation's token is the first user's: gone too.
+        assert_eq!(conversation.token_info(), None);
+    }
+
+    fn signing_out_drops_the_token() {
+        let world = World::new();
+        let client = world.client();
+        world.run(client.warm()).unwrap();
+        world.signed_out();
+        client.session_changed(None);
+        assert_eq!(world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::SignedOut);
+        world.log(|log| assert_eq!(log.chats(), 0));
+    }
+
+    fn a_mint_under_way_for_a_user_who_leaves_is_not_used() {
+        let world = World::new();
+        name_tokens_after_users(&world);
+        let client = world.client();
+        let (leaving, servers) = (client.clone(), world.clone());
+        let mints = Arc::new(AtomicUsize::new(0));
+        let count = mints.clone();
+        world.serve(move |request, log| {
+            if request.url != FUNCTION {
+                return default_reply(request, log);
+            }
+            if count.fetch_add(1, Ordering::SeqCst) == 0 {
+                // User 2 takes over while the function works on user 1's token.
+                servers.signed_in("user-2", "login-1");
+                leaving.session_changed(Some(&access_token("user-2", "login-1")));
+                return bundle("token-of-user-1", 900);
+            }
+            bundle("token-of-user-2", 900)
+        });
+        world.run(client.ask("Hi!")).unwrap();
+        assert_eq!(last_token(&world), "Bearer token-of-user-2");
+        assert_eq!(mints.load(Ordering::SeqCst), 2);
+    }
+
+    fn a_sign_out_during_the_mint_wins() {
+        let world = World::new();
+        let client = world.client();
+        let (leaving, servers) = (client.clone(), world.clone());
+        world.serve(move |request, log| {
+            if request.url == FUNCTION {
+                servers.signed_out();
+                leaving.session_changed(None);
+            }
+            default_reply(request, log)
+        });
+        assert_eq!(world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::SignedOut);
+        world.log(|log| assert_eq!(log.chats(), 0));
+    }
+
+    fn signing_out_ends_that_users_streams_at_once() {
+        let world = World::new();
+        world.serve(|request, log| match request.url == FUNCTION {
+            true => default_reply(request, log),
+            false => Reply::stream([text(delta("Hel")), Chunk::Stall]),
+        });
+        let client = world.client();
+        let mut stream = world.run(client.chat_stream(&ChatRequest::user("Hi!"))).unwrap();
+        assert_eq!(world.run(stream.next()).unwrap().unwrap().text(), "Hel");
+        {
+            let mut next = pin!(stream.next());
+            assert!(world.poll_once(next.as_mut()).is_pending());
+            client.session_changed(None);
+            let error = world.run(next).unwrap().unwrap_err();
+            assert_eq!(error.reason(), Reason::SignedOut);
+        }
+        assert_eq!((stream.outcome(), stream.text()), (Some(Outcome::Failed), "Hel"));
+        world.log(|log| assert_eq!(log.cancelled, 1));
+        // Not the minute of the idle limit.
+        assert_eq!(world.seconds(), 0.0);
+    }
+
+    fn opaque_session_tokens_work_too() {
+        let world = World::new();
+        world.sessions(|| Ok(Some("opaque-1".into())));
+        let client = world.client();
+        world.run(client.ask("Hi!")).unwrap();
+        client.session_changed(Some(&"opaque-1".into()));
+        assert!(client.token_info().is_some());
+        client.session_changed(Some(&"opaque-2".into()));
+        assert_eq!(client.token_info(), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! Streamed answers, and the truth about how they end.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use behest_client::client::{ChatRequest, ChatStream, Client, Outcome, Timeouts};
+use behest_client::{Error, Reason};
+use futures_util::StreamExt;
+
+use crate::tests;
+use crate::world::{Chunk, FUNCTION, Reply, World, default_reply, delta, finish, text};
+
+fn gateway_streams(chunks: Vec<Chunk>) -> World {
+    let world = World::new();
+    world.serve(move |request, log| match request.url == FUNCTION {
+        true => default_reply(request, log),
+        false => Reply::stream(chunks.clone()),
+    });
+    world
+}
+
+fn open(world: &World, client: &Client) -> ChatStream {
+    world.run(client.chat_stream(&ChatRequest::user("Hi!"))).unwrap()
+}
+
+/// Reads to the end: the outcome, the text kept, and the error if the stream gave one.
+fn read(world: &World) -> (Outcome, String, Option<Error>) {
+    let client = world.client();
+    let mut stream = open(world, &client);
+    let mut error = None;
+    while let Some(item) = world.run(stream.next()) {
+        assert!(error.is_none(), "nothing follows an error");
+        error = item.err();
+    }
+    (stream.outcome().unwrap(), stream.text().to_owned(), error)
+}
+
+const DONE: &str = "data: [DONE]\n\n";
+
+tests! {
+    fn every_end_has_its_outcome_and_keeps_the_text() {
+        use Outcome::*;
+        let event_error = "event: error\ndata: {\"message\":\"overloaded\"}\n\n";
+        let usage = "data: {\"id\":\"c1\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\n";
+        let cases: Vec<(&str, Vec<Chunk>, Outcome, &str, Option<Reason>)> = vec![
+            ("stop and [DONE]", vec![text(delta("Hi")), text(finish("stop")), text(DONE)], Complete, "Hi", None),
+            ("stop, no [DONE]", vec![text(delta("Hi")), text(finish("stop"))], Complete, "Hi", None),
+            ("[DONE], no finish_reason", vec![text(delta("Hi")), text(DONE)], Complete, "Hi", None),
+            ("[DONE] without a blank line", vec![text(delta("Hi")), text("data: [DONE]")], Complete, "Hi", None),
+            ("usage after stop", vec![text(delta("Hi")), text(finish("stop")), text(usage), text(DONE)], Complete, "Hi", None),
+            ("an unknown finish_reason", vec![text(delta("Hi")), text(finish("eos_token"))], Complete, "Hi", None),
+            ("the connection breaks after stop", vec![text(delta("Hi")), text(finish("stop")), Chunk::Cut], Complete, "Hi", None),
+            ("length", vec![text(delta("Hi")), text(finish("length")), text(DONE)], Length, "Hi", None),
+            ("content_filter", vec![text(finish("content_filter")), text(DONE)], ContentFilter, "", None),
+            ("tool_calls", vec![text(finish("tool_calls")), text(DONE)], ToolCalls, "", None),
+            ("a clean close in the middle", vec![text(delta("Hi"))], Truncated, "Hi", Some(Reason::Truncated)),
+            ("a clean close at once", vec![], Truncated, "", Some(Reason::Truncated)),
+            ("a clean close inside an event", vec![text(delta("Hi")), text("data: {\"cho")], Truncated, "Hi", Some(Reason::Truncated)),
+            ("an empty finish_reason is none", vec![text(delta("Hi")), text(finish(""))], Truncated, "Hi", Some(Reason::Truncated)),
+            ("the connection breaks", vec![text(delta("Hi")), Chunk::Cut], Disconnected, "Hi", Some(Reason::Disconnected)),
+            ("silence", vec![text(delta("Hi")), Chunk::Stall], Stalled, "Hi", Some(Reason::Stalled)),
+            ("an error in the stream", vec![text(delta("Hi")), text("data: {\"error\":{\"code\":\"rate_limited\",\"message\":\"slow\"}}\n\n")], Failed, "Hi", Some(Reason::RateLimited)),
+            ("a flat error in the stream", vec![text("data: {\"error\":\"boom\",\"code\":500}\n\n")], Failed, "", Some(Reason::ServerError)),
+            ("a quota error in the stream", vec![text("data: {\"error\":{\"code\":\"insufficient_quota\"}}\n\n")], Failed, "", Some(Reason::QuotaExceeded)),
+            ("an event named error", vec![text(delta("Hi")), text(event_error)], Failed, "Hi", Some(Reason::ServerError)),
+            ("no JSON", vec![text(delta("Hi")), text("data: {broken\n\n"), text(DONE)], Failed, "Hi", Some(Reason::InvalidResponse)),
+            ("comments and null are skipped", vec![text(": ping\n\n"), text("data: null\n\n"), text(delta("Hi")), text(DONE)], Complete, "Hi", None),
+            ("null where OpenAI has nothing", vec![text("data: {\"choices\":null}\n\n"), text("data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null},\"finish_reason\":null}],\"usage\":null}\n\n"), text(delta("Hi")), text(DONE)], Complete, "Hi", None),
+        ];
+        for (what, chunks, outcome, kept, reason) in cases {
+            let world = gateway_streams(chunks);
+            let (got, text, error) = read(&world);
+            assert_eq!((got, text.as_str()), (outcome, kept), "{what}");
+            assert_eq!(error.as_ref().map(Error::reason), reason, "{what}: {error:?}");
+        }
+    }
+
+    fn any_split_of_the_bytes_gives_the_same_answer() {
+        let whole = [delta("Gr\u{fc}\u{df}e \u{1F44B}"), delta(" an alle"), finish("stop"), DONE.to_owned()].concat();
+        for size in 1..whole.len() {
+            let chunks = whole.as_bytes().chunks(size).map(|chunk| Chunk::Bytes(chunk.to_vec())).collect();
+            let (outcome, text, error) = read(&gateway_streams(chunks));
+            assert_eq!((outcome, text.as_str()), (Outcome::Complete, "Gr\u{fc}\u{df}e \u{1F44B} an alle"), "{size}");
+            assert!(error.is_none());
+        }
+    }
+
+    fn usage_is_kept() {
+        let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5,\"cost\":0.1}}\n\n";
+        let world = gateway_streams(vec![text(delta("Hi")), text(finish("stop")), text(usage), text(DONE)]);
+        let client = world.client();
+        let mut stream = open(&world, &client);
+        while let Some(item) = world.run(stream.next()) {
+            item.unwrap();
+        }
+        let usage = stream.usage().unwrap();
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (3, 2, 5));
+        assert_eq!(usage.extra["cost"], 0.1);
+        assert_eq!(stream.finish_reason(), Some("stop"));
+    }
+
+    fn dropping_the_stream_cancels_the_request() {
+        let world = gateway_streams(vec![text(delta("Hi")), Chunk::Stall]);
+        let client = world.client();
+        let mut stream = open(&world, &client);
+        world.run(stream.next()).unwrap().unwrap();
+        world.log(|log| assert_eq!(log.cancelled, 0));
+        drop(stream);
+        world.log(|log| assert_eq!(log.cancelled, 1));
+    }
+
+    fn aborting_keeps_the_text_and_cancels_the_request() {
+        let world = gateway_streams(vec![text(delta("Hi")), Chunk::Stall]);
+        let client = world.client();
+        let mut stream = open(&world, &client);
+        world.run(stream.next()).unwrap().unwrap();
+        stream.abort();
+        assert!(world.run(stream.next()).is_none());
+        assert_eq!((stream.outcome(), stream.text()), (Some(Outcome::Aborted), "Hi"));
+        world.log(|log| assert_eq!(log.cancelled, 1));
+        // An end that has come stays what it was.
+        stream.abort();
+        assert_eq!(stream.outcome(), Some(Outcome::Aborted));
+    }
+
+    fn a_call_dropped_before_its_head_cancels_the_request() {
+        let world = World::new();
+        world.serve(|request, log| if request.url == FUNCTION { default_reply(request, log) } else { Reply::hang() });
+        let client = world.client();
+        {
+            let request = ChatRequest::user("Hi!");
+            let mut call = pin!(client.chat_stream(&request));
+            assert!(world.poll_once(call.as_mut()).is_pending());
+            world.log(|log| assert_eq!((log.chats(), log.cancelled), (1, 0)));
+        }
+        world.log(|log| assert_eq!(log.cancelled, 1));
+    }
+
+    fn nothing_is_read_before_it_is_asked_for() {
+        let chunks = (0..50).map(|n| text(delta(&n.to_string()))).chain([text(DONE)]).collect();
+        let world = gateway_streams(chunks);
+        let client = world.client();
+        let mut stream = open(&world, &client);
+        world.log(|log| assert_eq!(log.chunks_read, 1, "the token reply only"));
+        for asked in 1..=10 {
+            world.run(stream.next()).unwrap().unwrap();
+            world.log(|log| assert_eq!(log.chunks_read, 1 + asked));
+        }
+    }
+
+    fn the_idle_limit_begins_anew_with_every_byte() {
+        let slow = |t| [Chunk::Wait(Duration::from_secs(59)), t];
+        let chunks = [slow(text(": ping\n\n")), slow(text(delta("Hi"))), slow(text(DONE))].concat();
+        let world = gateway_streams(chunks);
+        assert_eq!(read(&world).0, Outcome::Complete);
+        assert_eq!(world.seconds(), 177.0);
+        let world = gateway_streams(vec![Chunk::Wait(Duration::from_secs(61)), text(DONE)]);
+        assert_eq!(read(&world).0, Outcome::Stalled);
+        assert_eq!(world.seconds(), 60.0);
+    }
+
+    fn the_total_limit_covers_everything_and_is_off_by_default() {
+        let drip: Vec<Chunk> = (0..1000).flat_map(|_| [Chunk::Wait(Duration::from_secs(30)), text(delta("x"))]).chain([text(DONE)]).collect();
+        assert_eq!(read(&gateway_streams(drip.clone())).0, Outcome::Complete);
+        let world = gateway_streams(drip);
+        let mut timeouts = Timeouts::default();
+        timeouts.total = Some(Duration::from_secs(100));
+        let client = world.builder().timeouts(timeouts).build().unwrap();
+        let mut stream = open(&world, &client);
+        let mut last = None;
+        while let Some(item) = world.run(stream.next()) {
+            last = Some(item);
+        }
+        assert_eq!(last.unwrap().unwrap_err().reason(), Reason::Timeout);
+        assert_eq!((stream.text(), world.seconds()), ("xxx", 100.0));
+    }
+
+    fn an_event_larger_than_the_limit_is_refused() {
+        let world = gateway_streams(vec![text(delta("Hi")), text(format!("data: {}", "x".repeat(2 << 20)))]);
+        let (outcome, text, error) = read(&world);
+        assert_eq!((outcome, text.as_str(), error.unwrap().reason()), (Outcome::Failed, "Hi", Reason::EventTooLarge));
+    }
+
+    fn a_success_that_is_no_stream_is_an_error_that_says_so() {
+        for (kind, body, said) in [
+            ("application/json", r#"{"error":{"message":"streaming is off"}}"#, "streaming is off"),
+            ("application/json; charset=utf-8", r#"{"choices":[]}"#, "instead of a stream"),
+            ("text/html", "<html>", "text/html"),
+        ] {
+            let world = World::new();
+            world.serve(move |request, log| match request.url == FUNCTION {
+                true => default_reply(request, log),
+                false => Reply::bytes(200, kind, [body.as_bytes().to_vec()]),
+            });
+            let client = world.client();
+            let error = world.run(client.chat_stream(&ChatRequest::user("Hi!"))).err().unwrap();
+            assert_eq!((error.reason(), error.status()), (Reason::InvalidResponse, Some(200)));
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+
+    fn other_answers_of_the_same_call_do_not_mix() {
+        let second = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"other\"},\"finish_reason\":\"length\"}]}\n\n";
+        let world = gateway_streams(vec![text(second), text(delta("mine")), text(finish("stop")), text(DONE)]);
+        let (outcome, text, _) = read(&world);
+        assert_eq!((outcome, text.as_str()), (Outcome::Complete, "mine"));
+    }
+}
