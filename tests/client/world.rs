@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use behest_client::client::transport::{Body, BoxFuture, Failure, Now, Request, Response, Transport};
+use behest_client::client::transport::{Body, BoxFuture, Failure, MaybeSend, Now, Request, Response, Transport};
 use behest_client::client::{Client, ClientBuilder};
 use behest_client::{Error, Secret};
 
@@ -91,8 +91,14 @@ pub fn text(text: impl Into<String>) -> Chunk {
     Chunk::Bytes(text.into().into_bytes())
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 type Script = Box<dyn FnMut(&Request, &Log) -> Reply + Send>;
+#[cfg(target_arch = "wasm32")]
+type Script = Box<dyn FnMut(&Request, &Log) -> Reply>;
+#[cfg(not(target_arch = "wasm32"))]
 type Sessions = Box<dyn FnMut() -> Result<Option<Secret>, Error> + Send>;
+#[cfg(target_arch = "wasm32")]
+type Sessions = Box<dyn FnMut() -> Result<Option<Secret>, Error>>;
 
 /// What has happened so far.
 #[derive(Default)]
@@ -153,11 +159,11 @@ impl World {
         world
     }
 
-    pub fn serve(&self, script: impl FnMut(&Request, &Log) -> Reply + Send + 'static) {
+    pub fn serve(&self, script: impl FnMut(&Request, &Log) -> Reply + MaybeSend + 'static) {
         self.inner().script = Some(Box::new(script));
     }
 
-    pub fn sessions(&self, sessions: impl FnMut() -> Result<Option<Secret>, Error> + Send + 'static) {
+    pub fn sessions(&self, sessions: impl FnMut() -> Result<Option<Secret>, Error> + MaybeSend + 'static) {
         self.inner().sessions = Some(Box::new(sessions));
     }
 
