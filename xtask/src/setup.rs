@@ -90,7 +90,7 @@ fn node() -> Result<()> {
 }
 
 /// rustfmt and clippy, which minimal installations lack.
-fn components() -> Result<()> {
+pub(crate) fn components() -> Result<()> {
     let missing: Vec<&str> = [("rustfmt", "fmt"), ("clippy", "clippy")]
         .into_iter()
         .filter(|(_, subcommand)| output(command("cargo").args([subcommand, "--version"])).is_none())
@@ -183,7 +183,7 @@ fn npm_packages() -> Result<()> {
     let verb = if lock.is_empty() { "install" } else { "ci" };
     step(
         &format!("npm {verb} in tests/js"),
-        command("npm").current_dir(&folder).args([verb, "--no-fund", "--no-audit"]),
+        command("npm").current_dir(&folder).args([verb, "--no-fund", "--no-audit", "--loglevel=error"]),
     )?;
     fs::copy(folder.join("package-lock.json"), done)?;
     Ok(())
