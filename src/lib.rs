@@ -28,3 +28,7 @@ pub mod server;
 pub use client::Client;
 pub use error::{Action, Error, Reason};
 pub use secret::Secret;
+
+#[cfg(all(doctest, feature = "client", feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
