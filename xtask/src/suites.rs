@@ -36,8 +36,8 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("pack", "what is in the npm tarball, and whether it installs and loads", 7, packed),
     suite("size", "compressed size of the browser entry against its ceiling", 1, size_budget),
     suite("types", "the shipped types against TypeScript and against openai's", 4, types),
-    suite("chrome", "behest-client in headless Chromium", 1, |context| in_browser(context, Browser::Chrome)),
-    suite("firefox", "behest-client in headless Firefox", 1, |context| in_browser(context, Browser::Firefox)),
+    suite("chrome", "behest-client in headless Chromium", 75, |context| in_browser(context, Browser::Chrome)),
+    suite("firefox", "behest-client in headless Firefox", 75, |context| in_browser(context, Browser::Firefox)),
     suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", 90, end_to_end),
     suite("demo", "cargo xtask demo --check", 1, demo_check),
     Suite {
