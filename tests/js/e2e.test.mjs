@@ -35,14 +35,16 @@ describe("a conversation on the demo page", () => {
   const user = uniqueUser();
   let opened;
   let session;
-  let bundle;
+  /** What the token function has answered so far, the last one last. */
+  const bundles = [];
+  const newestBundle = () => bundles.at(-1);
 
   before(async () => {
     opened = await openPage(browser);
     await addHelpers(opened.context);
-    opened.page.on("response", async (response) => {
+    opened.page.on("response", (response) => {
       const isBundle = response.url().endsWith(TOKEN_FUNCTION) && response.request().method() === "POST";
-      if (isBundle) bundle = await response.json();
+      if (isBundle) bundles.push(response.json());
     });
     await signIn(opened.page, stack, user, { creating: true });
     session = await storedSession(opened.page);
@@ -63,6 +65,7 @@ describe("a conversation on the demo page", () => {
     assert.equal(grown("mint"), 1);
     assert.equal(grown("chat"), 1);
 
+    const bundle = await newestBundle();
     const row = await usageRow(page, bundle.sessionId, { requests: 1 });
     assert.equal(row.userId, session.user.id);
     assert.match(session.user.id, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
@@ -76,6 +79,7 @@ describe("a conversation on the demo page", () => {
     assert.equal(grown("functions.behest-token"), 0);
     assert.equal(grown("mint"), 0);
     assert.equal(grown("chat"), 1);
+    const bundle = await newestBundle();
     await usageRow(page, bundle.sessionId, { requests: 2 });
     assert.equal(await page.locator("#count-session-reads").innerText(), "1");
     assert.equal(await page.locator("#count-token-requests").innerText(), "1");
@@ -90,6 +94,7 @@ describe("a conversation on the demo page", () => {
     };
     const custom = (headers) => Object.keys(headers).filter((name) => /^(x-|apikey|prefer)/.test(name));
 
+    const bundle = await newestBundle();
     const [toFunction, ...moreMints] = await sent(TOKEN_FUNCTION);
     assert.equal(moreMints.length, 0);
     assert.equal(toFunction.authorization, `Bearer ${session.accessToken}`);
@@ -106,6 +111,7 @@ describe("a conversation on the demo page", () => {
 
   test("the token is nowhere but in memory", LIMIT, async () => {
     const { page, requests } = opened;
+    const bundle = await newestBundle();
     const kept = await page.evaluate(async () => ({
       local: JSON.stringify({ ...localStorage }),
       session: JSON.stringify({ ...sessionStorage }),
@@ -130,6 +136,7 @@ describe("a conversation on the demo page", () => {
 
   test("Stop ends the answer at once, keeps its text, and the gateway books it as aborted", LIMIT, async () => {
     const { page } = opened;
+    const bundle = await newestBundle();
     const { result, grown } = await growth(stack, async ({ reached }) => {
       const stopped = await ask(page, "Tell me everything about patience.", { stopAtOnce: true });
       await reached("chat.aborted", 1);
@@ -146,7 +153,7 @@ describe("a conversation on the demo page", () => {
 
   test("a new conversation has a token and a usage row of its own", LIMIT, async () => {
     const { page } = opened;
-    const former = bundle;
+    const former = await newestBundle();
     const { grown } = await growth(stack, async () => {
       await page.getByRole("button", { name: "New conversation" }).click();
       assert.equal(await page.locator("#messages > *").count(), 0);
@@ -155,6 +162,7 @@ describe("a conversation on the demo page", () => {
       assert.match(answer.text, /conversation of 1 message\b/, "the former conversation is not sent along");
     });
     assert.equal(grown("mint"), 1);
+    const bundle = await newestBundle();
     assert.notEqual(bundle.sessionId, former.sessionId);
     await usageRow(page, bundle.sessionId, { requests: 1 });
     await usageRow(page, former.sessionId, { requests: 4 });
@@ -184,13 +192,14 @@ describe("a conversation on the demo page", () => {
 
   test("the next user gets a token of their own", LIMIT, async () => {
     const { page } = opened;
-    const former = bundle;
+    const former = await newestBundle();
     const { grown } = await growth(stack, async () => {
       await signIn(page, stack, stack.demoUser);
       const answer = await ask(page, "Who am I?");
       assert.equal(answer.outcome, "complete", answer.error);
     });
     assert.equal(grown("mint"), 1);
+    const bundle = await newestBundle();
     assert.notEqual(bundle.token, former.token);
     const row = await usageRow(page, bundle.sessionId, { requests: 1 });
     const { user: next } = await storedSession(page);

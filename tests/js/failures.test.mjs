@@ -60,15 +60,18 @@ const stream = (more = {}) =>
         ...more,
       });
       const stream = await behest.chat.completions.create({ messages: [{ role: "user", content: "Hi!" }], stream: true });
+      let told;
       const read = async () => {
         let text = "";
         for await (const piece of stream.text()) {
-          if (text === "") void fetch(`${url}/seen`);
+          told ??= fetch(`${url}/seen`);
           text += piece;
         }
         return text;
       };
       const { succeededWith, reason } = await failureOf(read());
+      // Or it would still be on its way in the next test.
+      await told;
       return { text: succeededWith, reason, outcome: stream.outcome, content: stream.content };
     },
     [server.url, more],
