@@ -9,21 +9,20 @@ export function clientFactory(load) {
     const settings = { ...options, supabaseUrl: options.supabaseUrl ?? options.supabase?.supabaseUrl };
     const core = new CoreHolder(load, (instance) => instance.createCore(settings, source.getAccessToken));
     const sessionChanged = (accessToken) => core.current?.sessionChanged(accessToken ?? undefined);
-    const close = source.listen(sessionChanged);
     return {
       ...calls(core),
-      sessionChanged,
-      close,
       conversation: (options) => conversation(load, core, options),
+      sessionChanged,
+      close: source.listen(sessionChanged),
     };
   };
 }
 
 /** A client with a session of its own. Its id is kept here, so that it outlives an instance of the module. */
-function conversation(load, parent, { sessionId, threadId } = {}) {
+function conversation(load, parent, { sessionId, threadId, budget } = {}) {
   const create = () =>
-    parent.run(async (core) => {
-      const own = core.conversation(sessionId, threadId);
+    parent.run((core) => {
+      const own = core.conversation({ sessionId, threadId, budget });
       sessionId = own.sessionId;
       return own;
     });
@@ -37,23 +36,37 @@ function conversation(load, parent, { sessionId, threadId } = {}) {
 }
 
 function calls(core) {
-  const json = async (call) => {
-    const [text, sessionId, traceId] = await core.run(call);
-    // Not enumerable: the object stays what the gateway sent.
-    return Object.defineProperties(JSON.parse(text), { sessionId: { value: sessionId }, traceId: { value: traceId } });
-  };
-
-  async function create(body, { signal } = {}) {
-    const text = JSON.stringify({ model: "default", ...body });
-    if (!body.stream) return json((core) => core.chat(text, signal));
-    return core.run(async (core, instance) => new ChatStream(await core.chatStream(text, signal), instance, signal));
+  async function json(call) {
+    const [text, trace] = await core.run(call);
+    return text ? withTrace(JSON.parse(text), trace) : undefined;
   }
 
+  async function create(body, options = {}) {
+    const text = JSON.stringify({ model: "default", ...body });
+    if (!body.stream) return json((core) => core.chat(text, options));
+    return core.run(async (core, instance) => {
+      const stream = await core.chatStream(text, options);
+      return new ChatStream(stream, instance, options.signal);
+    });
+  }
+
+  const resource = (kind, id, query, options) => json((core) => core.resource(kind, id, query, options));
+
   return {
+    ask: (text, options = {}) => core.run((core) => core.ask(text, options)),
     chat: { completions: { create } },
-    ask: (text, { signal } = {}) => core.run((core) => core.ask(text, signal)),
-    usage: { get: ({ signal } = {}) => json((core) => core.usage(signal)) },
-    models: { list: ({ signal } = {}) => json((core) => core.models(signal)) },
+    threads: {
+      list: (options = {}) => resource("threads", "", {}, options),
+      get: (id, options = {}) => resource("thread", id, {}, options),
+      messages: (id, options = {}) => resource("messages", id, {}, options),
+      delete: (id, options = {}) => resource("delete", id, {}, options),
+    },
+    usage: {
+      get({ from, to, granularity } = {}, options = {}) {
+        return resource("usage", "", { from: dateText(from), to: dateText(to), granularity }, options);
+      },
+    },
+    models: { list: (options = {}) => resource("models", "", {}, options) },
     warm: () => core.run((core) => core.warm()),
     token: {
       peek() {
@@ -63,4 +76,15 @@ function calls(core) {
       invalidate: () => core.current?.invalidate(),
     },
   };
+}
+
+const dateText = (date) => (date instanceof Date ? date.toISOString() : date);
+
+/** Not enumerable: the object stays what the gateway sent. */
+function withTrace(value, trace) {
+  return Object.defineProperties(value, {
+    trace: { value: trace },
+    sessionId: { value: trace.sessionId },
+    traceId: { value: trace.traceId },
+  });
 }

@@ -146,6 +146,28 @@ export type ClientOptions = CommonOptions &
 export interface CallOptions {
   /** Cancels the call, on the wire too. */
   signal?: AbortSignal | null;
+  /** For the whole call, from the session to the last byte, in place of `timeouts.totalMs`. */
+  timeoutMs?: number;
+  /** In place of the client's `maxRetries`. */
+  maxRetries?: number;
+}
+
+/** What one call did and how long it took: times, reasons and ids only, safe to paste into an issue. */
+export interface Trace {
+  /** The token was in memory already. */
+  readonly cached: boolean;
+  /** How long the session source took, if this call waited for a mint. */
+  readonly sessionMs?: number;
+  /** How long the token function took, if this call waited for a mint. */
+  readonly mintMs?: number;
+  /** From sending the request to the head of the answer. */
+  readonly headersMs?: number;
+  /** From sending the request to the first text of a streamed answer. */
+  readonly firstContentMs?: number;
+  /** Why the call was repeated, in order. */
+  readonly retries: { readonly reason: Reason; readonly status?: number; readonly waitedMs: number }[];
+  readonly sessionId: string;
+  readonly traceId?: string;
 }
 
 /** Not enumerable, so the object stays what the gateway sent. */
@@ -154,6 +176,7 @@ export interface CallInfo {
   readonly sessionId: string;
   /** The gateway's id of the call, where CORS exposes it. */
   readonly traceId?: string;
+  readonly trace: Trace;
 }
 
 export interface Usage {
@@ -232,6 +255,8 @@ export interface ChatStream extends AsyncIterableIterator<ChatCompletionChunk>, 
   readonly content: string;
   /** What it cost in tokens, once the gateway has said so (`stream_options: { include_usage: true }`). */
   readonly usage: Usage | null;
+  /** The tool calls of the first answer so far, put together from their pieces. */
+  readonly toolCalls: readonly ToolCall[];
   /** The gateway's word for why the answer ended. */
   readonly finishReason: string | null;
   /** What iteration threw, if it did. */
@@ -245,6 +270,24 @@ export interface ChatStream extends AsyncIterableIterator<ChatCompletionChunk>, 
 /** `T` with whatever else OpenAI's API knows. */
 type Open<T> = T & { [field: string]: any };
 
+export interface UsageQuery {
+  from?: Date | string;
+  to?: Date | string;
+  granularity?: "minute" | "hour" | "day";
+}
+
+/** What a conversation may spend. Kept by this client alone: it begins anew with the page. */
+export interface Budget {
+  /** Prompt and completion tokens together. */
+  tokens?: number;
+  /** A cost, in the currency of the prices. */
+  cost?: number;
+  /** Per million prompt tokens. Needed with `cost`. */
+  promptPrice?: number;
+  /** Per million completion tokens. Needed with `cost`. */
+  completionPrice?: number;
+}
+
 export interface Calls {
   /** Asks one question and gives the answer's text. */
   ask(text: string, options?: CallOptions): Promise<string>;
@@ -255,8 +298,15 @@ export interface Calls {
       create(body: Open<ChatRequest>, options?: CallOptions): Promise<ChatStream | (ChatCompletion & CallInfo)>;
     };
   };
+  /** Conversations that the gateway stores. A thread begins with the first call that names it (see `conversation`). */
+  threads: {
+    list(options?: CallOptions): Promise<any>;
+    get(id: string, options?: CallOptions): Promise<any>;
+    messages(id: string, options?: CallOptions): Promise<any>;
+    delete(id: string, options?: CallOptions): Promise<void>;
+  };
   /** What the user has spent, as the gateway reports it. */
-  usage: { get(options?: CallOptions): Promise<Record<string, any> & CallInfo> };
+  usage: { get(query?: UsageQuery, options?: CallOptions): Promise<Record<string, any> & CallInfo> };
   /** The models the gateway offers. */
   models: { list(options?: CallOptions): Promise<Record<string, any> & CallInfo> };
   /** Loads the module and gets a token now, so that the first question need not wait for either. */
@@ -275,8 +325,11 @@ export interface Client extends Calls {
    * Another user's token is dropped and that user's streams end.
    */
   sessionChanged(accessToken: string | null): void;
-  /** A client with a session of its own, and optionally a thread that the gateway stores. */
-  conversation(options?: { sessionId?: string; threadId?: string }): Conversation;
+  /**
+   * A client with a session of its own, and optionally a thread that the gateway stores and a budget. Once the budget is
+   * spent, calls are refused with `budget_exhausted` before they are sent.
+   */
+  conversation(options?: { sessionId?: string; threadId?: string; budget?: Budget }): Conversation;
   /** Stops listening to supabase-js. */
   close(): void;
 }
@@ -286,6 +339,12 @@ export interface Conversation extends Calls {
   readonly sessionId: string | undefined;
   readonly threadId: string | undefined;
 }
+
+/** The claims of a token, unverified: for display and debugging, never for a decision. */
+export function decodeToken(token: string): Record<string, any>;
+
+/** A new session id: a random UUID. */
+export function generateSessionId(): string;
 
 /** Synchronous: the WebAssembly module loads with the first call, or with `warm()`. */
 export function createClient(options: ClientOptions): Client;

@@ -3,6 +3,7 @@ import { clientFactory } from "./client.js";
 import { moduleLoader } from "./loader.js";
 
 export { BehestError } from "./error.js";
+export { decodeToken, generateSessionId } from "./token.js";
 export const createClient = clientFactory(moduleLoader(fetchModule));
 
 async function fetchModule() {

@@ -5,4 +5,5 @@ import { clientFactory } from "./client.js";
 import { moduleLoader } from "./loader.js";
 
 export { BehestError } from "./error.js";
+export { decodeToken, generateSessionId } from "./token.js";
 export const createClient = clientFactory(moduleLoader(() => readFile(new URL("./dist/behest.wasm", import.meta.url))));

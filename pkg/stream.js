@@ -10,6 +10,8 @@ export class ChatStream {
   usage = null;
   /** The gateway's word for why the answer ended. */
   finishReason = null;
+  /** The tool calls of the first answer so far. */
+  toolCalls = [];
   /** What iteration threw, if it did. */
   error = null;
 
@@ -21,8 +23,7 @@ export class ChatStream {
     this.#core = core;
     this.#instance = instance;
     this.#signal = signal;
-    this.sessionId = core.sessionId;
-    this.traceId = core.traceId;
+    this.#look();
     signal?.addEventListener("abort", this.abort);
     if (signal?.aborted) this.abort();
   }
@@ -66,12 +67,32 @@ export class ChatStream {
     }
   }
 
+  get sessionId() {
+    return this.trace.sessionId;
+  }
+
+  get traceId() {
+    return this.trace.traceId;
+  }
+
   #note(chunk) {
+    // What only changes with the first text, with tool calls and at the end.
+    if (!this.content || firstOf(chunk)?.delta?.tool_calls) this.#look();
     const choice = firstOf(chunk);
     if (typeof choice?.delta?.content === "string") this.content += choice.delta.content;
     if (choice?.finish_reason) this.finishReason = choice.finish_reason;
     if (chunk.usage) this.usage = chunk.usage;
     return chunk;
+  }
+
+  #look() {
+    /** What the call did and how long it took. */
+    this.trace = this.#core.trace;
+    this.toolCalls = this.#core.toolCalls.map(([id, name, arguments_]) => ({
+      id,
+      type: "function",
+      function: { name, arguments: arguments_ },
+    }));
   }
 
   #end(outcome) {

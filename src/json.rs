@@ -28,6 +28,11 @@ impl Json {
         found.cloned().and_then(Self::present)
     }
 
+    /// The items of an array that are not null; nothing for any other value.
+    pub(crate) fn items(&self) -> impl Iterator<Item = Self> {
+        self.0.as_array().into_iter().flatten().cloned().filter_map(Self::present)
+    }
+
     pub(crate) fn text(&self) -> Option<String> {
         self.0.as_str().map(str::to_owned)
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::Client;
 use super::gateway::{Call, Reply, SERVER};
 use super::stream::{ChatStream, RawStream};
+use super::trace::Trace;
 use crate::json::{Json, quote};
 use crate::wire::ErrorBody;
 use crate::{Error, Reason};
@@ -98,12 +99,9 @@ pub struct ChatResponse {
     /// `id`, `model`, `created`, …
     #[serde(flatten)]
     pub extra: Map<String, Value>,
-    /// The session it is attributed to.
+    /// What the call did and how long it took.
     #[serde(skip)]
-    pub session_id: String,
-    /// The gateway's id of this call, where CORS exposes it.
-    #[serde(skip)]
-    pub trace_id: Option<String>,
+    pub trace: Trace,
 }
 
 impl ChatResponse {
@@ -208,7 +206,7 @@ impl Client {
         }
         let filtered = answer(&["choices", "0", "finish_reason"]).as_deref() == Some("content_filter");
         let reason = if filtered { Reason::ContentBlocked } else { Reason::InvalidResponse };
-        Err(Error::new(reason, format!("{SERVER}'s answer has no text")).with_trace_id(reply.trace_id))
+        Err(Error::new(reason, format!("{SERVER}'s answer has no text")).with_trace_id(reply.trace.trace_id))
     }
 
     /// A whole chat completion.
@@ -218,8 +216,7 @@ impl Client {
     pub async fn chat(&self, request: &ChatRequest) -> Result<ChatResponse, Error> {
         let reply = self.chat_json(encode(request)?).await?;
         let mut response: ChatResponse = decode(&reply)?;
-        response.session_id = reply.session_id;
-        response.trace_id = reply.trace_id;
+        response.trace = reply.trace;
         Ok(response)
     }
 
@@ -246,7 +243,7 @@ impl Client {
         }
         let said = json.and_then(|json| ErrorBody::of(&json).message).unwrap_or_else(|| "it has no choices".to_owned());
         let message = format!("{SERVER}'s reply is not a chat completion: {said}");
-        Err(Error::new(Reason::InvalidResponse, message).with_trace_id(reply.trace_id))
+        Err(Error::new(Reason::InvalidResponse, message).with_trace_id(reply.trace.trace_id))
     }
 
     /// A streamed chat completion, JSON text in and out. The body must ask for `"stream": true`.
@@ -273,6 +270,6 @@ fn encode(request: &(impl Serialize + ?Sized)) -> Result<String, Error> {
 fn decode<T: DeserializeOwned>(reply: &Reply) -> Result<T, Error> {
     serde_json::from_str(&reply.json).map_err(|error| {
         let message = format!("{SERVER}'s reply is not a chat completion: {error}");
-        Error::new(Reason::InvalidResponse, message).with_trace_id(reply.trace_id.clone())
+        Error::new(Reason::InvalidResponse, message).with_trace_id(reply.trace.trace_id.clone())
     })
 }

@@ -1,17 +1,23 @@
 //! Sessions and threads that stay put while tokens rotate.
 
+use std::sync::Arc;
+
 use super::Client;
+use super::budget::{Budget, Meter};
 use super::token::TokenCache;
+use super::transport::{DefaultTransport, Transport};
 use crate::wire::is_header_safe;
 use crate::{Error, Reason};
 
 /// What a conversation keeps.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConversationOptions {
     /// The session that cost and short-term memory are attributed to; a new UUID if absent.
     pub session_id: Option<String>,
     /// A thread that the gateway stores and continues, sent as `X-Thread-Id`.
     pub thread_id: Option<String>,
+    /// What it may spend; no limit if absent.
+    pub budget: Option<Budget>,
 }
 
 impl Client {
@@ -30,9 +36,10 @@ impl Client {
         }
         let session_id = options.session_id.unwrap_or_else(|| uuid_v4(self.shared.transport.random()));
         Ok(Client {
-            shared: self.shared.clone(),
             tokens: TokenCache::new(self.shared.clone(), Some(session_id)),
             thread_id: options.thread_id.map(Into::into),
+            meter: options.budget.map(|budget| Arc::new(Meter::new(budget))),
+            ..self.clone()
         })
     }
 
@@ -40,6 +47,11 @@ impl Client {
     pub fn session_id(&self) -> Option<String> {
         self.tokens.session_id()
     }
+}
+
+/// A new session id: a random UUID.
+pub fn generate_session_id() -> String {
+    uuid_v4(DefaultTransport::default().random())
 }
 
 /// [RFC 9562](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-4) from random bytes.

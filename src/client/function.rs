@@ -1,5 +1,7 @@
 //! The call to the token function: the user's session in, a gateway token out.
 
+use std::time::Duration;
+
 use super::exchange::{self, Limit};
 use super::retry::wait_before_retry;
 use super::session::{CurrentUser, Identity, Outdated, check_access_token};
@@ -16,10 +18,19 @@ pub(crate) struct Minted {
     pub(crate) reply: TokenReply,
     pub(crate) started: Now,
     pub(crate) epoch: u64,
+    pub(crate) took: Took,
+}
+
+/// How long the parts of a mint took.
+#[derive(Clone, Copy)]
+pub(crate) struct Took {
+    pub(crate) session: Duration,
+    pub(crate) function: Duration,
 }
 
 /// Reads the session and asks the function for a token. `Ok(None)`: the user changed meanwhile, so begin again.
 pub(crate) async fn mint(shared: &Shared, session_id: Option<String>) -> Result<Option<Minted>, Error> {
+    let began = shared.transport.now();
     let notices = shared.user.notices();
     let Some(session) = read_session(shared).await? else {
         shared.user.found_nobody();
@@ -29,8 +40,10 @@ pub(crate) async fn mint(shared: &Shared, session_id: Option<String>) -> Result<
     let Ok(epoch) = CurrentUser::found(&shared.user, Identity::of(&session), notices).map_err(|Outdated| ()) else {
         return Ok(None);
     };
+    let asked = shared.transport.now();
     let (reply, started) = request_token(shared, &session, session_id).await?;
-    Ok(Some(Minted { reply, started, epoch }))
+    let took = Took { session: asked.since(began), function: shared.transport.now().since(asked) };
+    Ok(Some(Minted { reply, started, epoch, took }))
 }
 
 async fn read_session(shared: &Shared) -> Result<Option<Secret>, Error> {

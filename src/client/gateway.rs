@@ -1,12 +1,14 @@
 //! Calls to the gateway: authorised, limited in time, tried again where that is safe.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use super::Client;
+use super::budget::Tab;
 use super::exchange::{self, Limit};
 use super::retry::wait_before_retry;
 use super::token::Token;
-use super::transport::{Request, Response};
+use super::trace::{Retry, Trace};
+use super::transport::{Now, Request, Response};
 use crate::json::Json;
 use crate::{Error, Reason};
 
@@ -21,70 +23,97 @@ pub(crate) struct Call {
     pub(crate) body: Option<String>,
 }
 
-/// A successful answer, its body still to be read, and the token it was given for.
+/// A successful answer, its body still to be read.
 pub(crate) struct Answer {
     pub(crate) response: Response,
-    pub(crate) token: Arc<Token>,
+    /// The user it is for.
+    pub(crate) epoch: u64,
+    pub(crate) trace: Trace,
+    /// When the request left.
+    pub(crate) sent: Now,
+    /// What it spends, if somebody counts.
+    pub(crate) tab: Option<Tab>,
 }
 
 /// A JSON reply as the gateway sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The body.
+    /// The body; empty only where the gateway answers without one.
     pub json: String,
-    /// The session it is attributed to.
-    pub session_id: String,
-    /// The gateway's `X-Trace-Id` or `X-Request-Id`, where CORS exposes it.
-    pub trace_id: Option<String>,
+    /// What the call did and how long it took.
+    pub trace: Trace,
 }
 
 impl Client {
     /// The answer's head. Nothing of the answer has been handed out before this returns, so a refused
     /// token is renewed and the call repeated once, and a passing failure is retried.
     pub(crate) async fn call(&self, call: &Call) -> Result<Answer, Error> {
+        // Only what has a body spends anything.
+        let meter = self.meter.as_ref().filter(|_| call.body.is_some());
+        meter.map_or(Ok(()), |meter| meter.check())?;
         let transport = &*self.shared.transport;
         let limit = self.first_byte();
+        let mut trace = Trace::default();
         let mut renewed = false;
         let mut attempt = 0;
         loop {
-            let token = self.tokens.get().await?;
-            let request = self.authorise(call, &token);
-            let error = match exchange::send(transport, limit, SERVER, request).await {
-                Ok(response) => return Ok(Answer { response, token }),
+            let (token, cached) = self.tokens.get().await?;
+            if !cached {
+                trace.session = Some(token.took.session);
+                trace.mint = Some(token.took.function);
+            }
+            let sent = transport.now();
+            let error = match exchange::send(transport, limit, SERVER, self.authorise(call, &token)).await {
+                Ok(response) => {
+                    trace.cached = trace.mint.is_none();
+                    trace.headers = Some(transport.now().since(sent));
+                    trace.session_id = token.session_id.clone();
+                    trace.trace_id = exchange::trace_id(&response);
+                    let request = call.body.as_ref().map_or(0, String::len);
+                    let tab = meter.map(|meter| Tab::new(meter.clone(), request));
+                    return Ok(Answer { response, epoch: token.epoch, trace, sent, tab });
+                }
                 Err(error) => error,
             };
-            if error.status() == Some(401) && !renewed {
+            let waited = if error.status() == Some(401) && !renewed {
                 self.tokens.invalidate(token.generation);
                 renewed = true;
-                continue;
-            }
-            let wait =
-                wait_before_retry(&error, attempt, transport.random()).filter(|_| attempt < self.shared.max_retries);
-            let Some(wait) = wait else { return Err(error) };
-            attempt += 1;
-            transport.sleep(wait).await;
+                Duration::ZERO
+            } else {
+                let wait = wait_before_retry(&error, attempt, transport.random());
+                let Some(wait) = wait.filter(|_| attempt < self.max_retries) else { return Err(error) };
+                attempt += 1;
+                transport.sleep(wait).await;
+                wait
+            };
+            trace.retries.push(Retry { reason: error.reason(), status: error.status(), waited });
         }
     }
 
     /// The answer's whole body, within the total limit if there is one.
     pub(crate) async fn call_json(&self, call: Call) -> Result<Reply, Error> {
         let whole = async {
-            let Answer { response, token } = self.call(&call).await?;
-            let trace_id = exchange::trace_id(&response);
+            let Answer { response, trace, tab, .. } = self.call(&call).await?;
             let bytes = exchange::read(&*self.shared.transport, self.idle(), SERVER, response).await?;
             let invalid = |what: &'static str| {
-                Error::new(Reason::InvalidResponse, format!("{SERVER}'s reply {what}")).with_trace_id(trace_id.clone())
+                Error::new(Reason::InvalidResponse, format!("{SERVER}'s reply {what}"))
+                    .with_trace_id(trace.trace_id.clone())
             };
             let json = String::from_utf8(bytes).map_err(|_| invalid("is not text"))?;
             if json.trim().is_empty() && call.method != "DELETE" {
                 return Err(invalid("is empty"));
             }
-            if !json.is_empty() && Json::parse(&json).is_none() {
+            let parsed = Json::parse(&json);
+            if !json.is_empty() && parsed.is_none() {
                 return Err(invalid("is not JSON"));
             }
-            Ok(Reply { json, session_id: token.session_id.clone(), trace_id })
+            if let Some(mut tab) = tab {
+                tab.answer = json.len();
+                tab.usage = parsed.and_then(|json| json.find(&["usage"]));
+            }
+            Ok(Reply { json, trace })
         };
-        match self.shared.timeouts.total {
+        match self.total {
             None => whole.await,
             Some(time) => {
                 let limit = Limit { time, reason: Reason::Timeout, what: "the whole call (timeouts.total)" };

@@ -1,30 +1,39 @@
 //! The client: session, token, chat. [`Client`] joins the parts; each part is a file of its own.
 
+mod budget;
 mod chat;
 mod config;
 mod conversation;
 mod exchange;
 mod function;
 mod gateway;
+mod resources;
 mod retry;
 mod session;
 pub mod sse;
 mod stream;
 mod token;
+mod tools;
+mod trace;
 pub mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use budget::{Budget, Cost};
 pub use chat::{ChatChunk, ChatRequest, ChatResponse, Choice, ChunkChoice, Message, Usage};
 pub use config::{ClientBuilder, Timeouts};
-pub use conversation::ConversationOptions;
+pub use conversation::{ConversationOptions, generate_session_id};
 pub use gateway::Reply;
+pub use resources::UsageQuery;
 pub use session::SessionSource;
 pub use stream::{ChatStream, Outcome, RawStream};
 pub use token::TokenInfo;
+pub use tools::ToolCall;
+pub use trace::{Retry, Trace};
 
 use crate::{Error, Reason, Secret};
+use budget::Meter;
 use session::{CurrentUser, Identity};
 use token::TokenCache;
 use transport::Transport;
@@ -37,6 +46,9 @@ pub struct Client {
     shared: Arc<Shared>,
     tokens: Arc<TokenCache>,
     thread_id: Option<Arc<str>>,
+    meter: Option<Arc<Meter>>,
+    total: Option<Duration>,
+    max_retries: u32,
 }
 
 /// What a client and its conversations have in common.
@@ -61,7 +73,27 @@ impl Client {
 
     fn new(shared: Shared) -> Self {
         let shared = Arc::new(shared);
-        Self { tokens: TokenCache::new(shared.clone(), None), shared, thread_id: None }
+        Self {
+            tokens: TokenCache::new(shared.clone(), None),
+            thread_id: None,
+            meter: None,
+            total: shared.timeouts.total,
+            max_retries: shared.max_retries,
+            shared,
+        }
+    }
+
+    /// This client with a limit on the whole of each call, from the session to the last byte, in place of
+    /// [`Timeouts::total`].
+    #[must_use]
+    pub fn with_timeout(&self, total: Duration) -> Self {
+        Self { total: Some(total), ..self.clone() }
+    }
+
+    /// This client with another number of retries for its calls to the gateway.
+    #[must_use]
+    pub fn with_max_retries(&self, max_retries: u32) -> Self {
+        Self { max_retries, ..self.clone() }
     }
 
     /// Gets a token now, so that the first question need not wait for it.
@@ -85,20 +117,6 @@ impl Client {
     /// Forgets the current gateway token; the next call mints a new one.
     pub fn invalidate_token(&self) {
         self.tokens.clear();
-    }
-
-    /// What the user has spent, as the gateway reports it.
-    pub async fn usage(&self) -> Result<Reply, Error> {
-        match self.get("/v1/usage").await {
-            // Both paths are documented; gateways serve one of them.
-            Err(error) if error.status() == Some(404) => self.get("/v1/billing/usage").await,
-            result => result,
-        }
-    }
-
-    /// The models the gateway offers.
-    pub async fn models(&self) -> Result<Reply, Error> {
-        self.get("/v1/models").await
     }
 }
 

@@ -5,11 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::budget::Tab;
 use super::chat::{ChatChunk, Usage};
 use super::exchange::{self, Limit, within};
 use super::gateway::{Answer, Call, SERVER};
 use super::sse::{Decoder, Event, TooLarge};
-use super::transport::{BoxFuture, Response};
+use super::tools::{ToolCall, ToolCalls};
+use super::trace::Trace;
+use super::transport::{BoxFuture, Now, Response};
 use super::{Client, Shared, no_one_signed_in};
 use crate::json::Json;
 use crate::wire::ErrorBody;
@@ -78,8 +81,10 @@ pub struct RawStream {
     total: Option<BoxFuture<'static, ()>>,
     user_changed: EventListener,
     epoch: u64,
-    session_id: String,
-    trace_id: Option<String>,
+    trace: Trace,
+    sent: Now,
+    tab: Option<Tab>,
+    tool_calls: ToolCalls,
     finish_reason: Option<String>,
     outcome: Option<Outcome>,
 }
@@ -87,26 +92,27 @@ pub struct RawStream {
 impl RawStream {
     pub(crate) async fn open(client: &Client, call: Call) -> Result<Self, Error> {
         let shared = client.shared.clone();
-        let mut total = shared.timeouts.total.map(|time| (time, shared.transport.sleep(time)));
-        let Answer { response, token } = match &mut total {
+        let mut total = client.total.map(|time| (time, shared.transport.sleep(time)));
+        let Answer { response, epoch, trace, sent, tab } = match &mut total {
             None => client.call(&call).await?,
             Some((time, _)) => {
                 let limit = Limit { time: *time, reason: Reason::Timeout, what: "the whole call (timeouts.total)" };
                 within(&*shared.transport, limit, client.call(&call)).await??
             }
         };
-        let trace_id = exchange::trace_id(&response);
-        let response =
-            check_is_stream(&shared, response).await.map_err(|error| error.with_trace_id(trace_id.clone()))?;
+        let checked = check_is_stream(&shared, response).await;
+        let response = checked.map_err(|error| error.with_trace_id(trace.trace_id.clone()))?;
         Ok(Self {
             response: Some(response),
             decoder: Decoder::new(shared.largest_event),
             idle: shared.transport.sleep(shared.timeouts.idle),
             total: total.map(|(_, sleep)| sleep),
             user_changed: shared.user.listen(),
-            epoch: token.epoch,
-            session_id: token.session_id.clone(),
-            trace_id,
+            epoch,
+            trace,
+            sent,
+            tab,
+            tool_calls: ToolCalls::default(),
             finish_reason: None,
             outcome: None,
             shared,
@@ -123,14 +129,14 @@ impl RawStream {
         self.finish_reason.as_deref()
     }
 
-    /// The session it is attributed to.
-    pub fn session_id(&self) -> &str {
-        &self.session_id
+    /// The tool calls of the first answer so far.
+    pub fn tool_calls(&self) -> impl Iterator<Item = &ToolCall> {
+        self.tool_calls.calls()
     }
 
-    /// The gateway's id of this call, where CORS exposes it.
-    pub fn trace_id(&self) -> Option<&str> {
-        self.trace_id.as_deref()
+    /// What the call did and how long it took.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// Cancels the request. What came so far stays.
@@ -199,7 +205,7 @@ impl RawStream {
         }
         if self.epoch != self.shared.user.epoch() {
             self.end(Outcome::Failed);
-            return Some(no_one_signed_in().with_trace_id(self.trace_id.clone()));
+            return Some(no_one_signed_in().with_trace_id(self.trace.trace_id.clone()));
         }
         if self.total.as_mut().is_some_and(|total| total.as_mut().poll(context).is_ready()) {
             let message = "the whole call took longer than its limit (timeouts.total)".to_owned();
@@ -227,16 +233,33 @@ impl RawStream {
         };
         if event.name == "error" || json.find(&["error"]).is_some() {
             self.end(Outcome::Failed);
-            return Err(ErrorBody::of(&json).into_stream_error(SERVER).with_trace_id(self.trace_id.clone()));
+            return Err(ErrorBody::of(&json).into_stream_error(SERVER).with_trace_id(self.trace.trace_id.clone()));
         }
         if !json.is_object() {
             return Ok(None);
         }
-        let first = json.find(&["choices", "0"]).filter(|choice| choice.find(&["index"]).is_none_or(is_zero));
-        let reason =
-            first.and_then(|choice| choice.find(&["finish_reason"])?.text()).filter(|reason| !reason.is_empty());
-        self.finish_reason = reason.or(self.finish_reason.take());
+        if let Some(tab) = &mut self.tab {
+            tab.usage = json.find(&["usage"]).or(tab.usage.take());
+        }
+        if let Some(choice) = json.find(&["choices", "0"]).filter(|choice| choice.find(&["index"]).is_none_or(is_zero))
+        {
+            self.note(&choice);
+        }
         Ok(Some(event.data))
+    }
+
+    fn note(&mut self, choice: &Json) {
+        let text = choice.find(&["delta", "content"]).and_then(|text| text.text()).filter(|text| !text.is_empty());
+        if let Some(text) = text {
+            self.trace.first_content.get_or_insert_with(|| self.shared.transport.now().since(self.sent));
+            self.tab.iter_mut().for_each(|tab| tab.answer += text.len());
+        }
+        if let Some(pieces) = choice.find(&["delta", "tool_calls"]) {
+            self.tool_calls.add(&pieces);
+        }
+        let reason =
+            choice.find(&["finish_reason"]).and_then(|reason| reason.text()).filter(|reason| !reason.is_empty());
+        self.finish_reason = reason.or(self.finish_reason.take());
     }
 
     /// The bytes are over.
@@ -259,12 +282,13 @@ impl RawStream {
 
     fn fail(&mut self, outcome: Outcome, reason: Reason, message: String) -> Error {
         self.end(outcome);
-        Error::new(reason, message).with_trace_id(self.trace_id.clone())
+        Error::new(reason, message).with_trace_id(self.trace.trace_id.clone())
     }
 
     fn end(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
         self.response = None;
+        self.tab = None;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Shared;
-use super::function::{Minted, mint};
+use super::function::{Minted, Took, mint};
 use super::retry::{back_off, fraction};
 use super::transport::{BoxFuture, Now};
 use crate::{Error, Reason, Secret};
@@ -23,6 +23,8 @@ pub(crate) struct Token {
     pub(crate) generation: u64,
     /// The user it belongs to.
     pub(crate) epoch: u64,
+    /// How long it took to get.
+    pub(crate) took: Took,
     ttl: Duration,
     started: Now,
 }
@@ -86,15 +88,13 @@ impl TokenCache {
         Arc::new(Self { shared, own_session_id, state: Mutex::default(), flight: async_lock::Mutex::new(None) })
     }
 
-    /// A token with more than the margin of its life left, from memory or freshly minted.
-    pub(crate) async fn get(self: &Arc<Self>) -> Result<Arc<Token>, Error> {
-        match self.fresh() {
-            Some(token) => {
-                self.renew_ahead(&token);
-                Ok(token)
-            }
-            None => self.renew(Self::fresh).await,
+    /// A token with more than the margin of its life left, and whether it was in memory already.
+    pub(crate) async fn get(self: &Arc<Self>) -> Result<(Arc<Token>, bool), Error> {
+        if let Some(token) = self.fresh() {
+            self.renew_ahead(&token);
+            return Ok((token, true));
         }
+        self.renew(Self::fresh).await.map(|token| (token, false))
     }
 
     /// Forgets the token of this generation; a newer one stays.
@@ -187,7 +187,7 @@ impl TokenCache {
     }
 
     /// Keeps a new token, unless its user has left meanwhile.
-    fn store(&self, Minted { reply, started, epoch }: Minted) {
+    fn store(&self, Minted { reply, started, epoch, took }: Minted) {
         if epoch != self.shared.user.epoch() {
             return;
         }
@@ -201,7 +201,7 @@ impl TokenCache {
         state.session_id = Some((epoch, session_id.clone()));
         let generation = state.minted;
         state.token =
-            Some(Arc::new(Token { secret: reply.token, session_id, generation, epoch, ttl: reply.ttl, started }));
+            Some(Arc::new(Token { secret: reply.token, session_id, generation, epoch, took, ttl: reply.ttl, started }));
     }
 
     fn remember(&self, error: &Error) {

@@ -24,6 +24,11 @@ impl Json {
         })
     }
 
+    pub(crate) fn items(&self) -> impl Iterator<Item = Self> {
+        let array = self.0.dyn_ref::<Array>().cloned().unwrap_or_default();
+        (0..array.length()).filter_map(move |index| Self::present(array.get(index)))
+    }
+
     pub(crate) fn text(&self) -> Option<String> {
         self.0.as_string()
     }

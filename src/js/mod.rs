@@ -13,7 +13,7 @@ use wasm_bindgen_futures::future_to_promise;
 use web_sys::AbortSignal;
 
 use crate::client::transport::{BoxFuture, BrowserTransport};
-use crate::client::{Client, ConversationOptions, Reply, Timeouts};
+use crate::client::{Budget, Client, ConversationOptions, Cost, Reply, Retry, Timeouts, Trace, UsageQuery};
 use crate::{Error, Reason, Secret};
 use abort::unless_aborted;
 use session::JsSession;
@@ -33,40 +33,41 @@ impl Core {
     }
 
     /// The answer's text.
-    pub fn ask(&self, text: String, signal: Option<AbortSignal>) -> Promise {
-        let client = self.0.clone();
-        promise(signal, async move { client.ask(text).await.map(JsValue::from) })
+    pub fn ask(&self, text: String, options: Object) -> Promise {
+        self.start(options, move |client| async move { client.ask(text).await.map(JsValue::from) })
     }
 
-    /// `[json, sessionId, traceId]`.
-    pub fn chat(&self, body: String, signal: Option<AbortSignal>) -> Promise {
-        let client = self.0.clone();
-        promise(signal, async move { client.chat_json(body).await.map(reply) })
+    /// `[json, trace]`.
+    pub fn chat(&self, body: String, options: Object) -> Promise {
+        self.start(options, move |client| async move { client.chat_json(body).await.map(reply) })
     }
 
     /// A stream of JSON chunks.
     #[wasm_bindgen(js_name = chatStream)]
-    pub fn chat_stream(&self, body: String, signal: Option<AbortSignal>) -> Promise {
-        let client = self.0.clone();
-        promise(signal, async move { client.chat_stream_json(body).await.map(|stream| Stream::new(stream).into()) })
+    pub fn chat_stream(&self, body: String, options: Object) -> Promise {
+        self.start(options, move |client| async move {
+            client.chat_stream_json(body).await.map(|stream| Stream::new(stream).into())
+        })
     }
 
-    /// `[json, sessionId, traceId]`.
-    pub fn usage(&self, signal: Option<AbortSignal>) -> Promise {
-        let client = self.0.clone();
-        promise(signal, async move { client.usage().await.map(reply) })
-    }
-
-    /// `[json, sessionId, traceId]`.
-    pub fn models(&self, signal: Option<AbortSignal>) -> Promise {
-        let client = self.0.clone();
-        promise(signal, async move { client.models().await.map(reply) })
+    /// One of the gateway's other resources as `[json, trace]`. `id` is that of a thread, `query` that of a usage report.
+    pub fn resource(&self, kind: String, id: String, query: Object, options: Object) -> Promise {
+        self.start(options, move |client| async move {
+            let found = match kind.as_str() {
+                "usage" => client.usage(&usage_query(&query)?).await,
+                "models" => client.models().await,
+                "threads" => client.threads().await,
+                "thread" => client.thread(&id).await,
+                "messages" => client.thread_messages(&id).await,
+                _ => client.delete_thread(&id).await,
+            };
+            found.map(reply)
+        })
     }
 
     /// Gets a token now.
     pub fn warm(&self) -> Promise {
-        let client = self.0.clone();
-        promise(None, async move { client.warm().await.map(|()| JsValue::UNDEFINED) })
+        self.start(Object::new(), |client| async move { client.warm().await.map(|()| JsValue::UNDEFINED) })
     }
 
     /// `[sessionId, remainingMs, ttlMs]`, or nothing.
@@ -94,16 +95,71 @@ impl Core {
     }
 
     /// A client with a session of its own.
-    pub fn conversation(&self, session_id: Option<String>, thread_id: Option<String>) -> Result<Core, JsValue> {
-        self.0.conversation(ConversationOptions { session_id, thread_id }).map(Core).map_err(to_js)
+    pub fn conversation(&self, options: &Object) -> Result<Core, JsValue> {
+        let conversation = conversation_options(options).and_then(|options| self.0.conversation(options));
+        conversation.map(Core).map_err(to_js)
+    }
+}
+
+impl Core {
+    /// The client with the options of one call, and a promise of what `call` makes of it.
+    fn start<F>(&self, options: Object, call: impl FnOnce(Client) -> F) -> Promise
+    where
+        F: Future<Output = Result<JsValue, Error>> + 'static,
+    {
+        match call_options(&self.0, &options) {
+            Ok(client) => promise(field(&options, "signal").dyn_into().ok(), call(client)),
+            Err(error) => Promise::reject(&to_js(error)),
+        }
+    }
+}
+
+fn call_options(client: &Client, options: &Object) -> Result<Client, Error> {
+    let mut client = client.clone();
+    if let Some(total) = millis(options, "timeoutMs")? {
+        client = client.with_timeout(total);
+    }
+    if let Some(retries) = number(options, "maxRetries")? {
+        client = client.with_max_retries(retries as u32);
+    }
+    Ok(client)
+}
+
+fn usage_query(query: &Object) -> Result<UsageQuery, Error> {
+    Ok(UsageQuery { from: text(query, "from")?, to: text(query, "to")?, granularity: text(query, "granularity")? })
+}
+
+fn conversation_options(options: &Object) -> Result<ConversationOptions, Error> {
+    let budget = match field(options, "budget").dyn_ref::<Object>() {
+        None => None,
+        Some(budget) => Some(Budget {
+            tokens: number(budget, "tokens")?.map(|tokens| tokens as u64),
+            cost: match number(budget, "cost")? {
+                None => None,
+                Some(limit) => Some(Cost {
+                    limit,
+                    prompt_price: required(budget, "promptPrice")?,
+                    completion_price: required(budget, "completionPrice")?,
+                }),
+            },
+        }),
+    };
+    Ok(ConversationOptions { session_id: text(options, "sessionId")?, thread_id: text(options, "threadId")?, budget })
+}
+
+fn required(object: &Object, name: &str) -> Result<f64, Error> {
+    number(object, name)?.ok_or_else(|| invalid(name, "is missing"))
+}
+
+fn text(object: &Object, name: &str) -> Result<Option<String>, Error> {
+    match field(object, name) {
+        value if value.is_undefined() || value.is_null() => Ok(None),
+        value => value.as_string().map(Some).ok_or_else(|| invalid(name, "must be a string")),
     }
 }
 
 fn build(options: &Object, get_access_token: Function) -> Result<Client, Error> {
-    let text = |name: &str| match field(options, name) {
-        value if value.is_undefined() || value.is_null() => Ok(None),
-        value => value.as_string().map(Some).ok_or_else(|| invalid(name, "must be a string")),
-    };
+    let text = |name: &str| text(options, name);
     let mut builder = Client::builder(text("behestUrl")?.ok_or_else(|| invalid("behestUrl", "is missing"))?)
         .session(JsSession::new(get_access_token))
         .timeouts(timeouts(options)?);
@@ -179,21 +235,51 @@ fn promise(signal: Option<AbortSignal>, call: impl Future<Output = Result<JsValu
 }
 
 fn reply(reply: Reply) -> JsValue {
-    Array::of3(&reply.json.into(), &reply.session_id.into(), &reply.trace_id.into()).into()
+    Array::of2(&reply.json.into(), &trace(&reply.trace)).into()
+}
+
+/// [`Trace`] with times in milliseconds.
+fn trace(trace: &Trace) -> JsValue {
+    let millis = |time: Option<Duration>| JsValue::from(time.map(|time| time.as_secs_f64() * 1000.0));
+    let retries = Array::new();
+    for Retry { reason, status, waited } in &trace.retries {
+        retries.push(&record([
+            ("reason", reason.as_str().into()),
+            ("status", (*status).into()),
+            ("waitedMs", millis(Some(*waited))),
+        ]));
+    }
+    record([
+        ("cached", trace.cached.into()),
+        ("sessionMs", millis(trace.session)),
+        ("mintMs", millis(trace.mint)),
+        ("headersMs", millis(trace.headers)),
+        ("firstContentMs", millis(trace.first_content)),
+        ("retries", retries.into()),
+        ("sessionId", trace.session_id.as_str().into()),
+        ("traceId", trace.trace_id.as_deref().into()),
+    ])
+}
+
+fn record<const N: usize>(fields: [(&str, JsValue); N]) -> JsValue {
+    let object = Object::new();
+    for (name, value) in fields {
+        // Setting a field of a fresh plain object cannot fail.
+        let _ = Reflect::set(&object, &name.into(), &value);
+    }
+    object.into()
 }
 
 /// The fields of the facade's `BehestError`.
 fn to_js(error: Error) -> JsValue {
-    let object = Object::new();
-    // Setting a field of a fresh plain object cannot fail.
-    let set = |name: &str, value: JsValue| drop(Reflect::set(&object, &name.into(), &value));
-    set("reason", error.reason().as_str().into());
-    set("action", error.action().as_str().into());
-    set("message", error.message().into());
-    set("hint", error.reason().hint().into());
-    set("status", error.status().into());
-    set("retryAfterMs", error.retry_after().map(|wait| wait.as_secs_f64() * 1000.0).into());
-    set("code", error.code().into());
-    set("traceId", error.trace_id().into());
-    object.into()
+    record([
+        ("reason", error.reason().as_str().into()),
+        ("action", error.action().as_str().into()),
+        ("message", error.message().into()),
+        ("hint", error.reason().hint().into()),
+        ("status", error.status().into()),
+        ("retryAfterMs", error.retry_after().map(|wait| wait.as_secs_f64() * 1000.0).into()),
+        ("code", error.code().into()),
+        ("traceId", error.trace_id().into()),
+    ])
 }

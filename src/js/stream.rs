@@ -5,10 +5,10 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Waker;
 
-use js_sys::Promise;
+use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 
-use super::promise;
+use super::{promise, trace};
 use crate::client::RawStream;
 
 /// A stream of JSON chunks. It is borrowed only while it is polled, so `abort` works during a pending `next`.
@@ -60,15 +60,17 @@ impl Stream {
         self.0.borrow().stream.outcome().map(|outcome| outcome.as_str().to_owned())
     }
 
-    /// The session it is attributed to.
-    #[wasm_bindgen(getter, js_name = sessionId)]
-    pub fn session_id(&self) -> String {
-        self.0.borrow().stream.session_id().to_owned()
+    /// What the call did and how long it took.
+    #[wasm_bindgen(getter)]
+    pub fn trace(&self) -> JsValue {
+        trace(self.0.borrow().stream.trace())
     }
 
-    /// The gateway's id of this call.
-    #[wasm_bindgen(getter, js_name = traceId)]
-    pub fn trace_id(&self) -> Option<String> {
-        self.0.borrow().stream.trace_id().map(str::to_owned)
+    /// `[id, name, arguments]` of each tool call so far.
+    #[wasm_bindgen(getter, js_name = toolCalls)]
+    pub fn tool_calls(&self) -> Array {
+        let state = self.0.borrow();
+        let calls = state.stream.tool_calls();
+        calls.map(|call| Array::of3(&(&*call.id).into(), &(&*call.name).into(), &(&*call.arguments).into())).collect()
     }
 }

@@ -1,6 +1,9 @@
 //! Chat, usage and models.
 
-use behest_client::client::{ChatRequest, Message};
+use std::time::Duration;
+
+use behest_client::Reason;
+use behest_client::client::{ChatRequest, Message, UsageQuery};
 use serde_json::{Value, json};
 
 use crate::tests;
@@ -40,7 +43,7 @@ tests! {
         });
         assert_eq!(last_body(&world), expected);
         assert_eq!(response.text(), Some("Hi"));
-        assert_eq!((response.session_id.as_str(), response.trace_id.as_deref()), ("session-1", Some("trace-1")));
+        assert_eq!((response.trace.session_id.as_str(), response.trace.trace_id.as_deref()), ("session-1", Some("trace-1")));
         assert_eq!(response.extra["system_fingerprint"], "f");
         assert_eq!(response.usage.unwrap().extra["cost"], 0.5);
     }
@@ -73,7 +76,7 @@ tests! {
                 url if missing.is_some_and(|path| url.ends_with(path)) => Reply::json(404, "{}"),
                 _ => Reply::json(200, r#"{"totals":{"tokens":7}}"#),
             });
-            let reply = world.run(world.client().usage()).unwrap();
+            let reply = world.run(world.client().usage(&UsageQuery::default())).unwrap();
             assert_eq!(reply.json, r#"{"totals":{"tokens":7}}"#);
             world.log(|log| {
                 let last = log.requests.last().unwrap();
@@ -82,6 +85,76 @@ tests! {
                 assert_eq!(header(last, "content-type"), None);
             });
         }
+    }
+
+    fn a_usage_report_may_be_narrowed_and_its_values_are_encoded() {
+        let world = World::new();
+        let query = UsageQuery {
+            from: Some("2026-11-01T00:00:00+00:00".into()), to: Some("2026-11-21".into()), granularity: Some("day".into()),
+        };
+        let _ = world.run(world.client().usage(&query));
+        world.log(|log| {
+            let url = &log.requests.last().unwrap().url;
+            assert!(url.ends_with("/v1/usage?from=2026-11-01T00%3A00%3A00%2B00%3A00&to=2026-11-21&granularity=day"), "{url}");
+        });
+    }
+
+    fn threads_are_listed_read_and_deleted() {
+        let world = World::new();
+        world.serve(|request, log| match (request.url == FUNCTION, request.method) {
+            (true, _) => default_reply(request, log),
+            (_, "DELETE") => Reply::json(204, ""),
+            _ => Reply::json(200, "[]"),
+        });
+        let client = world.client();
+        assert_eq!(world.run(client.threads()).unwrap().json, "[]");
+        world.run(client.thread("t1")).unwrap();
+        world.run(client.thread_messages("a/b?c \u{e9}")).unwrap();
+        assert_eq!(world.run(client.delete_thread("t1")).unwrap().json, "");
+        world.log(|log| {
+            let calls: Vec<_> = log.requests[1..].iter().map(|r| (r.method, r.url.strip_prefix("https://gateway.example/v1/").unwrap())).collect();
+            assert_eq!(calls, [
+                ("GET", "threads"), ("GET", "threads/t1"), ("GET", "threads/a%2Fb%3Fc%20%C3%A9/messages"), ("DELETE", "threads/t1"),
+            ]);
+        });
+        for id in ["", ".", ".."] {
+            assert_eq!(world.run(client.thread(id)).unwrap_err().reason(), Reason::InvalidRequest, "{id:?}");
+        }
+    }
+
+    fn limits_may_be_set_for_a_call() {
+        let world = World::new();
+        world.serve(|request, log| if request.url == FUNCTION { default_reply(request, log) } else { Reply::hang() });
+        let error = world.run(world.client().with_timeout(Duration::from_secs(3)).ask("Hi!")).unwrap_err();
+        assert_eq!((error.reason(), world.seconds()), (Reason::Timeout, 3.0));
+        world.serve(|request, log| if request.url == FUNCTION { default_reply(request, log) } else { Reply::json(500, "{}") });
+        let before = world.log(|log| log.chats());
+        assert!(world.run(world.client().with_max_retries(0).ask("Hi!")).is_err());
+        world.log(|log| assert_eq!(log.chats(), before + 1));
+    }
+
+    fn a_trace_tells_what_took_how_long_and_nothing_secret() {
+        let world = World::new();
+        let clock = world.clone();
+        world.serve(move |request, log| {
+            clock.pass(if request.url == FUNCTION { 2 } else { 3 });
+            match log.chats() {
+                _ if request.url == FUNCTION => default_reply(request, log),
+                1 => Reply::json(429, "{}").header("retry-after", "5"),
+                2 => Reply::json(401, "{}"),
+                _ => default_reply(request, log),
+            }
+        });
+        let client = world.client();
+        let first = world.run(client.chat(&ChatRequest::user("Hi!"))).unwrap().trace;
+        assert_eq!((first.cached, first.session, first.mint), (false, Some(Duration::ZERO), Some(Duration::from_secs(2))));
+        assert_eq!(first.headers, Some(Duration::from_secs(3)));
+        let retries: Vec<_> = first.retries.iter().map(|r| (r.reason, r.status, r.waited.as_secs())).collect();
+        assert_eq!(retries, [(Reason::RateLimited, Some(429), 5), (Reason::InvalidToken, Some(401), 0)]);
+        let second = world.run(client.chat(&ChatRequest::user("Hi!"))).unwrap().trace;
+        assert_eq!((second.cached, second.session, second.mint, second.retries.len()), (true, None, None, 0));
+        let shown = format!("{first:?}{second:?}");
+        assert!(!shown.contains("token-") && !shown.contains("Hi!") && !shown.contains("http"), "{shown}");
     }
 
     fn models_are_listed() {

@@ -1,12 +1,13 @@
 //! The client's contract. Every test runs natively and, by `wasm-pack test`, in browsers: see `world.rs`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity, unreachable_pub)]
 
 #[cfg(target_arch = "wasm32")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
 
 #[cfg(target_arch = "wasm32")]
 mod browser;
+mod budgets;
 mod calls;
 mod config;
 mod errors;

@@ -85,6 +85,66 @@ tests! {
         }
     }
 
+    fn tool_calls_are_put_together_from_their_pieces() {
+        let piece = |json: serde_json::Value| text(format!("data: {}\n\n", serde_json::json!({"choices": [{"index": 0, "delta": {"tool_calls": json}}]})));
+        let call = |index: Option<u64>, id: Option<&str>, name: Option<&str>, arguments: &str| {
+            let mut call = serde_json::json!({"function": {"arguments": arguments}});
+            if let Some(index) = index { call["index"] = index.into(); }
+            if let Some(id) = id { call["id"] = id.into(); }
+            if let Some(name) = name { call["function"]["name"] = name.into(); }
+            call
+        };
+        let (a, b) = (Some("call_a"), Some("call_b"));
+        let cases: [(&str, Vec<Vec<serde_json::Value>>); 6] = [
+            ("as OpenAI sends them", vec![
+                vec![call(Some(0), a, Some("f"), "")], vec![call(Some(0), None, None, "{\"x\"")], vec![call(Some(1), b, Some("g"), "")],
+                vec![call(Some(0), None, None, ":1}")], vec![call(Some(1), None, None, "{}")],
+            ]),
+            ("whole calls at once", vec![vec![call(Some(0), a, Some("f"), "{\"x\":1}"), call(Some(1), b, Some("g"), "{}")]]),
+            ("index 0 for every call", vec![
+                vec![call(Some(0), a, Some("f"), "{\"x\"")], vec![call(Some(0), None, None, ":1}")],
+                vec![call(Some(0), b, Some("g"), "{")], vec![call(Some(0), None, None, "}")],
+            ]),
+            ("ids, no index", vec![
+                vec![call(None, a, Some("f"), "{\"x\"")], vec![call(None, b, Some("g"), "{")],
+                vec![call(None, a, None, ":1}")], vec![call(None, b, None, "}")],
+            ]),
+            ("the name in every piece", vec![
+                vec![call(Some(0), a, Some("f"), "{\"x\""), call(Some(1), b, Some("g"), "{")],
+                vec![call(Some(0), a, Some("f"), ":1}"), call(Some(1), b, Some("g"), "}")],
+            ]),
+            ("positions only", vec![
+                vec![call(None, a, Some("f"), "{\"x\""), call(None, b, Some("g"), "{")], vec![call(None, None, None, ":1}"), call(None, None, None, "}")],
+            ]),
+        ];
+        for (what, pieces) in cases {
+            let chunks = pieces.into_iter().map(|list| piece(list.into())).chain([text(finish("tool_calls")), text(DONE)]);
+            let world = gateway_streams(chunks.collect());
+            let client = world.client();
+            let mut stream = open(&world, &client);
+            while let Some(item) = world.run(stream.next()) {
+                item.unwrap();
+            }
+            let calls: Vec<_> = stream.tool_calls().map(|c| (c.id.as_str(), c.name.as_str(), c.arguments.as_str())).collect();
+            assert_eq!(calls, [("call_a", "f", "{\"x\":1}"), ("call_b", "g", "{}")], "{what}");
+            assert_eq!(stream.outcome(), Some(Outcome::ToolCalls));
+        }
+    }
+
+    fn the_trace_tells_when_the_first_text_came() {
+        let wait = |seconds| Chunk::Wait(Duration::from_secs(seconds));
+        let role = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+        let world = gateway_streams(vec![wait(1), text(role), wait(2), text(delta("Hi")), wait(4), text(DONE)]);
+        let client = world.client();
+        let mut stream = open(&world, &client);
+        assert_eq!(stream.trace().first_content, None);
+        while let Some(item) = world.run(stream.next()) {
+            item.unwrap();
+        }
+        assert_eq!(stream.trace().first_content, Some(Duration::from_secs(3)));
+        assert_eq!(stream.trace().session_id, "session-1");
+    }
+
     fn usage_is_kept() {
         let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5,\"cost\":0.1}}\n\n";
         let world = gateway_streams(vec![text(delta("Hi")), text(finish("stop")), text(usage), text(DONE)]);
