@@ -6,6 +6,7 @@
 //! | `js` | the wasm-bindgen exports behind the npm package |
 //! | `server` | the companion module: verifies the session, decides, mints |
 //! | `axum` | the token endpoint as an axum router |
+//! | `edge` | the server module on wasm32: Deno, Cloudflare Workers, Node, Bun |
 
 // One type serves both targets; in browsers, where futures stay on one thread, `Arc` costs what `Rc` does.
 #![cfg_attr(target_arch = "wasm32", allow(clippy::arc_with_non_send_sync))]

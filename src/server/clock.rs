@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+use super::platform;
 
 /// Tells the time since the Unix epoch. Cheap to clone.
 #[derive(Clone)]
@@ -11,7 +13,7 @@ pub struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self::from_fn(|| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+        Self::from_fn(platform::now)
     }
 
     /// A clock of your own: `now` answers the time since the Unix epoch.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::crypto::VerifyingKey;
+use super::platform::crypto::VerifyingKey;
 
 /// The algorithms that are accepted at all. `none` has no place here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,16 +3,16 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use async_lock::Mutex;
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{Request, StatusCode};
 use url::Url;
 
 use super::clock::Clock;
-use super::crypto::VerifyingKey;
 use super::http::{HttpClient, Limits};
 use super::jwk::{Algorithm, KeySet, Miss, Origin};
+use super::platform::Flight;
+use super::platform::crypto::VerifyingKey;
 use crate::{Error, Reason};
 
 /// A set this old is fetched again.
@@ -37,7 +37,7 @@ pub(super) struct Jwks {
     http: Arc<dyn HttpClient>,
     clock: Clock,
     state: RwLock<State>,
-    fetching: Mutex<()>,
+    fetching: Flight,
 }
 
 #[derive(Clone, Default)]
@@ -66,7 +66,7 @@ type Found = Result<Vec<Arc<VerifyingKey>>, Failure>;
 
 impl Jwks {
     pub(super) fn new(url: Url, http: Arc<dyn HttpClient>, clock: Clock) -> Self {
-        Self { url, http, clock, state: RwLock::default(), fetching: Mutex::new(()) }
+        Self { url, http, clock, state: RwLock::default(), fetching: Flight::default() }
     }
 
     /// The keys that may have signed a token with this algorithm and `kid`.
@@ -79,7 +79,7 @@ impl Jwks {
             let waiting = cool_down.is_some();
             let serves = match picked {
                 Err(Miss::UnknownKid) => waiting,
-                _ => age < MAX_AGE || waiting || self.fetching.try_lock().is_none(),
+                _ => age < MAX_AGE || waiting || self.fetching.is_busy(),
             };
             if serves && age < MAX_STALE {
                 return settle(picked, &seen, cool_down);
@@ -97,7 +97,7 @@ impl Jwks {
 
     /// Fetches, unless somebody else's fetch has ended since the caller looked: then its outcome serves for both.
     async fn refresh(&self, seen: u64) -> Result<(), Error> {
-        let _single_flight = self.fetching.lock().await;
+        let _single_flight = self.fetching.enter().await;
         let state = self.snapshot();
         if let (true, Some((_, outcome))) = (state.attempts != seen, state.last) {
             return outcome;

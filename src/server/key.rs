@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::crypto::SigningKey;
+use super::platform::crypto::SigningKey;
 use crate::Secret;
 
 /// Padding is optional: dashboards and shells lose it.

@@ -12,8 +12,8 @@ use serde::Serialize;
 use url::Url;
 
 use super::clock::Clock;
-use super::crypto::{SigningKey, random_uuid};
 use super::http::{HttpClient, Limits};
+use super::platform::crypto::{SigningKey, random_uuid};
 use crate::wire::{ErrorBody, TokenBundle, TokenReply};
 use crate::{Error, Reason, Secret};
 
@@ -71,7 +71,7 @@ impl Minter {
         };
         match &self.mode {
             Mode::Http { url, key } => self.request(url, key, &order, ttl, session).await,
-            Mode::Sign(signer) => signer.sign(&order, ttl, session, self.clock.now().as_secs()),
+            Mode::Sign(signer) => signer.sign(&order, ttl, session, self.clock.now().as_secs()).await,
         }
     }
 
@@ -171,7 +171,7 @@ struct Header<'a> {
 }
 
 impl Signer {
-    fn sign(&self, order: &Order<'_>, ttl: u64, session: String, now: u64) -> Result<TokenBundle, Error> {
+    async fn sign(&self, order: &Order<'_>, ttl: u64, session: String, now: u64) -> Result<TokenBundle, Error> {
         let claims = Claims {
             tid: &self.tenant,
             pid: &self.project,
@@ -188,15 +188,15 @@ impl Signer {
             tier: order.tier,
         };
         let token =
-            self.encode(&claims).ok_or_else(|| Error::new(Reason::Internal, "the token could not be signed"))?;
+            self.encode(&claims).await.ok_or_else(|| Error::new(Reason::Internal, "the token could not be signed"))?;
         Ok(TokenBundle { token: Secret::new(token), ttl, expires_at: claims.exp, session_id: session })
     }
 
-    fn encode(&self, claims: &Claims<'_>) -> Option<String> {
+    async fn encode(&self, claims: &Claims<'_>) -> Option<String> {
         let header = serde_json::to_vec(&Header { alg: "RS256", typ: "JWT", kid: &self.kid }).ok()?;
         let claims = serde_json::to_vec(claims).ok()?;
         let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-        let signature = self.key.sign_rs256(token.as_bytes())?;
+        let signature = self.key.sign_rs256(token.as_bytes()).await?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Some(token)

@@ -13,8 +13,8 @@
 //! its session id. Behest keeps sessions under user *and* session id, so somebody who sends another user's
 //! session id gets a session of his own with the same name: he neither reads nor spends anything of the other's.
 
-#[cfg(target_arch = "wasm32")]
-compile_error!("the feature `server` does not support wasm32 yet: build it for a native target");
+#[cfg(all(target_arch = "wasm32", not(feature = "edge")))]
+compile_error!("on wasm32 the feature `server` needs the feature `edge`");
 
 #[cfg(feature = "axum")]
 pub mod axum;
@@ -22,14 +22,18 @@ mod claims;
 mod clock;
 mod cors;
 mod credentials;
-mod crypto;
+#[cfg(target_arch = "wasm32")]
+mod edge;
 mod env;
 mod http;
 mod jwk;
 mod jwks;
 mod key;
 mod mint;
+#[cfg(not(target_arch = "wasm32"))]
 mod native;
+#[cfg(any(target_arch = "wasm32", test))]
+mod pkcs8;
 mod policy;
 mod respond;
 mod verify;
@@ -51,8 +55,16 @@ pub use self::claims::User;
 pub use self::clock::Clock;
 pub use self::env::Config;
 pub use self::http::{HttpClient, HttpError, Limits};
-pub use self::native::NativeClient;
 pub use self::policy::{Grant, Policy};
+
+#[cfg(target_arch = "wasm32")]
+use self::edge as platform;
+#[cfg(target_arch = "wasm32")]
+pub use self::edge::FetchClient;
+#[cfg(not(target_arch = "wasm32"))]
+use self::native as platform;
+#[cfg(not(target_arch = "wasm32"))]
+pub use self::native::NativeClient;
 
 use self::cors::{Caller, Cors};
 use self::jwks::Jwks;
@@ -91,7 +103,7 @@ impl TokenEndpoint {
     pub fn new(config: Config) -> Result<Self, Error> {
         let http: Arc<dyn HttpClient> = match config.http {
             Some(http) => http,
-            None => Arc::new(NativeClient::new()?),
+            None => platform::http_client()?,
         };
         let published = config.jwks_url.map(|url| Jwks::new(url, Arc::clone(&http), config.clock.clone()));
         let policy = config.policy.unwrap_or_else(|| {
@@ -123,7 +135,7 @@ impl TokenEndpoint {
     }
 
     /// Refuses a request whose body could not be read, as [`handle`](Self::handle) would refuse it.
-    #[cfg(feature = "axum")]
+    #[cfg(any(feature = "axum", target_arch = "wasm32"))]
     async fn refuse(&self, headers: &HeaderMap, error: Error) -> Response<Bytes> {
         self.finish(self.0.cors.judge(headers), std::future::ready(Err(error))).await
     }
@@ -135,7 +147,7 @@ impl TokenEndpoint {
         caller: Caller,
         answer: impl Future<Output = Result<Response<Bytes>, Error>>,
     ) -> Response<Bytes> {
-        let id = crypto::random_uuid().unwrap_or_default();
+        let id = platform::crypto::random_uuid().unwrap_or_default();
         let span = tracing::info_span!("behest_token", request_id = %id);
         let answered = AssertUnwindSafe(answer).catch_unwind().instrument(span.clone()).await;
         let _entered = span.entered();

@@ -53,7 +53,11 @@ impl Verifier {
 
         let keys = self.keys(algorithm, kid).await?;
         let signed = &text.as_bytes()[..text.rfind('.').unwrap_or(0)];
-        if !keys.iter().any(|key| key.verifies(algorithm, signed, &signature)) {
+        let mut verified = false;
+        for key in &keys {
+            verified = verified || key.verifies(algorithm, signed, &signature).await;
+        }
+        if !verified {
             return Err(Error::new(Reason::InvalidSignature, "the token's signature does not verify"));
         }
         self.rules.check(&payload, self.clock.now(), token)
@@ -63,7 +67,7 @@ impl Verifier {
         &self,
         algorithm: Algorithm,
         kid: Option<&str>,
-    ) -> Result<Vec<std::sync::Arc<super::crypto::VerifyingKey>>, Error> {
+    ) -> Result<Vec<std::sync::Arc<super::platform::crypto::VerifyingKey>>, Error> {
         let found = match &self.published {
             // A shared secret is never published, so the published set need not be asked.
             Some(published) if algorithm != Algorithm::Hs256 => published.find(algorithm, kid).await,

@@ -1,4 +1,4 @@
-//! Signatures and randomness, by aws-lc-rs. Nothing else in this module touches a crypto library.
+//! Signatures and randomness, by aws-lc-rs. The functions are async because those of other platforms are.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use aws_lc_rs::rsa::{KeyPair, PublicKeyComponents};
 use aws_lc_rs::signature::{self, ParsedPublicKey};
 use aws_lc_rs::{hmac, rand};
 
-use super::jwk::Algorithm;
+use crate::server::jwk::Algorithm;
 
 /// A key that checks signatures, together with the algorithms it is for.
-pub(super) struct VerifyingKey(Kind);
+pub(crate) struct VerifyingKey(Kind);
 
 enum Kind {
     Public(Vec<(Algorithm, ParsedPublicKey)>),
@@ -19,20 +19,20 @@ enum Kind {
 
 impl VerifyingKey {
     /// P-256, from the coordinates of its point.
-    pub(super) fn p256(x: &[u8; 32], y: &[u8; 32]) -> Option<Self> {
+    pub(crate) fn p256(x: &[u8; 32], y: &[u8; 32]) -> Option<Self> {
         let point = [&[4], &x[..], &y[..]].concat();
         let key = ParsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point).ok()?;
         Some(Self(Kind::Public(vec![(Algorithm::Es256, key)])))
     }
 
     /// Ed25519, from its 32 bytes.
-    pub(super) fn ed25519(x: &[u8; 32]) -> Option<Self> {
+    pub(crate) fn ed25519(x: &[u8; 32]) -> Option<Self> {
         let key = ParsedPublicKey::new(&signature::ED25519, x).ok()?;
         Some(Self(Kind::Public(vec![(Algorithm::EdDsa, key)])))
     }
 
     /// RSA, from modulus and exponent without leading zeros, for `algorithms`.
-    pub(super) fn rsa(n: &[u8], e: &[u8], algorithms: &[Algorithm]) -> Option<Self> {
+    pub(crate) fn rsa(n: &[u8], e: &[u8], algorithms: &[Algorithm]) -> Option<Self> {
         let keys = algorithms.iter().map(|algorithm| {
             let parameters = match algorithm {
                 Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
@@ -48,11 +48,11 @@ impl VerifyingKey {
     }
 
     /// A shared secret for HS256.
-    pub(super) fn hs256(secret: &[u8]) -> Self {
+    pub(crate) fn hs256(secret: &[u8]) -> Self {
         Self(Kind::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret))))
     }
 
-    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
+    pub(crate) fn is_for(&self, algorithm: Algorithm) -> bool {
         match &self.0 {
             Kind::Public(keys) => keys.iter().any(|(own, _)| *own == algorithm),
             Kind::Shared(_) => algorithm == Algorithm::Hs256,
@@ -60,7 +60,7 @@ impl VerifyingKey {
     }
 
     /// Did this key make `signature` over `message`? Always false for an algorithm the key is not for.
-    pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) async fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         match &self.0 {
             Kind::Public(keys) => keys
                 .iter()
@@ -78,15 +78,15 @@ impl fmt::Debug for VerifyingKey {
 }
 
 /// An RSA private key that signs RS256, parsed once.
-pub(super) struct SigningKey(KeyPair);
+pub(crate) struct SigningKey(KeyPair);
 
 impl SigningKey {
     /// Reads PKCS#8 or PKCS#1, 2048 to 8192 bits.
-    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
+    pub(crate) fn from_der(der: &[u8]) -> Option<Self> {
         KeyPair::from_pkcs8(der).or_else(|_| KeyPair::from_der(der)).ok().map(Self)
     }
 
-    pub(super) fn sign_rs256(&self, message: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) async fn sign_rs256(&self, message: &[u8]) -> Option<Vec<u8>> {
         let mut signature = vec![0; self.0.public_modulus_len()];
         let random = SystemRandom::new();
         self.0.sign(&signature::RSA_PKCS1_SHA256, &random, message, &mut signature).ok()?;
@@ -101,7 +101,7 @@ impl fmt::Debug for SigningKey {
 }
 
 /// A random UUID (version 4); `None` if the system has no randomness to give.
-pub(super) fn random_uuid() -> Option<String> {
+pub(crate) fn random_uuid() -> Option<String> {
     let mut bytes = [0; 16];
     let random: &dyn SecureRandom = &rand::SystemRandom::new();
     random.fill(&mut bytes).ok()?;

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 
-use super::http::{HttpClient, HttpError, Limits};
+use crate::server::http::{HttpClient, HttpError, Limits};
 use crate::{Error, Reason};
 
 /// [`HttpClient`] by reqwest, with one connection pool.
