@@ -8,6 +8,7 @@ use anyhow::{Result, bail, ensure};
 use behest_client::Secret;
 
 use crate::clock::Clock;
+use crate::limits::BudgetRule;
 use crate::origins::is_origin;
 
 /// How to run the three origins. [`Config::default`] is what the tests want: free ports, memory, no page.
@@ -38,6 +39,17 @@ pub struct Config {
     pub allow_anonymous: bool,
     /// Adds `demo@example.com` with a new password. Default false.
     pub demo_user: bool,
+    /// Enforces the documented limits of the tiers: free 10 requests a minute, 100 requests and 50,000 tokens a day; pro 60,
+    /// 10,000 and 2 million; max 300, 100,000 and 20 million. Default false.
+    pub tier_limits: bool,
+    /// Budgets to set at the start; those of the data file stay as they are. Default none.
+    pub budgets: Vec<BudgetRule>,
+    /// Prompts that match one of these regular expressions are refused with 451. Default none.
+    pub block: Vec<String>,
+    /// The shape of the gateway's error bodies. Default: the current SDKs'.
+    pub error_shape: ErrorShape,
+    /// The shape of the mint's replies. Default: the guides'.
+    pub mint_reply: MintReply,
     /// Life of a Supabase access token. Default 1 hour.
     pub session_ttl: Duration,
     /// How long a rotated refresh token is still honoured. Default 10 s.
@@ -48,6 +60,30 @@ pub struct Config {
     pub grace: Duration,
     /// The clock of all parts. Default: the system's.
     pub clock: Clock,
+}
+
+/// The documented shapes of error bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ErrorShape {
+    /// `{"error": {"code", "message", "details"?}}`, as the current SDKs read it.
+    #[default]
+    Nested,
+    /// `{"error": "text", "code", "retryable"}`, as the API documents it for auth and admin.
+    Flat,
+    /// As nested, with codes such as `BEHEST_AUTH_EXPIRED` and `BEHEST_RATE_LIMIT`.
+    Named,
+    /// `{"message", "code"}`, as the first SDKs read it.
+    Legacy,
+}
+
+/// The two documented families of mint replies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum MintReply {
+    /// `{"jwt", "project_id", "ttl", "session_id"}`
+    #[default]
+    Jwt,
+    /// `{"access_token", "token_type", "project_id", "expires_in"}`
+    AccessToken,
 }
 
 /// An OpenAI-compatible server that answers chats.
@@ -78,6 +114,11 @@ impl Default for Config {
             allow_origins: Vec::new(),
             allow_anonymous: false,
             demo_user: false,
+            tier_limits: false,
+            budgets: Vec::new(),
+            block: Vec::new(),
+            error_shape: ErrorShape::default(),
+            mint_reply: MintReply::default(),
             session_ttl: Duration::from_secs(3600),
             reuse_interval: Duration::from_secs(10),
             pace: Duration::from_millis(15),

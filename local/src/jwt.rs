@@ -8,7 +8,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+    RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -160,36 +160,71 @@ impl SigningKey {
 
     /// The claims of `token` if this key signed it for `issuer` and it is valid at `now` (epoch seconds).
     pub(crate) fn verify<T: DeserializeOwned>(&self, token: &str, issuer: &str, now: i64) -> Result<T, Fault> {
-        let (message, signature) = token.rsplit_once('.').ok_or(Fault::Malformed)?;
-        let (header, payload) = message.split_once('.').ok_or(Fault::Malformed)?;
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| Fault::Malformed);
-        let header: Value = serde_json::from_slice(&decode(header)?).map_err(|_| Fault::Malformed)?;
-        if header.get("alg").and_then(Value::as_str) != Some(self.algorithm.name()) {
-            return Err(Fault::Algorithm);
-        }
-        if header.get("kid").and_then(Value::as_str) != Some(&self.kid) {
-            return Err(Fault::UnknownKey);
-        }
-        let signature = decode(signature)?;
-        let valid = match &self.pair {
-            Pair::Es256(pair) => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key())
-                .verify(message.as_bytes(), &signature),
+        check(token, self.algorithm, &self.kid, &[issuer], now, |message, signature| match &self.pair {
+            Pair::Es256(pair) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key()).verify(message, signature).is_ok()
+            }
             Pair::Rs256(pair) => UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key())
-                .verify(message.as_bytes(), &signature),
-        };
-        valid.map_err(|_| Fault::Signature)?;
-        let claims: Value = serde_json::from_slice(&decode(payload)?).map_err(|_| Fault::Malformed)?;
-        if claims.get("iss").and_then(Value::as_str) != Some(issuer) {
-            return Err(Fault::Issuer);
-        }
-        if claims.get("exp").and_then(Value::as_i64).ok_or(Fault::Malformed)? <= now {
-            return Err(Fault::Expired);
-        }
-        if claims.get("nbf").is_some_and(|nbf| nbf.as_i64().is_none_or(|nbf| nbf > now)) {
-            return Err(Fault::NotYetValid);
-        }
-        serde_json::from_value(claims).map_err(|_| Fault::Malformed)
+                .verify(message, signature)
+                .is_ok(),
+        })
     }
+}
+
+/// The `kid` in a token's header, nothing of which is verified.
+pub(crate) fn kid(token: &str) -> Option<String> {
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next()?).ok()?;
+    let header: Value = serde_json::from_slice(&header).ok()?;
+    header.get("kid")?.as_str().map(str::to_owned)
+}
+
+/// The claims of `token` if the private half of this RSA key signed it for one of `issuers` and it is valid at `now`.
+pub(crate) fn verify_with_jwk<T: DeserializeOwned>(
+    jwk: &Value,
+    token: &str,
+    issuers: &[&str],
+    now: i64,
+) -> Result<T, Fault> {
+    let field = |name: &str| jwk.get(name).and_then(Value::as_str).unwrap_or_default();
+    let number = |name: &str| URL_SAFE_NO_PAD.decode(field(name)).unwrap_or_default();
+    let public = RsaPublicKeyComponents { n: number("n"), e: number("e") };
+    check(token, Algorithm::Rs256, field("kid"), issuers, now, |message, signature| {
+        public.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).is_ok()
+    })
+}
+
+fn check<T: DeserializeOwned>(
+    token: &str,
+    algorithm: Algorithm,
+    kid: &str,
+    issuers: &[&str],
+    now: i64,
+    fits: impl FnOnce(&[u8], &[u8]) -> bool,
+) -> Result<T, Fault> {
+    let (message, signature) = token.rsplit_once('.').ok_or(Fault::Malformed)?;
+    let (header, payload) = message.split_once('.').ok_or(Fault::Malformed)?;
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| Fault::Malformed);
+    let header: Value = serde_json::from_slice(&decode(header)?).map_err(|_| Fault::Malformed)?;
+    if header.get("alg").and_then(Value::as_str) != Some(algorithm.name()) {
+        return Err(Fault::Algorithm);
+    }
+    if header.get("kid").and_then(Value::as_str) != Some(kid) {
+        return Err(Fault::UnknownKey);
+    }
+    if !fits(message.as_bytes(), &decode(signature)?) {
+        return Err(Fault::Signature);
+    }
+    let claims: Value = serde_json::from_slice(&decode(payload)?).map_err(|_| Fault::Malformed)?;
+    if !claims.get("iss").and_then(Value::as_str).is_some_and(|issuer| issuers.contains(&issuer)) {
+        return Err(Fault::Issuer);
+    }
+    if claims.get("exp").and_then(Value::as_i64).ok_or(Fault::Malformed)? <= now {
+        return Err(Fault::Expired);
+    }
+    if claims.get("nbf").is_some_and(|nbf| nbf.as_i64().is_none_or(|nbf| nbf > now)) {
+        return Err(Fault::NotYetValid);
+    }
+    serde_json::from_value(claims).map_err(|_| Fault::Malformed)
 }
 
 #[cfg(test)]

@@ -15,10 +15,12 @@
 
 mod clock;
 mod config;
+mod controls;
 mod counters;
 mod gateway;
 mod identity;
 mod jwt;
+mod limits;
 mod origins;
 mod page;
 mod random;
@@ -27,7 +29,10 @@ mod store;
 mod supabase;
 
 pub use clock::Clock;
-pub use config::{Config, Upstream};
+pub use config::{Config, ErrorShape, MintReply, Upstream};
 pub use counters::Counters;
+pub use identity::TenantKey;
+pub use limits::{Allowance, BudgetRule, Scope};
 pub use stack::{DemoUser, Running, start};
+pub use store::keys::KeyRow;
 pub use store::usage::UsageRow;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use behest_local::{Config, Running, Upstream};
+use behest_local::{BudgetRule, Config, ErrorShape, MintReply, Running, Upstream};
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -68,6 +68,21 @@ struct Start {
     /// Give gateway tokens to anonymous users, too
     #[arg(long)]
     allow_anonymous: bool,
+    /// Enforce the documented limits of the tiers: free 10 requests a minute, 100 requests and 50,000 tokens a day, and so on
+    #[arg(long)]
+    tier_limits: bool,
+    /// Set a budget, in tokens or US dollars: session=20000, user=0.50usd, user:ID=9000, project=20usd; may be repeated
+    #[arg(long, value_name = "SCOPE=AMOUNT")]
+    budget: Vec<BudgetRule>,
+    /// Refuse prompts that match this regular expression, with 451; may be repeated
+    #[arg(long, value_name = "REGEX")]
+    block: Vec<String>,
+    /// Shape of the gateway's error bodies
+    #[arg(long, value_enum, default_value_t)]
+    error_shape: ErrorShape,
+    /// Shape of the mint's replies
+    #[arg(long, value_enum, default_value_t)]
+    mint_reply: MintReply,
     /// Add demo@example.com with a new password
     #[arg(long)]
     demo_user: bool,
@@ -100,6 +115,11 @@ impl Start {
             upstream: self.upstream.map(|url| Upstream { url, key, model, silence }),
             allow_origins: self.allow_origin,
             allow_anonymous: self.allow_anonymous,
+            tier_limits: self.tier_limits,
+            budgets: self.budget,
+            block: self.block,
+            error_shape: self.error_shape,
+            mint_reply: self.mint_reply,
             demo_user: self.demo_user,
             ..Config::default()
         })

@@ -77,7 +77,7 @@ pub(crate) fn gateway_cors(origins: &Origins) -> CorsLayer {
     use behest_client::wire::{EXPOSED_HEADERS, GATEWAY_REQUEST_HEADERS};
     CorsLayer::new()
         .allow_origin(origins.allow())
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers(names::<axum::http::HeaderName>(GATEWAY_REQUEST_HEADERS))
         .expose_headers(names::<axum::http::HeaderName>(EXPOSED_HEADERS))
         .max_age(std::time::Duration::from_secs(600))

@@ -16,11 +16,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::gateway::{Gateway, Recorder, Upstream};
-use crate::identity::Identity;
+use crate::controls::Controls;
+use crate::gateway::{Gateway, Rates, Recorder, Upstream};
+use crate::identity::{self, Identity, TenantKey};
+use crate::limits::BudgetRule;
 use crate::origins::Origins;
+use crate::store::keys::KeyRow;
 use crate::store::usage::{self, UsageRow};
-use crate::store::{Store, users};
+use crate::store::{Store, keys, ledger, users};
 use crate::supabase::{self, Hasher, Supabase};
 use crate::{Clock, Config, Counters, page, random};
 
@@ -55,6 +58,8 @@ pub struct Running {
     pub demo_user: Option<DemoUser>,
     counters: Counters,
     clock: Clock,
+    identity: Arc<Identity>,
+    controls: Controls,
     store: Store,
     recorder: Recorder,
     servers: JoinSet<std::io::Result<()>>,
@@ -92,6 +97,75 @@ impl Running {
         set.with_context(|| format!("user {user_id} cannot be given a plan: is there such a user?"))
     }
 
+    /// Sets a budget while the servers run.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn set_budget(&self, rule: BudgetRule) -> Result<()> {
+        set_budgets(&self.store, vec![rule]).await
+    }
+
+    /// The budgets that are set.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn budgets(&self) -> Result<Vec<BudgetRule>> {
+        self.store.run(|db| ledger::budgets(db)).await
+    }
+
+    /// Switches the gateway's project off, or on again.
+    pub fn set_killed(&self, killed: bool) {
+        self.controls.write().killed = killed;
+    }
+
+    /// Makes another API key.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn add_api_key(&self) -> Result<Secret> {
+        let (store, now) = (self.store.clone(), self.clock.now_ms());
+        tokio::task::spawn_blocking(move || identity::add_api_key(&store, now)).await?
+    }
+
+    /// Makes a key with which a server signs gateway tokens itself.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn add_signing_key(&self) -> Result<TenantKey> {
+        let (identity, store, now) = (Arc::clone(&self.identity), self.store.clone(), self.clock.now_ms());
+        tokio::task::spawn_blocking(move || identity.add_tenant_key(&store, now)).await?
+    }
+
+    /// The keys that were added.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn keys(&self) -> Result<Vec<KeyRow>> {
+        self.store.run(|db| keys::list(db)).await
+    }
+
+    /// Revokes an API key by its first characters, or a signing key by its `kid`.
+    ///
+    /// # Errors
+    /// If there is no such key.
+    pub async fn revoke_key(&self, id: &str) -> Result<()> {
+        let (id, now) = (id.to_owned(), self.clock.now_ms());
+        self.store.run(move |db| keys::revoke(db, &id, now)).await
+    }
+
+    /// Signs sessions and gateway tokens with new keys from now on; what the old ones signed stays valid.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn rotate_keys(&self) -> Result<()> {
+        let (identity, store) = (Arc::clone(&self.identity), self.store.clone());
+        let rotate = move || {
+            identity.session_signer.rotate(&store)?;
+            identity.gateway_signer.rotate(&store)
+        };
+        tokio::task::spawn_blocking(rotate).await?
+    }
+
     /// Takes no more requests, lets running answers go on for [`Config::grace`], cuts those that are left,
     /// and returns when every usage row is written.
     pub async fn stop(mut self) {
@@ -119,6 +193,7 @@ async fn drain(servers: &mut JoinSet<std::io::Result<()>>) {
 pub async fn start(config: Config) -> Result<Running> {
     config.check()?;
     let upstream = Upstream::new(config.upstream.as_ref(), config.pace)?;
+    let controls = Controls::new(&config)?;
     let supabase_listener = listen(config.host, config.supabase_port, "--supabase-port").await?;
     let gateway_listener = listen(config.host, config.gateway_port, "--gateway-port").await?;
     let page_listener = match config.www {
@@ -127,6 +202,7 @@ pub async fn start(config: Config) -> Result<Running> {
     };
     let (store, identity) = open(config.data.clone()).await?;
     let identity = Arc::new(identity);
+    set_budgets(&store, config.budgets.clone()).await?;
 
     let supabase_url = url(config.host, supabase_listener.local_addr()?.port());
     let gateway_url = url(config.host, gateway_listener.local_addr()?.port());
@@ -153,6 +229,8 @@ pub async fn start(config: Config) -> Result<Running> {
         identity: Arc::clone(&identity),
         clock: config.clock.clone(),
         counters: counters.clone(),
+        controls: controls.clone(),
+        rates: Rates::default(),
         upstream: Arc::new(upstream),
         recorder: recorder.clone(),
         cut: cut.clone(),
@@ -193,6 +271,8 @@ pub async fn start(config: Config) -> Result<Running> {
         demo_user,
         counters,
         clock: config.clock,
+        identity,
+        controls,
         store,
         recorder,
         servers,
@@ -200,6 +280,13 @@ pub async fn start(config: Config) -> Result<Running> {
         cut: cut.drop_guard(),
         grace: config.grace,
     })
+}
+
+async fn set_budgets(store: &Store, rules: Vec<BudgetRule>) -> Result<()> {
+    let set = store.run(move |db| {
+        rules.iter().try_for_each(|rule| ledger::set_budget(db, rule.scope, &rule.subject, Some(rule.allowance)))
+    });
+    set.await
 }
 
 async fn open(data: Option<std::path::PathBuf>) -> Result<(Store, Identity)> {

@@ -8,12 +8,13 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde_json::Value;
 
+use super::gate::Caller;
 use super::meter::{Chat, Meter};
 use super::relay::Relay;
 use super::request::ChatRequest;
 use super::token::{Claims, is_session_id};
 use super::upstream::Reply;
-use super::{Gateway, GatewayError, TraceId};
+use super::{Gateway, GatewayError, TraceId, threads};
 
 /// Spend of a token without a session goes here.
 const NO_SESSION: &str = "no-session";
@@ -25,19 +26,30 @@ pub(crate) async fn completions(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, GatewayError> {
     gateway.counters.add("chat");
-    let claims = gateway.caller(&headers)?;
+    let claims = gateway.caller(&headers).await?;
     let session_id = session_id(&headers, &claims)?;
-    let request = ChatRequest::parse(&body?)?;
+    let thread_id = threads::thread_id(&headers)?;
+    let mut request = ChatRequest::parse(&body?)?;
+    gateway.guard(&request)?;
+    let turn = match thread_id {
+        Some(id) => Some(gateway.recall(claims.uid.clone(), id, &mut request).await?),
+        None => None,
+    };
+    let model = gateway.upstream.model(&request);
+    let caller = Caller { user_id: claims.uid, session_id, tier: claims.tier };
+    let permit = gateway.admit(&caller, &mut request, &request_id, model.clone()).await?;
     let mut meter = Meter::new(
         Chat {
             request_id,
-            user_id: claims.uid,
-            session_id,
-            model: gateway.upstream.model(&request),
+            user_id: caller.user_id,
+            session_id: caller.session_id,
+            model,
             prompt_bytes: request.texts().map(|(_, text)| text.len()).sum(),
+            turn,
         },
         gateway.recorder.clone(),
     );
+    permit.use_up();
     let reply = tokio::select! {
         reply = gateway.upstream.chat(&request) => reply,
         () = gateway.cut.cancelled() => Err(GatewayError::upstream("The gateway is shutting down")),
@@ -88,6 +100,6 @@ fn session_id(headers: &HeaderMap, claims: &Claims) -> Result<String, GatewayErr
 
 pub(crate) async fn models(State(gateway): State<Gateway>, headers: HeaderMap) -> Result<Json<Value>, GatewayError> {
     gateway.counters.add("models");
-    gateway.caller(&headers)?;
+    gateway.caller(&headers).await?;
     gateway.upstream.models().await.map(Json)
 }

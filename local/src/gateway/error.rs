@@ -4,9 +4,14 @@ use std::borrow::Cow;
 
 use axum::Json;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+
+use crate::config::ErrorShape;
+use crate::controls::Controls;
 
 /// A refusal or failure of the gateway.
 #[derive(Clone, Debug)]
@@ -15,11 +20,14 @@ pub(crate) struct GatewayError {
     code: &'static str,
     message: Cow<'static, str>,
     retry_after: Option<HeaderValue>,
+    details: Option<Box<Value>>,
+    /// The code in the shape that names faults of authentication apart.
+    named: Option<&'static str>,
 }
 
 impl GatewayError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None }
+        Self { status, code, message: message.into(), retry_after: None, details: None, named: None }
     }
 
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
@@ -27,7 +35,15 @@ impl GatewayError {
     }
 
     pub(crate) fn token(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", message)
+        Self { named: Some("BEHEST_AUTH_INVALID"), ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", message) }
+    }
+
+    pub(crate) fn missing_token(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { named: Some("BEHEST_AUTH_MISSING"), ..Self::token(message) }
+    }
+
+    pub(crate) fn expired_token(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { named: Some("BEHEST_AUTH_EXPIRED"), ..Self::token(message) }
     }
 
     pub(crate) fn upstream(message: impl Into<Cow<'static, str>>) -> Self {
@@ -51,8 +67,36 @@ impl GatewayError {
         Self { retry_after, ..self }
     }
 
+    #[must_use]
+    pub(crate) fn with_details(self, details: Value) -> Self {
+        Self { details: Some(Box::new(details)), ..self }
+    }
+
+    /// The body in the shape of the current SDKs.
     pub(crate) fn body(&self) -> Value {
-        json!({ "error": { "code": self.code, "message": self.message } })
+        self.body_as(ErrorShape::Nested)
+    }
+
+    fn body_as(&self, shape: ErrorShape) -> Value {
+        let Self { code, message, .. } = self;
+        match shape {
+            ErrorShape::Nested => {
+                let mut body = json!({ "error": { "code": code, "message": message } });
+                if let Some(details) = &self.details {
+                    body["error"]["details"] = Value::clone(details);
+                }
+                body
+            }
+            ErrorShape::Flat => {
+                let retryable = self.status.is_server_error() || self.retry_after.is_some();
+                json!({ "error": message, "code": code, "retryable": retryable })
+            }
+            ErrorShape::Named => {
+                let limited = || (self.status == StatusCode::TOO_MANY_REQUESTS).then_some("BEHEST_RATE_LIMIT");
+                json!({ "error": { "code": self.named.or_else(limited).unwrap_or(code), "message": message } })
+            }
+            ErrorShape::Legacy => json!({ "message": message, "code": code }),
+        }
     }
 }
 
@@ -77,9 +121,25 @@ impl From<BytesRejection> for GatewayError {
 impl IntoResponse for GatewayError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
-        if let Some(wait) = self.retry_after {
+        if let Some(wait) = self.retry_after.clone() {
             response.headers_mut().insert(header::RETRY_AFTER, wait);
         }
+        response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Middleware: writes errors in the shape that is set.
+pub(crate) async fn shape(State(controls): State<Controls>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let shape = controls.read().error_shape;
+    match response.extensions_mut().remove::<GatewayError>() {
+        Some(error) if shape != ErrorShape::Nested => {
+            let body = error.body_as(shape).to_string();
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            *response.body_mut() = body.into();
+            response
+        }
+        _ => response,
     }
 }

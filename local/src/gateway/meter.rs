@@ -5,14 +5,22 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+use super::answer::Answer;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::store::Store;
-use crate::store::usage::{self, UsageRow};
+use crate::store::ledger;
+use crate::store::threads::{self, Turn};
+use crate::store::usage::UsageRow;
 
 /// Prices of this gateway in billionths of a US dollar per token: 0.10 and 0.40 dollars per million.
 const INPUT_NANOS: i64 = 100;
 const OUTPUT_NANOS: i64 = 400;
+
+/// The price of so many tokens.
+pub(crate) fn cost(input: i64, output: i64) -> i64 {
+    input.saturating_mul(INPUT_NANOS).saturating_add(output.saturating_mul(OUTPUT_NANOS))
+}
 
 /// A rule of thumb for text in European languages.
 const BYTES_PER_TOKEN: usize = 4;
@@ -39,24 +47,41 @@ impl Recorder {
         self.writes.wait().await;
     }
 
-    /// Starts the write at once: a caller that stops waiting does not stop it.
-    fn record(&self, row: UsageRow) -> JoinHandle<()> {
-        let Self { store, counters, .. } = self.clone();
-        let write = move || match store.blocking(|db| usage::add(db, &row)) {
-            Ok(()) => {
-                counters.add(&format!("chat.{}", row.outcome));
-                tracing::info!(
-                    trace_id = row.request_id,
-                    user = row.user_id,
-                    session = row.session_id,
-                    model = row.model,
-                    input_tokens = row.input_tokens,
-                    output_tokens = row.output_tokens,
-                    "chat {}",
-                    row.outcome
-                );
+    /// Gives back what a chat that never ran had reserved.
+    pub(crate) fn release(&self, request_id: String) {
+        let store = self.store.clone();
+        let release = move || {
+            if let Err(error) = store.blocking(|db| ledger::release(db, &request_id)) {
+                tracing::error!(error = format!("{error:#}"), "a reservation could not be given back");
             }
-            Err(error) => tracing::error!(error = format!("{error:#}"), ?row, "a usage row could not be written"),
+        };
+        self.writes.spawn_blocking_on(release, &self.runtime);
+    }
+
+    /// Starts the write at once: a caller that stops waiting does not stop it.
+    fn record(&self, row: UsageRow, turn: Option<Turn>) -> JoinHandle<()> {
+        let Self { store, counters, .. } = self.clone();
+        let write = move || {
+            let written = store.blocking(|db| {
+                ledger::settle(db, &row)?;
+                turn.as_ref().map_or(Ok(()), |turn| threads::append(db, turn, row.created_at))
+            });
+            match written {
+                Ok(()) => {
+                    counters.add(&format!("chat.{}", row.outcome));
+                    tracing::info!(
+                        trace_id = row.request_id,
+                        user = row.user_id,
+                        session = row.session_id,
+                        model = row.model,
+                        input_tokens = row.input_tokens,
+                        output_tokens = row.output_tokens,
+                        "chat {}",
+                        row.outcome
+                    );
+                }
+                Err(error) => tracing::error!(error = format!("{error:#}"), ?row, "a usage row could not be written"),
+            }
         };
         self.writes.spawn_blocking_on(write, &self.runtime)
     }
@@ -108,6 +133,8 @@ pub(crate) struct Chat {
     pub(crate) model: String,
     /// The prompt's length in bytes, for an estimate.
     pub(crate) prompt_bytes: usize,
+    /// What it adds to a thread, the answer excepted.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// The figures of one chat. Dropped before its end, it records the chat as aborted.
@@ -121,11 +148,22 @@ pub(crate) struct Meter {
     answer_bytes: usize,
     finish: Option<Outcome>,
     failed: bool,
+    /// Kept only for a thread.
+    answer: Answer,
 }
 
 impl Meter {
     pub(crate) fn new(chat: Chat, recorder: Recorder) -> Self {
-        Self { chat: Some(chat), recorder, counted: None, deltas: 0, answer_bytes: 0, finish: None, failed: false }
+        Self {
+            chat: Some(chat),
+            recorder,
+            counted: None,
+            deltas: 0,
+            answer_bytes: 0,
+            finish: None,
+            failed: false,
+            answer: Answer::default(),
+        }
     }
 
     /// Looks at a completion or at one chunk of it.
@@ -145,6 +183,9 @@ impl Meter {
                 self.finish = Some(Outcome::of(reason));
             }
             let said = choice.get("delta").or_else(|| choice.get("message"));
+            if let (Some(said), Some(Chat { turn: Some(_), .. })) = (said, &self.chat) {
+                self.answer.add(choice, said);
+            }
             let bytes = said.map(answer_bytes).unwrap_or_default();
             self.answer_bytes += bytes;
             self.deltas += usize::from(bytes > 0);
@@ -184,18 +225,25 @@ impl Meter {
                 ("estimated", (tokens(chat.prompt_bytes.div_ceil(BYTES_PER_TOKEN)), tokens(output)))
             }
         };
-        Some(self.recorder.record(UsageRow {
+        let mut turn = chat.turn;
+        if let Some(turn) = &mut turn {
+            turn.messages.extend(std::mem::take(&mut self.answer).message());
+        }
+        // A thread remembers what was said, not what was refused.
+        let turn = turn.filter(|_| self.deltas > 0);
+        let row = UsageRow {
             request_id: chat.request_id,
             user_id: chat.user_id,
             session_id: chat.session_id,
             model: chat.model,
             input_tokens: input,
             output_tokens: output,
-            cost_nanos: input.saturating_mul(INPUT_NANOS).saturating_add(output.saturating_mul(OUTPUT_NANOS)),
+            cost_nanos: cost(input, output),
             source: source.to_owned(),
             outcome: outcome.name().to_owned(),
             created_at: self.recorder.clock.now_ms(),
-        }))
+        };
+        Some(self.recorder.record(row, turn))
     }
 }
 

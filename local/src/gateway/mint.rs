@@ -1,6 +1,5 @@
 //! `POST /v1/auth/mint`: an API key becomes a token for one user.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -12,6 +11,7 @@ use uuid::Uuid;
 
 use super::token::{Claims, bearer, is_session_id};
 use super::{Gateway, GatewayError, ISSUER};
+use crate::config::MintReply;
 
 const TTL_SECS: std::ops::RangeInclusive<u64> = 60..=86_400;
 const DEFAULT_TTL_SECS: u64 = 3600;
@@ -36,9 +36,8 @@ pub(crate) async fn mint(
 ) -> Result<Json<Value>, GatewayError> {
     gateway.counters.add("mint");
     let key = bearer(&headers)?;
-    if verify_slices_are_equal(key.as_bytes(), gateway.identity.behest_key.expose().as_bytes()).is_err() {
-        return Err(GatewayError::token("This API key is not the project's"));
-    }
+    gateway.check_api_key(key).await?;
+    gateway.check_alive()?;
     let asked: Asked = serde_json::from_slice(&body?)
         .map_err(|why| GatewayError::invalid(format!("The body is not the documented JSON: {why}")))?;
     let user_id = asked.user_id.ok_or_else(|| GatewayError::invalid("user_id is missing"))?;
@@ -72,7 +71,12 @@ pub(crate) async fn mint(
         tier: asked.tier.as_ref().map(tier).transpose()?,
     })?;
     let project_id = &gateway.identity.project_id;
-    Ok(Json(json!({ "jwt": jwt, "project_id": project_id, "ttl": ttl, "session_id": session_id })))
+    Ok(Json(match gateway.controls.read().mint_reply {
+        MintReply::Jwt => json!({ "jwt": jwt, "project_id": project_id, "ttl": ttl, "session_id": session_id }),
+        MintReply::AccessToken => {
+            json!({ "access_token": jwt, "token_type": "Bearer", "project_id": project_id, "expires_in": ttl })
+        }
+    }))
 }
 
 fn check_user_id(user_id: &str) -> Result<(), GatewayError> {

@@ -1,14 +1,17 @@
 //! The Behest gateway's origin: mint, chat, models and usage.
 
+mod answer;
 mod builtin;
 mod chat;
 mod error;
 mod events;
+mod gate;
 mod http_upstream;
 mod meter;
 mod mint;
 mod relay;
 mod request;
+mod threads;
 mod token;
 mod upstream;
 mod usage;
@@ -26,13 +29,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::controls::Controls;
 use crate::counters::Counters;
 use crate::identity::Identity;
 use crate::origins::{self, Origins};
-use crate::store::Store;
+use crate::store::{Store, keys};
 
 pub(crate) use error::GatewayError;
+pub(crate) use gate::Rates;
 pub(crate) use meter::Recorder;
+pub(crate) use request::text_of;
 pub(crate) use upstream::Upstream;
 
 /// The `iss` of gateway tokens: nobody can take them for Behest's own.
@@ -49,6 +55,8 @@ pub(crate) struct Gateway {
     pub(crate) identity: Arc<Identity>,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
+    pub(crate) controls: Controls,
+    pub(crate) rates: Rates,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) recorder: Recorder,
     /// Cancelled when running answers have to end.
@@ -61,6 +69,7 @@ pub(crate) struct TraceId(pub(crate) String);
 
 impl Gateway {
     pub(crate) fn router(self, origins: &Origins) -> Router {
+        let controls = self.controls.clone();
         let mint = || post(mint::mint).layer(DefaultBodyLimit::max(MINT_LIMIT));
         Router::new()
             .route("/v1/auth/mint", mint())
@@ -68,6 +77,9 @@ impl Gateway {
             .route("/.well-known/jwks.json", get(jwks))
             .route("/v1/chat/completions", post(chat::completions).layer(DefaultBodyLimit::max(CHAT_LIMIT)))
             .route("/v1/models", get(chat::models))
+            .route("/v1/threads", get(threads::list))
+            .route("/v1/threads/{id}", get(threads::get).delete(threads::delete))
+            .route("/v1/threads/{id}/messages", get(threads::messages))
             .route("/v1/usage", get(usage::usage))
             .route("/v1/billing/usage", get(usage::billing))
             .fallback(|| async { GatewayError::not_found() })
@@ -75,6 +87,7 @@ impl Gateway {
             .with_state(self)
             .layer(origins::gateway_cors(origins))
             .layer(middleware::from_fn_with_state(origins.clone(), origins::guard))
+            .layer(middleware::from_fn_with_state(controls, error::shape))
             .layer(middleware::from_fn(trace))
     }
 }
@@ -91,7 +104,9 @@ async fn trace(mut request: Request, next: Next) -> Response {
     response
 }
 
-async fn jwks(State(gateway): State<Gateway>) -> Json<Value> {
+async fn jwks(State(gateway): State<Gateway>) -> Result<Json<Value>, GatewayError> {
     gateway.counters.add("gateway.jwks");
-    Json(json!({ "keys": [gateway.identity.gateway_signer.jwk()] }))
+    let mut keys = gateway.identity.gateway_signer.jwks();
+    keys.extend(gateway.store.run(|db| keys::signing_keys(db)).await?);
+    Ok(Json(json!({ "keys": keys })))
 }

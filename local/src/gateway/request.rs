@@ -58,6 +58,27 @@ impl ChatRequest {
         limit("max_completion_tokens").or_else(|| limit("max_tokens"))
     }
 
+    /// How many answers are asked for.
+    pub(crate) fn choices(&self) -> i64 {
+        self.body.get("n").and_then(Value::as_i64).filter(|n| *n > 0).unwrap_or(1)
+    }
+
+    /// Bounds the length of an answer whose caller set no limit.
+    pub(crate) fn limit_answer(&mut self, tokens: i64) {
+        self.body.insert("max_tokens".to_owned(), json!(tokens));
+    }
+
+    pub(crate) fn take_messages(&mut self) -> Vec<Value> {
+        match self.body.remove("messages") {
+            Some(Value::Array(messages)) => messages,
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn set_messages(&mut self, messages: Vec<Value>) {
+        self.body.insert("messages".to_owned(), Value::Array(messages));
+    }
+
     /// The body for an upstream: `model` put in place, and usage asked for in streams.
     pub(crate) fn for_upstream(&self, model: Option<&str>) -> Value {
         let mut body = self.body.clone();
@@ -76,7 +97,7 @@ impl ChatRequest {
 }
 
 /// The text of a message's content: itself, or its text parts.
-fn text_of(content: &Value) -> String {
+pub(crate) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {

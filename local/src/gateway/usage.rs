@@ -31,7 +31,7 @@ pub(crate) async fn usage(
     parameters: Parameters,
 ) -> Result<Json<Value>, GatewayError> {
     gateway.counters.add("usage");
-    let (user, asked, window) = question(&gateway, &headers, parameters)?;
+    let (user, asked, window) = question(&gateway, &headers, parameters).await?;
     let width = match asked.granularity.as_deref() {
         Some("minute") => 60_000,
         Some("hour") => 3_600_000,
@@ -66,7 +66,7 @@ pub(crate) async fn billing(
     parameters: Parameters,
 ) -> Result<Json<Value>, GatewayError> {
     gateway.counters.add("usage");
-    let (user, _, window) = question(&gateway, &headers, parameters)?;
+    let (user, _, window) = question(&gateway, &headers, parameters).await?;
     let id = user.clone();
     let report = gateway.store.run(move |db| {
         let models = usage::by_model(db, &id, window)?;
@@ -88,12 +88,12 @@ fn window_json(window: Window) -> Value {
     json!({ "from": rfc3339(window.from), "to": rfc3339(window.to) })
 }
 
-fn question(
+async fn question(
     gateway: &Gateway,
     headers: &HeaderMap,
     parameters: Parameters,
 ) -> Result<(String, Asked, Window), GatewayError> {
-    let user = gateway.caller(headers)?.uid;
+    let user = gateway.caller(headers).await?.uid;
     let Query(asked) = parameters.map_err(|why| GatewayError::invalid(why.body_text()))?;
     if asked.user_id.as_ref().is_some_and(|asked| *asked != user) {
         let message = "A token shows its own user's usage only";

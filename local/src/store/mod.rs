@@ -1,6 +1,9 @@
 //! The one SQLite database, in a file or in memory.
 
+pub(crate) mod keys;
+pub(crate) mod ledger;
 pub(crate) mod sessions;
+pub(crate) mod threads;
 pub(crate) mod usage;
 pub(crate) mod users;
 
@@ -11,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Schema steps in order. Append only: a data file remembers how many it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("gateway.sql")];
 
 /// A handle on the database; clones share the connection.
 #[derive(Clone, Debug)]
@@ -78,6 +81,7 @@ fn prepare(connection: &mut Connection) -> Result<()> {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "user_version", newest)?;
+    ledger::clear_reservations(&transaction)?;
     transaction.commit()?;
     Ok(())
 }

@@ -138,7 +138,7 @@ impl Supabase {
 async fn jwks(State(supabase): State<Supabase>) -> Response {
     supabase.counters.add("auth.jwks");
     let cache = (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=600"));
-    ([cache], Json(json!({ "keys": [supabase.identity.session_signer.jwk()] }))).into_response()
+    ([cache], Json(json!({ "keys": supabase.identity.session_signer.jwks() }))).into_response()
 }
 
 async fn health() -> Json<Value> {

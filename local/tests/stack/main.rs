@@ -3,9 +3,12 @@
 
 mod auth;
 mod gateway;
+mod keys;
+mod limits;
 mod operation;
 mod refusals;
 mod rest;
 mod support;
+mod threads;
 mod upstream;
 mod whole_path;

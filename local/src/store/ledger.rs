@@ -1,0 +1,198 @@
+//! What may be spent, what is spent, and what running chats may still spend.
+//!
+//! Every function works within the caller's transaction, so that a check and the reservation that follows it are one step.
+
+use anyhow::Result;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::usage::{self, UsageRow};
+use crate::limits::{Allowance, BudgetRule, Scope};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Tokens, and their cost in billionths of a US dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) tokens: i64,
+    pub(crate) cost_nanos: i64,
+}
+
+/// A chat that asks to be let through.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) request_id: String,
+    pub(crate) user_id: String,
+    pub(crate) session_id: String,
+    pub(crate) model: String,
+    /// The most it can use.
+    pub(crate) size: Amount,
+}
+
+/// A budget that has nothing left for another chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exhausted {
+    pub(crate) scope: Scope,
+    pub(crate) allowance: Allowance,
+    pub(crate) spent: Amount,
+    /// Something is left once running chats end below what they may use.
+    pub(crate) may_free: bool,
+}
+
+/// What a user did today.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Today {
+    pub(crate) requests: i64,
+    /// Of chats that have ended.
+    pub(crate) tokens: i64,
+    /// What running chats may still use.
+    pub(crate) reserved: i64,
+}
+
+/// Forgets the reservations of a server that was killed.
+pub(crate) fn clear_reservations(db: &Connection) -> Result<()> {
+    db.execute("DELETE FROM reservations", [])?;
+    Ok(())
+}
+
+pub(crate) fn today(db: &Connection, user: &str, now: i64) -> Result<Today> {
+    let query = "SELECT requests, tokens FROM days WHERE user_id = ?1 AND day = ?2";
+    let row = db.query_row(query, params![user, now.div_euclid(DAY_MS)], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (requests, tokens) = row.optional()?.unwrap_or_default();
+    Ok(Today { requests, tokens, reserved: reserved(db, Some(user), None)?.tokens })
+}
+
+/// Is there a rule that could refuse this chat?
+pub(crate) fn is_bounded(db: &Connection, ask: &Ask) -> Result<bool> {
+    Ok(!rules(db, ask)?.is_empty())
+}
+
+/// The first budget that has nothing left. Nothing is left if what is spent and what running chats may still use
+/// reach the limit: so all chats together exceed it by less than one of them.
+pub(crate) fn exhausted(db: &Connection, ask: &Ask) -> Result<Option<Exhausted>> {
+    for (scope, allowance) in rules(db, ask)? {
+        let (user, session) = match scope {
+            Scope::Project => (None, None),
+            Scope::User => (Some(ask.user_id.as_str()), None),
+            Scope::Session => (Some(ask.user_id.as_str()), Some(ask.session_id.as_str())),
+        };
+        let spent = spent(db, user, session)?;
+        let reserved = reserved(db, user, session)?;
+        let used =
+            Amount { tokens: spent.tokens + reserved.tokens, cost_nanos: spent.cost_nanos + reserved.cost_nanos };
+        if allowance.is_reached(used) {
+            let may_free = !allowance.is_reached(spent);
+            return Ok(Some(Exhausted { scope, allowance, spent, may_free }));
+        }
+    }
+    Ok(None)
+}
+
+fn rules(db: &Connection, ask: &Ask) -> Result<Vec<(Scope, Allowance)>> {
+    let mut query = db.prepare_cached(
+        "SELECT tokens, cost_nanos FROM budgets WHERE scope = ?1 AND subject IN ('', ?2) ORDER BY subject DESC LIMIT 1",
+    )?;
+    let mut rules = Vec::new();
+    for scope in Scope::ALL {
+        let subject = match scope {
+            Scope::Project => "",
+            Scope::User => &ask.user_id,
+            Scope::Session => &ask.session_id,
+        };
+        let rule = query
+            .query_row([scope.name(), subject], |row| Ok(Allowance { tokens: row.get(0)?, cost_nanos: row.get(1)? }));
+        rules.extend(rule.optional()?.map(|allowance| (scope, allowance)));
+    }
+    Ok(rules)
+}
+
+/// What was spent by the project, by a user, or by a user's session.
+pub(crate) fn spent(db: &Connection, user: Option<&str>, session: Option<&str>) -> Result<Amount> {
+    let mut query = db.prepare_cached("SELECT tokens, cost_nanos FROM spent WHERE user_id = ?1 AND session_id = ?2")?;
+    let key = [user.unwrap_or_default(), session.unwrap_or_default()];
+    Ok(query
+        .query_row(key, |row| Ok(Amount { tokens: row.get(0)?, cost_nanos: row.get(1)? }))
+        .optional()?
+        .unwrap_or_default())
+}
+
+fn reserved(db: &Connection, user: Option<&str>, session: Option<&str>) -> Result<Amount> {
+    let mut query = db.prepare_cached(
+        "SELECT coalesce(sum(tokens), 0), coalesce(sum(cost_nanos), 0) FROM reservations
+         WHERE (?1 IS NULL OR user_id = ?1) AND (?2 IS NULL OR session_id = ?2)",
+    )?;
+    Ok(query.query_row(params![user, session], |row| Ok(Amount { tokens: row.get(0)?, cost_nanos: row.get(1)? }))?)
+}
+
+/// Lets a chat through, and counts it for today.
+pub(crate) fn reserve(db: &Connection, ask: &Ask, now: i64) -> Result<()> {
+    db.prepare_cached("INSERT INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+        ask.request_id,
+        ask.user_id,
+        ask.session_id,
+        ask.model,
+        ask.size.tokens,
+        ask.size.cost_nanos,
+        now
+    ])?;
+    count_today(db, &ask.user_id, 1, 0, now)
+}
+
+/// Gives back what a chat that never ran had reserved.
+pub(crate) fn release(db: &Connection, request_id: &str) -> Result<()> {
+    db.prepare_cached("DELETE FROM reservations WHERE request_id = ?1")?.execute([request_id])?;
+    Ok(())
+}
+
+/// Replaces a reservation by what was really used.
+pub(crate) fn settle(db: &Connection, row: &UsageRow) -> Result<()> {
+    release(db, &row.request_id)?;
+    usage::add(db, row)?;
+    let tokens = row.input_tokens.saturating_add(row.output_tokens);
+    let mut add = db.prepare_cached(
+        "INSERT INTO spent VALUES (?1, ?2, ?3, ?4) ON CONFLICT (user_id, session_id) DO UPDATE
+         SET tokens = tokens + excluded.tokens, cost_nanos = cost_nanos + excluded.cost_nanos",
+    )?;
+    for (user, session) in [("", ""), (&row.user_id, ""), (&row.user_id, row.session_id.as_str())] {
+        add.execute(params![user, session, tokens, row.cost_nanos])?;
+    }
+    count_today(db, &row.user_id, 0, tokens, row.created_at)
+}
+
+fn count_today(db: &Connection, user: &str, requests: i64, tokens: i64, now: i64) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO days VALUES (?1, ?2, ?3, ?4) ON CONFLICT (user_id, day) DO UPDATE
+         SET requests = requests + excluded.requests, tokens = tokens + excluded.tokens",
+    )?
+    .execute(params![user, now.div_euclid(DAY_MS), requests, tokens])?;
+    Ok(())
+}
+
+/// All budgets: the project's, then those of users and sessions, rules of all first.
+pub(crate) fn budgets(db: &Connection) -> Result<Vec<BudgetRule>> {
+    let mut query = db.prepare(
+        "SELECT scope, subject, tokens, cost_nanos FROM budgets
+         ORDER BY CASE scope WHEN 'project' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, subject",
+    )?;
+    let rows = query.query_map([], |row| {
+        let scope: String = row.get(0)?;
+        Ok((scope, row.get(1)?, Allowance { tokens: row.get(2)?, cost_nanos: row.get(3)? }))
+    })?;
+    rows.map(|row| {
+        let (scope, subject, allowance) = row?;
+        Ok(BudgetRule { scope: scope.parse()?, subject, allowance })
+    })
+    .collect()
+}
+
+/// Sets a budget, or takes it away.
+pub(crate) fn set_budget(db: &Connection, scope: Scope, subject: &str, allowance: Option<Allowance>) -> Result<()> {
+    match allowance {
+        Some(Allowance { tokens, cost_nanos }) => db.execute(
+            "INSERT INTO budgets VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, subject) DO UPDATE
+             SET tokens = excluded.tokens, cost_nanos = excluded.cost_nanos",
+            params![scope.name(), subject, tokens, cost_nanos],
+        )?,
+        None => db.execute("DELETE FROM budgets WHERE scope = ?1 AND subject = ?2", [scope.name(), subject])?,
+    };
+    Ok(())
+}
