@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use behest_client::client::{ChatRequest, ConversationOptions, Outcome};
+use behest_client::client::{ChatRequest, ConversationOptions, Outcome, UsageQuery};
 use behest_client::{Client, Error, Reason, Secret};
 use behest_local::Config;
 use futures_util::StreamExt as _;
@@ -152,12 +152,13 @@ async fn the_client_streams_an_answer_and_finds_it_in_its_usage() {
     assert!(stream.text().contains("Where is Rome?"), "{}", stream.text());
     assert!(chunks > 10, "{chunks} chunks are no stream");
 
-    let usage: Value = serde_json::from_str(&in_time(client.usage()).await.unwrap().json).unwrap();
+    let usage: Value =
+        serde_json::from_str(&in_time(client.usage(&UsageQuery::default())).await.unwrap().json).unwrap();
     assert_eq!(usage["user_id"], ada.user);
-    assert_eq!(usage["sessions"][0]["session_id"], stream.session_id());
+    assert_eq!(usage["sessions"][0]["session_id"], stream.trace().session_id);
     assert_eq!(usage["sessions"][0]["requests"], 1);
     let row = &world.running.usage().await.unwrap()[0];
-    assert_eq!(stream.trace_id(), Some(row.request_id.as_str()));
+    assert_eq!(stream.trace().trace_id.as_deref(), Some(row.request_id.as_str()));
     assert_eq!((reads.load(Ordering::SeqCst), world.counted("mint")), (1, 1), "one read, one mint");
 }
 
@@ -182,13 +183,14 @@ async fn conversations_keep_their_cost_apart() {
     let ada = world.sign_up("ada@example.com").await;
     let (client, _) = client(&world, &ada);
     for (session, questions) in [("first", 2), ("second", 1)] {
-        let options = ConversationOptions { session_id: Some(session.into()), thread_id: None };
+        let options = ConversationOptions { session_id: Some(session.into()), ..Default::default() };
         let conversation = client.conversation(options).unwrap();
         for _ in 0..questions {
             in_time(conversation.ask("Hi")).await.unwrap();
         }
     }
-    let usage: Value = serde_json::from_str(&in_time(client.usage()).await.unwrap().json).unwrap();
+    let usage: Value =
+        serde_json::from_str(&in_time(client.usage(&UsageQuery::default())).await.unwrap().json).unwrap();
     let rows: Vec<_> =
         usage["sessions"].as_array().unwrap().iter().map(|row| (&row["session_id"], &row["requests"])).collect();
     assert_eq!(rows, [(&json!("second"), &json!(1)), (&json!("first"), &json!(2))]);
@@ -230,4 +232,37 @@ async fn the_client_tells_a_refused_session_from_a_refused_token() {
     let error = in_time(client.ask("Hi")).await.unwrap_err();
     assert_eq!((error.reason(), error.status()), (Reason::InvalidSignature, Some(401)), "{error}");
     assert_eq!(world.counted("chat"), 0);
+}
+
+#[tokio::test]
+async fn the_client_keeps_a_thread_and_deletes_it() {
+    let world = World::start().await;
+    let ada = world.sign_up("ada@example.com").await;
+    let (client, _) = client(&world, &ada);
+    let options = ConversationOptions { thread_id: Some("my thread".into()), ..Default::default() };
+    let conversation = client.conversation(options).unwrap();
+    in_time(conversation.ask("First")).await.unwrap();
+    let second = in_time(conversation.ask("Second")).await.unwrap();
+    assert!(second.contains("in a conversation of 3 messages"), "{second}");
+    let json = |reply: Result<behest_client::client::Reply, Error>| -> Value {
+        serde_json::from_str(&reply.unwrap().json).unwrap()
+    };
+    assert_eq!(json(in_time(client.threads()).await)[0]["id"], "my thread");
+    assert_eq!(json(in_time(client.thread("my thread")).await)["title"], "First");
+    assert_eq!(json(in_time(client.thread_messages("my thread")).await).as_array().unwrap().len(), 4);
+    in_time(client.delete_thread("my thread")).await.unwrap();
+    let gone = in_time(client.thread("my thread")).await.unwrap_err();
+    assert_eq!(gone.reason(), Reason::NotFound);
+}
+
+#[tokio::test]
+async fn the_client_says_that_a_budget_is_spent() {
+    let world = World::with(Config { budgets: vec!["session=20".parse().unwrap()], ..config() }).await;
+    let ada = world.sign_up("ada@example.com").await;
+    let (client, _) = client(&world, &ada);
+    in_time(client.ask("Hi")).await.unwrap();
+    let spent = in_time(client.ask("Hi again")).await.unwrap_err();
+    assert_eq!((spent.reason(), spent.status()), (Reason::QuotaExceeded, Some(402)));
+    assert!(spent.to_string().contains("budget of 20 tokens"), "{spent}");
+    assert_eq!(world.counted("chat"), 2, "a spent budget is not asked for again");
 }
