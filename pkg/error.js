@@ -3,7 +3,8 @@ const MARK = Symbol.for("behest-client.error");
 /** Everything that goes wrong, with a stable `reason` and the `action` to take. */
 export class BehestError extends Error {
   constructor({ reason, action, message, hint, status, retryAfterMs, code, traceId }, options) {
-    super(`${message}${status === undefined ? "" : ` (status ${status})`}. ${hint}`, options);
+    const sentence = message[0].toUpperCase() + message.slice(1);
+    super(`${sentence}${status === undefined ? "" : ` (status ${status})`}. ${hint}`, options);
     Object.assign(this, { reason, action, hint, status, retryAfterMs, code, traceId });
   }
 

@@ -5,6 +5,7 @@
 //! | `client` (default) | the client: session, token cache, chat; browsers (wasm32) and native |
 //! | `js` | the wasm-bindgen exports behind the npm package |
 //! | `server` | the companion module: verifies the session, decides, mints |
+//! | `testing` | a scripted gateway, function, session and clock, for the tests of applications |
 //! | `axum` | the token endpoint as an axum router |
 //! | `edge` | the server module on wasm32: Deno, Cloudflare Workers, Node, Bun |
 
@@ -27,6 +28,9 @@ pub mod client;
 mod js;
 #[cfg(feature = "server")]
 pub mod server;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "client")]
 pub use client::Client;

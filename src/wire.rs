@@ -170,9 +170,9 @@ impl ErrorBody {
         Error::new(reason, message).with_status(status).with_code(self.code).with_retry_after(wait)
     }
 
-    /// The error for what a stream reported after its status had been sent.
+    /// The error for what a server reports after it has sent the status of a success.
     #[cfg(feature = "client")]
-    pub(crate) fn into_stream_error(self, server: &str) -> Error {
+    pub(crate) fn into_reported(self, server: &str) -> Error {
         let reason = match self.code.as_deref().unwrap_or_default() {
             "rate_limited" | "rate_limit_exceeded" => Reason::RateLimited,
             "content_filter" => Reason::ContentBlocked,
@@ -183,7 +183,7 @@ impl ErrorBody {
             },
         };
         let said = self.message.as_deref().unwrap_or("no message");
-        Error::new(reason, format!("{server} reported an error in the stream: {said}")).with_code(self.code)
+        Error::new(reason, format!("{server} reported an error: {said}")).with_code(self.code)
     }
 }
 

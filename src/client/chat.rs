@@ -206,7 +206,7 @@ impl Client {
         }
         let filtered = answer(&["choices", "0", "finish_reason"]).as_deref() == Some("content_filter");
         let reason = if filtered { Reason::ContentBlocked } else { Reason::InvalidResponse };
-        Err(Error::new(reason, format!("{SERVER}'s answer has no text")).with_trace_id(reply.trace.trace_id))
+        Err(invalid(&reply, "has no text").with_reason(reason))
     }
 
     /// A whole chat completion.
@@ -238,12 +238,16 @@ impl Client {
     pub async fn chat_json(&self, body: String) -> Result<Reply, Error> {
         let reply = self.call_json(call("application/json", body)).await?;
         let json = Json::parse(&reply.json);
-        if json.as_ref().and_then(|json| json.find(&["choices"])).is_some_and(|choices| choices.is_array()) {
+        let find = |key: &str| json.as_ref().and_then(|json| json.find(&[key]));
+        if find("choices").is_some_and(|choices| choices.is_array()) {
             return Ok(reply);
         }
-        let said = json.and_then(|json| ErrorBody::of(&json).message).unwrap_or_else(|| "it has no choices".to_owned());
-        let message = format!("{SERVER}'s reply is not a chat completion: {said}");
-        Err(Error::new(Reason::InvalidResponse, message).with_trace_id(reply.trace.trace_id))
+        // Some gateways report an error with status 200, as they would in a stream.
+        let reported = json.as_ref().filter(|_| find("error").is_some()).map(ErrorBody::of);
+        Err(match reported {
+            Some(error) => error.into_reported(SERVER).with_status(reply.status).with_trace_id(reply.trace.trace_id),
+            None => invalid(&reply, "is not a chat completion: it has no choices"),
+        })
     }
 
     /// A streamed chat completion, JSON text in and out. The body must ask for `"stream": true`.
@@ -268,8 +272,11 @@ fn encode(request: &(impl Serialize + ?Sized)) -> Result<String, Error> {
 }
 
 fn decode<T: DeserializeOwned>(reply: &Reply) -> Result<T, Error> {
-    serde_json::from_str(&reply.json).map_err(|error| {
-        let message = format!("{SERVER}'s reply is not a chat completion: {error}");
-        Error::new(Reason::InvalidResponse, message).with_trace_id(reply.trace.trace_id.clone())
-    })
+    serde_json::from_str(&reply.json).map_err(|error| invalid(reply, &format!("is not a chat completion: {error}")))
+}
+
+fn invalid(reply: &Reply, what: &str) -> Error {
+    Error::new(Reason::InvalidResponse, format!("{SERVER}'s reply {what}"))
+        .with_status(reply.status)
+        .with_trace_id(reply.trace.trace_id.clone())
 }

@@ -38,6 +38,8 @@ pub(crate) struct Answer {
 /// A JSON reply as the gateway sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
     /// The body; empty only where the gateway answers without one.
     pub json: String,
     /// What the call did and how long it took.
@@ -94,10 +96,11 @@ impl Client {
     pub(crate) async fn call_json(&self, call: Call) -> Result<Reply, Error> {
         let whole = async {
             let Answer { response, trace, tab, .. } = self.call(&call).await?;
+            let status = response.status;
             let bytes = exchange::read(&*self.shared.transport, self.idle(), SERVER, response).await?;
             let invalid = |what: &'static str| {
-                Error::new(Reason::InvalidResponse, format!("{SERVER}'s reply {what}"))
-                    .with_trace_id(trace.trace_id.clone())
+                let message = format!("{SERVER}'s reply {what}");
+                Error::new(Reason::InvalidResponse, message).with_status(status).with_trace_id(trace.trace_id.clone())
             };
             let json = String::from_utf8(bytes).map_err(|_| invalid("is not text"))?;
             if json.trim().is_empty() && call.method != "DELETE" {
@@ -111,7 +114,7 @@ impl Client {
                 tab.answer = json.len();
                 tab.usage = parsed.and_then(|json| json.find(&["usage"]));
             }
-            Ok(Reply { json, trace })
+            Ok(Reply { status, json, trace })
         };
         match self.total {
             None => whole.await,

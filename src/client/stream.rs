@@ -233,7 +233,7 @@ impl RawStream {
         };
         if event.name == "error" || json.find(&["error"]).is_some() {
             self.end(Outcome::Failed);
-            return Err(ErrorBody::of(&json).into_stream_error(SERVER).with_trace_id(self.trace.trace_id.clone()));
+            return Err(ErrorBody::of(&json).into_reported(SERVER).with_trace_id(self.trace.trace_id.clone()));
         }
         if !json.is_object() {
             return Ok(None);

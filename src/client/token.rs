@@ -165,12 +165,15 @@ impl TokenCache {
                 return self.usable(self.shared.transport.now()).ok_or(error);
             }
             let slot = ClearOnPanic(&mut flight);
+            let begun_by_another = slot.0.is_some();
             let mint = slot.0.get_or_insert_with(|| self.take_off());
             let minted = mint.await;
             *slot.0 = None;
             match minted {
                 Ok(Some(minted)) => self.store(minted),
                 Ok(None) => {}
+                // It may have been left alone for hours: what became of it says nothing about now.
+                Err(_) if begun_by_another => {}
                 Err(error) => {
                     self.remember(&error);
                     return self.usable(self.shared.transport.now()).ok_or(error);

@@ -5,7 +5,7 @@ use behest_client::{Action, Reason};
 use futures_util::StreamExt;
 
 use crate::tests;
-use crate::world::{Chunk, FUNCTION, Reply, World, default_reply, delta, text};
+use behest_client::testing::{Chunk, FUNCTION, Reply, World, default_reply, delta, text};
 
 fn conversation(world: &World, budget: Budget) -> Client {
     world.client().conversation(ConversationOptions { budget: Some(budget), ..Default::default() }).unwrap()

@@ -7,7 +7,7 @@ use behest_client::client::{ChatRequest, Message, UsageQuery};
 use serde_json::{Value, json};
 
 use crate::tests;
-use crate::world::{FUNCTION, Reply, World, default_reply, header};
+use behest_client::testing::{FUNCTION, Reply, World, default_reply, header};
 
 fn last_body(world: &World) -> Value {
     world.log(|log| serde_json::from_str(log.requests.last().unwrap().body.as_deref().unwrap()).unwrap())

@@ -4,14 +4,14 @@ use behest_client::client::Client;
 use behest_client::{Reason, Secret};
 
 use crate::tests;
-use crate::world::{SUPABASE, World, default_reply};
+use behest_client::testing::{SUPABASE, World, default_reply};
 
 tests! {
     fn base_urls_work_with_and_without_slash_and_version() {
         for url in ["https://g.example", "https://g.example/", "https://g.example/v1", "https://g.example/v1/", "https://g.example//"] {
             let world = World::new();
             world.serve(|request, log| match request.url.contains("behest-token") {
-                true => crate::world::bundle("t", 900),
+                true => behest_client::testing::bundle("t", 900),
                 false => default_reply(request, log),
             });
             let client = Client::builder(url).function(format!("{SUPABASE}/"), "behest-token").transport(world.clone());
@@ -27,7 +27,7 @@ tests! {
     fn a_token_endpoint_may_be_anywhere() {
         let world = World::new();
         world.serve(|request, log| match request.url == "https://app.example/api/token" {
-            true => crate::world::bundle("t", 900),
+            true => behest_client::testing::bundle("t", 900),
             false => default_reply(request, log),
         });
         let client = Client::builder("https://g.example").token_url("https://app.example/api/token").transport(world.clone());

@@ -6,7 +6,7 @@ use behest_client::client::{Client, Timeouts};
 use behest_client::{Action, Error, Reason};
 
 use crate::tests;
-use crate::world::{Chunk, FUNCTION, Reply, World, default_reply};
+use behest_client::testing::{Chunk, FUNCTION, Reply, World, default_reply};
 
 fn ask(world: &World, client: &Client) -> Error {
     world.run(client.ask("Hi!")).unwrap_err()
@@ -106,7 +106,8 @@ tests! {
         ];
         for (what, reply) in replies {
             let error = gateway_says(reply);
-            assert_eq!(error.reason(), Reason::InvalidResponse, "{what}: {error}");
+            let reason = if what.starts_with("an error") { Reason::ServerError } else { Reason::InvalidResponse };
+            assert_eq!((error.reason(), error.status()), (reason, Some(200)), "{what}: {error}");
         }
         assert!(gateway_says(replies[6].1).message().contains("model is loading"));
         let filtered = gateway_says(|| Reply::json(200, r#"{"choices":[{"message":{"content":null},"finish_reason":"content_filter"}]}"#));

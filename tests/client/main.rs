@@ -1,10 +1,11 @@
-//! The client's contract. Every test runs natively and, by `wasm-pack test`, in browsers: see `world.rs`.
+//! The client's contract. Every test runs natively and, by `wasm-pack test`, in browsers: see `behest_client::testing`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity, unreachable_pub)]
 
 #[cfg(target_arch = "wasm32")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
 
+mod await_points;
 #[cfg(target_arch = "wasm32")]
 mod browser;
 mod budgets;
@@ -12,11 +13,12 @@ mod calls;
 mod config;
 mod errors;
 mod retries;
+#[cfg(not(target_arch = "wasm32"))]
+mod schedules;
 mod session;
 mod sse;
 mod streams;
 mod tokens;
-mod world;
 
 /// `#[test]` on every target.
 macro_rules! tests {

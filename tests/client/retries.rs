@@ -5,7 +5,7 @@ use behest_client::client::ChatRequest;
 use futures_util::StreamExt;
 
 use crate::tests;
-use crate::world::{Chunk, FUNCTION, Reply, World, default_reply, delta, text};
+use behest_client::testing::{Chunk, FUNCTION, Reply, World, default_reply, delta, text};
 
 /// The gateway fails like this until it has been asked `times` times.
 fn gateway_fails(times: usize, failure: impl Fn() -> Reply + Send + 'static) -> World {

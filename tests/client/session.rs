@@ -9,7 +9,9 @@ use behest_client::{Action, Error, Reason, Secret};
 use futures_util::StreamExt;
 
 use crate::tests;
-use crate::world::{Chunk, FUNCTION, Reply, World, access_token, bundle, default_reply, delta, header, jwt, text};
+use behest_client::testing::{
+    Chunk, FUNCTION, Reply, World, access_token, bundle, default_reply, delta, header, jwt, text,
+};
 
 /// Tokens named after the user whose session asked for them.
 fn name_tokens_after_users(world: &World) {

@@ -8,7 +8,7 @@ use behest_client::{Error, Reason};
 use futures_util::StreamExt;
 
 use crate::tests;
-use crate::world::{Chunk, FUNCTION, Reply, World, default_reply, delta, finish, text};
+use behest_client::testing::{Chunk, FUNCTION, Reply, World, default_reply, delta, finish, text};
 
 fn gateway_streams(chunks: Vec<Chunk>) -> World {
     let world = World::new();

@@ -9,7 +9,7 @@ use behest_client::{Error, Reason};
 use futures_util::future::join_all;
 
 use crate::tests;
-use crate::world::{FUNCTION, Reply, World, access_token, bundle, default_reply, header, jwt};
+use behest_client::testing::{FUNCTION, Reply, World, access_token, bundle, default_reply, header, jwt};
 
 fn tokens_live(world: &World, ttl: u64) {
     world.serve(move |request, log| match request.url == FUNCTION {

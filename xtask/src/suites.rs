@@ -38,6 +38,7 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("types", "the shipped types against TypeScript and against openai's", 4, types),
     suite("chrome", "behest-client in headless Chromium", 75, |context| in_browser(context, Browser::Chrome)),
     suite("firefox", "behest-client in headless Firefox", 75, |context| in_browser(context, Browser::Firefox)),
+    suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", 700, runtimes),
     suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", 90, end_to_end),
     suite("demo", "cargo xtask demo --check", 1, demo_check),
     Suite {
@@ -97,6 +98,14 @@ impl Context {
             counts += counted(&mut run, RUN_LIMIT)?;
         }
         Ok(counts)
+    }
+
+    fn example(&self, name: &str) -> Result<PathBuf> {
+        self.natives()?
+            .iter()
+            .filter(|artifact| artifact.target == name && artifact.kind == "example" && !artifact.is_test)
+            .find_map(|artifact| artifact.executable.clone())
+            .with_context(|| format!("cargo built no example {name}"))
     }
 
     fn behest_local(&self) -> Result<PathBuf> {
@@ -165,7 +174,7 @@ fn lint(context: &Context) -> Result<Counts> {
     if wasm.has_clippy() {
         let mut clippy = wasm.cargo();
         clippy.args(["clippy", "--package", "behest-client", "--all-targets", "--target", TARGET]);
-        clippy.args(pack::BROWSER_FEATURES).args(["--", "-D", "warnings"]);
+        clippy.args(BROWSER_TEST_FEATURES).args(["--", "-D", "warnings"]);
         counts += check("clippy, browsers", &mut clippy);
     } else {
         println!("skipped: the toolchain that compiles for browsers has no clippy");
@@ -201,8 +210,11 @@ fn in_browser(context: &Context, browser: Browser) -> Result<Counts> {
         Browser::Firefox => wasm_pack.args(["--firefox", "--geckodriver"]).arg(&tools.geckodriver),
     };
     // Without `--` before them: these are for cargo, not for the test runner.
-    counted(wasm_pack.arg(".").args(pack::BROWSER_FEATURES), BUILD_AND_RUN_LIMIT)
+    counted(wasm_pack.arg(".").args(BROWSER_TEST_FEATURES), BUILD_AND_RUN_LIMIT)
 }
+
+/// As shipped, with the fault lab that the tests stand on.
+const BROWSER_TEST_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js,testing"];
 
 fn packed(context: &Context) -> Result<Counts> {
     counted(&mut node_tests(context, vec![root().join("xtask/js/pack.test.mjs")])?, RUN_LIMIT)
@@ -213,9 +225,15 @@ fn types(context: &Context) -> Result<Counts> {
 }
 
 fn end_to_end(context: &Context) -> Result<Counts> {
-    let mut node = node_tests(context, javascript_tests(|name| !name.starts_with("types"))?)?;
+    let mut node =
+        node_tests(context, javascript_tests(|name| !name.starts_with("types") && !name.starts_with("server"))?)?;
     node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", &context.tools()?.chromium);
     counted(&mut node, RUN_LIMIT)
+}
+
+fn runtimes(context: &Context) -> Result<Counts> {
+    let mut node = node_tests(context, javascript_tests(|name| name.starts_with("server"))?)?;
+    counted(node.env("CONFORMANCE_HOST", context.example("conformance-host")?), RUN_LIMIT)
 }
 
 fn javascript_tests(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {

@@ -1,5 +1,4 @@
-//! A whole world for the client, without network and without waiting: scripted servers, and clocks that jump
-//! to the next timer as soon as nothing else can happen. The same code runs natively and in browsers.
+//! Scripted servers, sessions and clocks behind the client's [`Transport`].
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -9,87 +8,18 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use behest_client::client::transport::{Body, BoxFuture, Failure, MaybeSend, Now, Request, Response, Transport};
-use behest_client::client::{Client, ClientBuilder};
-use behest_client::{Error, Secret};
+use crate::client::transport::{Body, BoxFuture, Failure, MaybeSend, Now, Request, Response, Transport};
+use crate::client::{Client, ClientBuilder};
+use crate::{Error, Secret};
 
+use super::reply::{Chunk, Head, Reply, access_token, bundle, delta, finish, text};
+
+/// The gateway's base URL.
 pub const GATEWAY: &str = "https://gateway.example";
+/// The Supabase project's URL.
 pub const SUPABASE: &str = "https://project.example";
+/// The token function's URL.
 pub const FUNCTION: &str = "https://project.example/functions/v1/behest-token";
-
-/// What a scripted server does with a request.
-pub struct Reply {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    chunks: Vec<Chunk>,
-    head: Head,
-}
-
-enum Head {
-    Comes,
-    Fails(String),
-    Hangs,
-}
-
-#[derive(Clone)]
-pub enum Chunk {
-    Bytes(Vec<u8>),
-    Wait(Duration),
-    Stall,
-    Cut,
-}
-
-impl Reply {
-    pub fn json(status: u16, body: impl Into<String>) -> Self {
-        Self::bytes(status, "application/json", [body.into().into_bytes()])
-    }
-
-    pub fn bytes(status: u16, content_type: &str, chunks: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        Self {
-            status,
-            headers: vec![("content-type", content_type.to_owned())],
-            chunks: chunks.into_iter().map(Chunk::Bytes).collect(),
-            head: Head::Comes,
-        }
-    }
-
-    pub fn stream(chunks: impl IntoIterator<Item = Chunk>) -> Self {
-        Self {
-            status: 200,
-            headers: vec![("content-type", "text/event-stream; charset=utf-8".to_owned())],
-            chunks: chunks.into_iter().collect(),
-            head: Head::Comes,
-        }
-    }
-
-    pub fn refused(text: &str) -> Self {
-        Self { status: 0, headers: vec![], chunks: vec![], head: Head::Fails(text.to_owned()) }
-    }
-
-    pub fn hang() -> Self {
-        Self { status: 0, headers: vec![], chunks: vec![], head: Head::Hangs }
-    }
-
-    pub fn status(mut self, status: u16) -> Self {
-        self.status = status;
-        self
-    }
-
-    /// The body begins only after this time.
-    pub fn delayed(mut self, time: Duration) -> Self {
-        self.chunks.insert(0, Chunk::Wait(time));
-        self
-    }
-
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-}
-
-pub fn text(text: impl Into<String>) -> Chunk {
-    Chunk::Bytes(text.into().into_bytes())
-}
 
 #[cfg(not(target_arch = "wasm32"))]
 type Script = Box<dyn FnMut(&Request, &Log) -> Reply + Send>;
@@ -101,25 +31,34 @@ type Sessions = Box<dyn FnMut() -> Result<Option<Secret>, Error> + Send>;
 type Sessions = Box<dyn FnMut() -> Result<Option<Secret>, Error>>;
 
 /// What has happened so far.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Log {
+    /// Every request, in order.
     pub requests: Vec<Request>,
+    /// How often the session source was asked.
     pub session_reads: usize,
     /// Requests or bodies that were dropped before their end.
     pub cancelled: usize,
     /// Chunks handed to the client.
     pub chunks_read: usize,
+    /// Token requests not yet answered or dropped.
+    pub mints_open: usize,
+    /// The most of them at one time.
+    pub most_mints_open: usize,
 }
 
 impl Log {
+    /// Requests whose URL contains this.
     pub fn to(&self, url_part: &str) -> usize {
         self.requests.iter().filter(|request| request.url.contains(url_part)).count()
     }
 
+    /// Requests to the token function.
     pub fn mints(&self) -> usize {
         self.to("/functions/v1/")
     }
 
+    /// Requests for a chat completion.
     pub fn chats(&self) -> usize {
         self.to("/v1/chat/completions")
     }
@@ -137,6 +76,8 @@ struct Inner {
     spawned: Vec<BoxFuture<'static, ()>>,
 }
 
+/// A whole world for one client, without network and without waiting. Its clocks jump to the next timer as soon as
+/// nothing else can happen, so a limit of two minutes is tested in no time.
 #[derive(Clone)]
 pub struct World(Arc<Mutex<Inner>>);
 
@@ -159,23 +100,28 @@ impl World {
         world
     }
 
+    /// What the servers answer from now on. The script may turn the world's clocks and change its session.
     pub fn serve(&self, script: impl FnMut(&Request, &Log) -> Reply + MaybeSend + 'static) {
         self.inner().script = Some(Box::new(script));
     }
 
+    /// What the session source answers from now on.
     pub fn sessions(&self, sessions: impl FnMut() -> Result<Option<Secret>, Error> + MaybeSend + 'static) {
         self.inner().sessions = Some(Box::new(sessions));
     }
 
+    /// This user is signed in. (Tell the client with `session_changed`, as an application would.)
     pub fn signed_in(&self, user: &str, login: &str) {
         let token = access_token(user, login);
         self.sessions(move || Ok(Some(token.clone())));
     }
 
+    /// Nobody is signed in.
     pub fn signed_out(&self) {
         self.sessions(|| Ok(None));
     }
 
+    /// A client of this world, to be configured further.
     pub fn builder(&self) -> ClientBuilder {
         let world = self.clone();
         Client::builder(GATEWAY).function(SUPABASE, "behest-token").transport(self.clone()).session(move || {
@@ -189,10 +135,15 @@ impl World {
         })
     }
 
+    /// A client of this world.
+    ///
+    /// # Panics
+    /// Never: the world's own URLs are valid.
     pub fn client(&self) -> Client {
         self.builder().build().expect("a valid configuration")
     }
 
+    /// Looks at what has happened so far. Do not call the world from inside `read`.
     pub fn log<T>(&self, read: impl FnOnce(&Log) -> T) -> T {
         read(&self.inner().log)
     }
@@ -214,6 +165,7 @@ impl World {
         self.inner().wall -= Duration::from_secs(seconds);
     }
 
+    /// Seconds since the world began.
     pub fn seconds(&self) -> f64 {
         self.inner().monotonic.as_secs_f64() - 5.0
     }
@@ -240,7 +192,7 @@ impl World {
     }
 
     /// Polls a future once.
-    pub fn poll_once<T>(&self, future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    pub fn poll_once<T>(&self, future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -285,23 +237,20 @@ impl Transport for World {
         let world = self.clone();
         Box::pin(async move {
             // The script runs without the lock, so that it may turn the world's clocks and change its sessions.
-            let (mut script, mut log) = {
+            let (mut script, log) = {
                 let mut inner = world.inner();
                 inner.log.requests.push(request.clone());
-                (inner.script.take().expect("a script"), std::mem::take(&mut inner.log))
+                inner.log.mints_open += usize::from(request.url == FUNCTION);
+                inner.log.most_mints_open = inner.log.most_mints_open.max(inner.log.mints_open);
+                (inner.script.take().expect("a script"), inner.log.clone())
             };
             let reply = script(&request, &log);
-            {
-                let mut inner = world.inner();
-                log.cancelled += inner.log.cancelled;
-                inner.log = log;
-                inner.script.get_or_insert(script);
-            }
-            let mut unfinished = Unfinished(Some(world.clone()));
+            world.inner().script.get_or_insert(script);
+            let mut unfinished = Unfinished { world: world.clone(), is_mint: request.url == FUNCTION, done: false };
             match reply.head {
                 Head::Hangs => std::future::pending().await,
                 Head::Fails(text) => {
-                    unfinished.0 = None;
+                    unfinished.done = true;
                     Err(Failure(text))
                 }
                 Head::Comes => {
@@ -364,14 +313,18 @@ impl Drop for Sleep {
     }
 }
 
-/// Counts a request that is dropped before its end.
-struct Unfinished(Option<World>);
+/// A request under way; one that is dropped before its end counts as cancelled.
+struct Unfinished {
+    world: World,
+    is_mint: bool,
+    done: bool,
+}
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if let Some(world) = &self.0 {
-            world.inner().log.cancelled += 1;
-        }
+        let mut inner = self.world.inner();
+        inner.log.mints_open -= usize::from(self.is_mint);
+        inner.log.cancelled += usize::from(!self.done);
     }
 }
 
@@ -391,7 +344,7 @@ impl Body for ScriptedBody {
             }
             match self.chunks.pop_front() {
                 None => {
-                    self.unfinished.0 = None;
+                    self.unfinished.done = true;
                     return Poll::Ready(None);
                 }
                 Some(Chunk::Bytes(bytes)) => {
@@ -404,7 +357,7 @@ impl Body for ScriptedBody {
                     return Poll::Pending;
                 }
                 Some(Chunk::Cut) => {
-                    self.unfinished.0 = None;
+                    self.unfinished.done = true;
                     return Poll::Ready(Some(Err(Failure("connection reset".to_owned()))));
                 }
             }
@@ -412,6 +365,7 @@ impl Body for ScriptedBody {
     }
 }
 
+/// What [`World::new`]'s servers answer: tokens of 900 s, and "Hello", in one piece or streamed.
 pub fn default_reply(request: &Request, log: &Log) -> Reply {
     if request.url == FUNCTION {
         return bundle(&format!("token-{}", log.mints()), 900);
@@ -425,34 +379,19 @@ pub fn default_reply(request: &Request, log: &Log) -> Reply {
     )
 }
 
-/// The documented four fields. `expiresAt` is nonsense on purpose: the server's clock must not matter.
-pub fn bundle(token: &str, ttl: u64) -> Reply {
-    Reply::json(200, format!(r#"{{"token":"{token}","ttl":{ttl},"sessionId":"session-1","expiresAt":1}}"#))
-}
-
-pub fn delta(text: &str) -> String {
-    let json =
-        serde_json::json!({"id": "c1", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
-    format!("data: {json}\n\n")
-}
-
-pub fn finish(reason: &str) -> String {
-    let json = serde_json::json!({"id": "c1", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]});
-    format!("data: {json}\n\n")
-}
-
-/// A Supabase access token. Clients never verify, so the signature is only a shape here.
-pub fn access_token(user: &str, login: &str) -> Secret {
-    jwt(&serde_json::json!({"sub": user, "session_id": login, "role": "authenticated"})).into()
-}
-
-pub fn jwt(claims: &serde_json::Value) -> String {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
-    format!("{}.{}.c2lnbmF0dXJl", part(r#"{"alg":"ES256","typ":"JWT"}"#), part(&claims.to_string()))
-}
-
+/// The value of a request's header.
 pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("seconds", &self.seconds()).finish_non_exhaustive()
+    }
 }

@@ -1,0 +1,195 @@
+//! The token cache under any interleaving of calls, cancellations, failures, users and clocks, against a model of what
+//! must never happen: two mints at once, a token past its end, a token of somebody else, a call that hangs.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use behest_client::client::Client;
+use behest_client::client::transport::{Now, Transport};
+use behest_client::testing::{FUNCTION, Reply, World, access_token, bundle, default_reply, header};
+use behest_client::{Error, Reason};
+use proptest::prelude::*;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Call,
+    Poll(usize),
+    Cancel(usize),
+    Pass(u64),
+    SleepMachine(u64),
+    SetClockBack(u64),
+    MintsSucceed,
+    MintsFail,
+    MintsHang,
+    GatewayRefusesOnce,
+    SignIn(u8),
+    SignOut,
+    Invalidate,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Call),
+        8 => (0..8usize).prop_map(Step::Poll),
+        2 => (0..8usize).prop_map(Step::Cancel),
+        3 => prop_oneof![Just(1), Just(3), Just(30), Just(70), Just(200)].prop_map(Step::Pass),
+        1 => prop_oneof![Just(50), Just(100)].prop_map(Step::SleepMachine),
+        1 => Just(Step::SetClockBack(500)),
+        2 => Just(Step::MintsSucceed),
+        1 => Just(Step::MintsFail),
+        1 => Just(Step::MintsHang),
+        1 => Just(Step::GatewayRefusesOnce),
+        2 => (0..3u8).prop_map(Step::SignIn),
+        1 => Just(Step::SignOut),
+        1 => Just(Step::Invalidate),
+    ]
+}
+
+#[derive(Clone, Copy)]
+enum Mints {
+    Succeed,
+    Fail,
+    Hang,
+}
+
+/// Tokens live 100 s. What a token is good for is told by its name: who asked for it, and when.
+const LIFE: Duration = Duration::from_secs(100);
+
+type Ask = Pin<Box<dyn Future<Output = Result<String, Error>>>>;
+
+struct Model {
+    world: World,
+    client: Client,
+    calls: Vec<Ask>,
+}
+
+/// What the scripted servers are told to do, and what they have seen go wrong.
+#[derive(Clone)]
+struct Servers(std::sync::Arc<std::sync::Mutex<State>>);
+
+struct State {
+    mints: Mints,
+    refuse_next: bool,
+    user: Option<u8>,
+    tokens: Vec<(u8, Now)>,
+    wrong: Vec<String>,
+}
+
+impl Model {
+    fn new() -> (Self, Servers) {
+        let world = World::new();
+        let state = State { mints: Mints::Succeed, refuse_next: false, user: Some(0), tokens: vec![], wrong: vec![] };
+        let servers = Servers(std::sync::Arc::new(std::sync::Mutex::new(state)));
+        world.signed_in("0", "login");
+        let (script, clock) = (servers.clone(), world.clone());
+        world.serve(move |request, log| {
+            let now = clock.now();
+            let mut state = script.0.lock().unwrap();
+            let bearer = header(request, "authorization").unwrap_or_default();
+            if request.url != FUNCTION {
+                let token: usize = bearer.trim_start_matches("Bearer token-").parse().unwrap();
+                let (user, born) = state.tokens[token];
+                if state.user != Some(user) {
+                    let wrong = format!("{user}'s token was sent while {:?} is signed in", state.user);
+                    state.wrong.push(wrong);
+                }
+                if now.since(born) >= LIFE {
+                    state.wrong.push(format!("a token was sent {:?} after its mint", now.since(born)));
+                }
+                if std::mem::take(&mut state.refuse_next) {
+                    return Reply::json(401, "{}");
+                }
+                return default_reply(request, log);
+            }
+            let user = (0..3).find(|user| bearer.ends_with(access_token(&user.to_string(), "login").expose().as_str()));
+            state.tokens.push((user.expect("a known user"), now));
+            match state.mints {
+                Mints::Succeed => {
+                    bundle(&format!("token-{}", state.tokens.len() - 1), LIFE.as_secs()).delayed(Duration::from_secs(2))
+                }
+                Mints::Fail => Reply::json(403, "{}").delayed(Duration::from_secs(1)),
+                Mints::Hang => Reply::hang(),
+            }
+        });
+        let client = world.client();
+        (Self { world, client, calls: vec![] }, servers)
+    }
+
+    fn take(&mut self, step: Step, servers: &Servers) {
+        let slot = |n: usize, len: usize| (len > 0).then(|| n % len);
+        match step {
+            Step::Call => {
+                let client = self.client.clone();
+                self.calls.push(Box::pin(async move { client.ask("Hi!").await }));
+            }
+            Step::Poll(n) => {
+                let Some(slot) = slot(n, self.calls.len()) else { return };
+                if self.world.poll_once(self.calls[slot].as_mut()).is_ready() {
+                    drop(self.calls.swap_remove(slot));
+                }
+            }
+            Step::Cancel(n) => {
+                let Some(slot) = slot(n, self.calls.len()) else { return };
+                drop(self.calls.swap_remove(slot));
+            }
+            Step::Pass(seconds) => self.world.pass(seconds),
+            Step::SleepMachine(seconds) => self.world.sleep_machine(seconds),
+            Step::SetClockBack(seconds) => self.world.set_clock_back(seconds),
+            Step::MintsSucceed => servers.0.lock().unwrap().mints = Mints::Succeed,
+            Step::MintsFail => servers.0.lock().unwrap().mints = Mints::Fail,
+            Step::MintsHang => servers.0.lock().unwrap().mints = Mints::Hang,
+            Step::GatewayRefusesOnce => servers.0.lock().unwrap().refuse_next = true,
+            Step::SignIn(user) => {
+                servers.0.lock().unwrap().user = Some(user);
+                self.world.signed_in(&user.to_string(), "login");
+                self.client.session_changed(Some(&access_token(&user.to_string(), "login")));
+            }
+            Step::SignOut => {
+                servers.0.lock().unwrap().user = None;
+                self.world.signed_out();
+                self.client.session_changed(None);
+            }
+            Step::Invalidate => self.client.invalidate_token(),
+        }
+    }
+
+    /// Everything that is left must settle, with an answer or an error of a kind that these servers can cause.
+    fn finish(self) -> Result<(), TestCaseError> {
+        for answer in self.world.run(futures_util::future::join_all(self.calls)) {
+            if let Err(error) = answer {
+                let expected = [
+                    Reason::SignedOut,
+                    Reason::Forbidden,
+                    Reason::Timeout,
+                    Reason::InvalidToken,
+                    Reason::SessionFailed,
+                ];
+                prop_assert!(expected.contains(&error.reason()), "{error}");
+            }
+        }
+        let after = self.world.run(async {
+            self.world.sleep(Duration::from_secs(60)).await;
+            self.client.ask("Hi!").await
+        });
+        prop_assert!(after.is_ok() || after.is_err_and(|error| error.reason() != Reason::Internal));
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_schedule_breaks_the_cache(steps in prop::collection::vec(step(), 1..40)) {
+        let (mut model, servers) = Model::new();
+        let world = model.world.clone();
+        for step in steps {
+            model.take(step, &servers);
+        }
+        model.finish()?;
+        let state = servers.0.lock().unwrap();
+        prop_assert!(state.wrong.is_empty(), "{:?}", state.wrong);
+        prop_assert!(world.log(|log| log.most_mints_open) <= 1, "two mints at once");
+    }
+}
