@@ -10,10 +10,19 @@ use crate::names::Names;
 use crate::process::output;
 use crate::setup::npm_program;
 
+/// When a module starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// A promise: pages must not block.
+    Later,
+    /// Before the call returns: on Workers, where no request may wait for what another one began.
+    AtOnce,
+}
+
 /// Writes `glue.js` for what wasm-bindgen generated with `--target web`: minified when names were shortened.
-pub(crate) fn write(generated: &Path, glue: &Path, names: Option<&Names>) -> Result<()> {
+pub(crate) fn write(generated: &Path, glue: &Path, names: Option<&Names>, start: Start) -> Result<()> {
     let woven = generated.with_extension("woven.js");
-    let mut text = weave(&fs::read_to_string(generated)?)?;
+    let mut text = weave(&fs::read_to_string(generated)?, start)?;
     if let Some(names) = names {
         let stem = generated.file_stem().unwrap_or_default().to_string_lossy();
         text = names.apply(&text, &format!("./{stem}_bg.js"))?;
@@ -35,11 +44,17 @@ const INIT: &str = "let started;
 export default ({ module_or_path: source }) => (started ??= WebAssembly.instantiate(source, __wbg_get_imports())
   .then((instantiated) => __wbg_finalize_init(instantiated.instance ?? instantiated)));
 ";
+const INIT_AT_ONCE: &str =
+    "export default (source) => __wbg_finalize_init(new WebAssembly.Instance(source, __wbg_get_imports()));\n";
 
 /// Sends the module's exports through the guard and puts a smaller loader in place of the generated ones.
-fn weave(generated: &str) -> Result<String> {
+fn weave(generated: &str, start: Start) -> Result<String> {
     let guarded = replace_once(generated, "wasm = instance.exports;", "wasm = guard(instance.exports);")?;
-    replace_once(&guarded, "export { initSync, __wbg_init as default };", INIT)
+    let init = match start {
+        Start::Later => INIT,
+        Start::AtOnce => INIT_AT_ONCE,
+    };
+    replace_once(&guarded, "export { initSync, __wbg_init as default };", init)
 }
 
 fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
@@ -102,13 +117,15 @@ mod tests {
         for module in ["let a=1;", "export{a};", "export default a;", "import x from 'y';\nexport{x as default};"] {
             assert!(wrap(module).is_err(), "{module}");
         }
-        assert!(weave("wasm = instance.exports;").is_err());
-        assert!(weave("wasm = instance.exports; wasm = instance.exports;").is_err());
+        assert!(weave("wasm = instance.exports;", Start::Later).is_err());
+        assert!(weave("wasm = instance.exports; wasm = instance.exports;", Start::AtOnce).is_err());
     }
 
     #[test]
     fn the_guard_stands_between() {
-        let woven = weave("wasm = instance.exports;\nexport { initSync, __wbg_init as default };").unwrap();
-        assert_eq!(woven, format!("wasm = guard(instance.exports);\n{INIT}"));
+        for (start, init) in [(Start::Later, INIT), (Start::AtOnce, INIT_AT_ONCE)] {
+            let woven = weave("wasm = instance.exports;\nexport { initSync, __wbg_init as default };", start).unwrap();
+            assert_eq!(woven, format!("wasm = guard(instance.exports);\n{init}"));
+        }
     }
 }

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use base64::Engine as _;
 use serde_json::Value;
 
-use crate::glue;
+use crate::glue::{self, Start};
 use crate::names::Names;
 use crate::process::{command, output, root, step};
 use crate::setup::{Tools, npm_program};
@@ -19,6 +20,22 @@ const SMALLEST: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-de
 /// The same flags wherever the crate is built for browsers, so that the builds share their work.
 pub(crate) const BROWSER_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js"];
 
+/// The features of the server module.
+pub(crate) const SERVER_FEATURES: [&str; 3] = ["--no-default-features", "--features", "edge"];
+
+/// One WebAssembly module with its glue.
+struct Module {
+    /// Of the module, without its ending.
+    name: &'static str,
+    glue: &'static str,
+    features: [&'static str; 3],
+    start: Start,
+}
+
+const BROWSER: Module = Module { name: "behest", glue: "glue.js", features: BROWSER_FEATURES, start: Start::Later };
+const SERVER: Module =
+    Module { name: "server", glue: "server-glue.js", features: SERVER_FEATURES, start: Start::AtOnce };
+
 /// How the module is built.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
@@ -30,23 +47,39 @@ pub(crate) enum Build {
 
 /// Fills `pkg/dist`.
 pub(crate) fn dist(tools: &Tools, build: Build) -> Result<PathBuf> {
-    let module = compile(tools, build)?;
-    let work = module.with_file_name("wasm-package");
-    fs::create_dir_all(&work)?;
-    bind(tools, &module, &work, build)?;
     let dist = root().join("pkg/dist");
     fs::create_dir_all(&dist)?;
-    let bound = work.join("behest_bg.wasm");
-    let shipped = dist.join("behest.wasm");
-    let names = match build {
-        Build::Dev => {
-            fs::copy(&bound, &shipped)?;
-            None
-        }
-        Build::Release => Some(optimise(&bound, &shipped)?),
-    };
-    glue::write(&work.join("behest.js"), &dist.join("glue.js"), names.as_ref())?;
+    for module in [&BROWSER, &SERVER] {
+        module.build(tools, build, &dist)?;
+    }
+    write_bytes(&dist.join("server.wasm"), &dist.join("server-bytes.js"))?;
     Ok(dist)
+}
+
+impl Module {
+    fn build(&self, tools: &Tools, build: Build, dist: &Path) -> Result<()> {
+        let module = compile(tools, build, self)?;
+        let work = module.with_file_name("wasm-package");
+        fs::create_dir_all(&work)?;
+        bind(tools, &module, &work, build, self.name)?;
+        let bound = work.join(format!("{}_bg.wasm", self.name));
+        let shipped = dist.join(self.name).with_extension("wasm");
+        let names = match build {
+            Build::Dev => {
+                fs::copy(&bound, &shipped)?;
+                None
+            }
+            Build::Release => Some(optimise(&bound, &shipped)?),
+        };
+        glue::write(&work.join(self.name).with_extension("js"), &dist.join(self.glue), names.as_ref(), self.start)
+    }
+}
+
+/// The module inside a script, for hosts whose deployments take scripts only, such as Supabase's functions.
+fn write_bytes(module: &Path, script: &Path) -> Result<()> {
+    let text = base64::engine::general_purpose::STANDARD.encode(fs::read(module)?);
+    fs::write(script, format!("export default Uint8Array.from(atob(\"{text}\"),(c)=>c.charCodeAt(0));\n"))?;
+    Ok(())
 }
 
 /// Fills `pkg/dist` and packs `pkg` into a tarball, whose path is given back.
@@ -82,10 +115,10 @@ pub(crate) fn manifest() -> Result<Value> {
     serde_json::from_str(&text).context("pkg/package.json is not JSON")
 }
 
-fn compile(tools: &Tools, build: Build) -> Result<PathBuf> {
+fn compile(tools: &Tools, build: Build, module: &Module) -> Result<PathBuf> {
     let mut cargo = tools.wasm.cargo();
     cargo.args(["rustc", "--package", "behest-client", "--lib", "--crate-type", "cdylib", "--target", TARGET]);
-    cargo.args(BROWSER_FEATURES).arg("--message-format=json-render-diagnostics");
+    cargo.args(module.features).arg("--message-format=json-render-diagnostics");
     if build == Build::Release {
         cargo.args(["--profile", "wasm-release"]);
         if tools.wasm.has_std_source() && tools.wasm.accepts(SMALLEST) {
@@ -101,19 +134,19 @@ fn compile(tools: &Tools, build: Build) -> Result<PathBuf> {
         }
     }
     let what = match build {
-        Build::Release => "compiling the WebAssembly module (about a minute the first time)",
-        Build::Dev => "compiling the WebAssembly module, unoptimised",
+        Build::Release => "(about a minute the first time)",
+        Build::Dev => "unoptimised",
     };
-    crate::artifacts::build(what, &mut cargo)?
+    crate::artifacts::build(&format!("compiling {}.wasm {what}", module.name), &mut cargo)?
         .into_iter()
         .find(|artifact| artifact.target == "behest_client")
         .and_then(|artifact| artifact.files.into_iter().find(|file| file.extension().is_some_and(|e| e == "wasm")))
         .context("cargo built no behest_client.wasm")
 }
 
-fn bind(tools: &Tools, module: &Path, work: &Path, build: Build) -> Result<()> {
+fn bind(tools: &Tools, module: &Path, work: &Path, build: Build, name: &str) -> Result<()> {
     let mut bindgen = command(&tools.wasm_bindgen);
-    bindgen.args(["--target", "web", "--no-typescript", "--omit-default-module-path", "--out-name", "behest"]);
+    bindgen.args(["--target", "web", "--no-typescript", "--omit-default-module-path", "--out-name", name]);
     if build == Build::Dev {
         bindgen.arg("--debug");
     }

@@ -35,6 +35,14 @@ impl Endpoint {
         let endpoint = self.0.clone();
         future_to_promise(async move { response(serve(endpoint, request).await).map(JsValue::from) })
     }
+
+    /// The answer to a request during which an instance of this module stopped: a 500 that the page may read.
+    pub fn fail(&self, request: web_sys::Request) -> Promise {
+        let endpoint = self.0.clone();
+        let headers = headers(&request.headers());
+        let stopped = Error::new(Reason::Internal, "the endpoint failed");
+        future_to_promise(async move { response(endpoint.refuse(&headers, stopped).await).map(JsValue::from) })
+    }
 }
 
 async fn serve(endpoint: TokenEndpoint, request: web_sys::Request) -> http::Response<Bytes> {

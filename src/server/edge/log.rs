@@ -106,15 +106,34 @@ struct Line(String);
 
 impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_debug(field, &format_args!("{value}"));
+        self.push(field, &value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.push(field, &value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.push(field, &Shown(value));
+    }
+}
+
+impl Line {
+    fn push(&mut self, field: &Field, value: &dyn fmt::Display) {
         let written = match field.name() {
-            "message" => write!(self.0, " {value:?}"),
-            name => write!(self.0, " {name}={value:?}"),
+            "message" => write!(self.0, " {value}"),
+            name => write!(self.0, " {name}={value}"),
         };
         // Writing to a String cannot fail.
         let _ = written;
+    }
+}
+
+/// Small builds leave out what `{:?}` stands for, but not what a type's own `Debug` writes.
+struct Shown<'a>(&'a dyn fmt::Debug);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }

@@ -1,0 +1,6 @@
+// The entry of Cloudflare Workers, which compile WebAssembly when they are deployed and never later.
+import wasm from "./dist/server.wasm";
+import { serverModule } from "./server-core.js";
+
+export { BehestError } from "./error.js";
+export const { createTokenEndpoint } = serverModule(() => wasm);

@@ -1,0 +1,6 @@
+// The entry of Deno, Node.js, Bun and every other host that compiles WebAssembly itself.
+import bytes from "./dist/server-bytes.js";
+import { serverModule } from "./server-core.js";
+
+export { BehestError } from "./error.js";
+export const { createTokenEndpoint } = serverModule(() => new WebAssembly.Module(bytes));

@@ -1,0 +1,100 @@
+// The five hosts, each started with the packed package installed beside the program.
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const program = (name) => join(here, "../node_modules/.bin", name);
+
+/** A project with the tarball installed and this folder's programs in it. */
+export function installProject(tarball) {
+  const project = mkdtempSync(join(tmpdir(), "behest-runtimes-"));
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
+  execFileSync("npm", ["install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund", tarball], {
+    cwd: project,
+    stdio: "pipe",
+  });
+  cpSync(here, project, { recursive: true });
+  return { folder: project, remove: () => rmSync(project, { recursive: true, force: true }) };
+}
+
+/** Starts `command` and waits for the line that `port` finds a port in. */
+function start(command, args, options, port) {
+  const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe", ...(options.extra ?? [])] });
+  let log = "";
+  const keep = (chunk) => (log = (log + chunk).slice(-200_000));
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`${command} ended with ${code}: ${log}`)));
+    for (const stream of [child.stdout, ...child.stdio.slice(3)]) {
+      createInterface({ input: stream }).on("line", (line) => {
+        const found = port(line);
+        if (found) resolve({ port: found, log: () => log, stop: () => child.kill("SIGKILL") });
+      });
+    }
+  });
+}
+
+const spoken = (line) => Number(/^listening (\d+)$/.exec(line)?.[1]);
+
+/** As wrangler does it: the conditions of Workers, and `.wasm` files left to the host. */
+function bundleWorker(folder, entry) {
+  execFileSync(
+    program("esbuild"),
+    [
+      join(folder, entry),
+      "--bundle",
+      "--format=esm",
+      "--conditions=workerd,worker,browser",
+      "--external:*.wasm",
+      `--outfile=${join(folder, "worker.js")}`,
+      "--log-level=error",
+    ],
+    { cwd: folder },
+  );
+  cpSync(join(folder, "node_modules/behest-client/dist/server.wasm"), join(folder, "server.wasm"));
+}
+
+const capnp = (bindings) => `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .main),
+    (name = "internet", network = (allow = ["public", "private"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+const main :Workerd.Worker = (
+  modules = [
+    (name = "worker.js", esModule = embed "worker.js"),
+    (name = "dist/server.wasm", wasm = embed "server.wasm"),
+  ],
+  bindings = [${Object.entries(bindings).map(([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)})`)}],
+  compatibilityDate = "2026-10-01",
+);
+`;
+
+/** A worker on real workerd: `entry` bundled, `bindings` as its `env`. */
+export function startWorkerd(folder, entry, bindings) {
+  bundleWorker(folder, entry);
+  writeFileSync(join(folder, "worker.capnp"), capnp(bindings));
+  const heard = (line) => line.startsWith("{") && JSON.parse(line).port;
+  return start(program("workerd"), ["serve", "worker.capnp", "--control-fd=3"], { cwd: folder, extra: ["pipe"] }, heard);
+}
+
+/** `name` → a promise of the running host. */
+export function startAll(folder, settings, axumHost) {
+  const env = { ...process.env, SETTINGS: JSON.stringify(settings) };
+  const at = { cwd: folder, env };
+  return {
+    axum: start(axumHost, [], at, spoken),
+    node: start(process.execPath, ["--max-http-header-size=65536", "host-node.mjs"], at, spoken),
+    deno: start(program("deno"), ["run", "--allow-net=127.0.0.1", "--allow-env=SETTINGS", "host-deno.mjs"], at, spoken),
+    bun: start(program("bun"), ["--max-http-header-size=65536", "host-bun.mjs"], at, spoken),
+    workerd: startWorkerd(folder, "host-workerd.mjs", { SETTINGS: env.SETTINGS }),
+  };
+}
