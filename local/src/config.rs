@@ -50,6 +50,12 @@ pub struct Config {
     pub error_shape: ErrorShape,
     /// The shape of the mint's replies. Default: the guides'.
     pub mint_reply: MintReply,
+    /// Functions that other processes serve, each `NAME=URL`. Default none.
+    pub functions: Vec<String>,
+    /// Puts the platform's JWT gate before every function. Default false.
+    pub verify_jwt: bool,
+    /// Enforces the rate limits of Supabase Auth, by the caller's address. Default false.
+    pub auth_limits: bool,
     /// Life of a Supabase access token. Default 1 hour.
     pub session_ttl: Duration,
     /// How long a rotated refresh token is still honoured. Default 10 s.
@@ -119,6 +125,9 @@ impl Default for Config {
             block: Vec::new(),
             error_shape: ErrorShape::default(),
             mint_reply: MintReply::default(),
+            functions: Vec::new(),
+            verify_jwt: false,
+            auth_limits: false,
             session_ttl: Duration::from_secs(3600),
             reuse_interval: Duration::from_secs(10),
             pace: Duration::from_millis(15),

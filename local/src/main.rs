@@ -83,6 +83,15 @@ struct Start {
     /// Shape of the mint's replies
     #[arg(long, value_enum, default_value_t)]
     mint_reply: MintReply,
+    /// A function that another process serves, as in hello=http://localhost:8000; may be repeated
+    #[arg(long, value_name = "NAME=URL")]
+    function: Vec<String>,
+    /// Put the platform's JWT gate before every function
+    #[arg(long)]
+    verify_jwt: bool,
+    /// Enforce the rate limits of Supabase Auth
+    #[arg(long)]
+    auth_limits: bool,
     /// Add demo@example.com with a new password
     #[arg(long)]
     demo_user: bool,
@@ -115,6 +124,9 @@ impl Start {
             upstream: self.upstream.map(|url| Upstream { url, key, model, silence }),
             allow_origins: self.allow_origin,
             allow_anonymous: self.allow_anonymous,
+            functions: self.function,
+            verify_jwt: self.verify_jwt,
+            auth_limits: self.auth_limits,
             tier_limits: self.tier_limits,
             budgets: self.budget,
             block: self.block,

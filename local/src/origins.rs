@@ -1,6 +1,6 @@
 //! The exact origins whose pages may call the gateway and the token function.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -14,21 +14,27 @@ use crate::counters::Counters;
 /// A list of `scheme://host[:port]`; clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
-    list: Arc<[String]>,
+    list: Arc<RwLock<Vec<String>>>,
     counters: Counters,
 }
 
 impl Origins {
     pub(crate) fn new(list: Vec<String>, counters: Counters) -> Self {
-        Self { list: list.into(), counters }
+        Self { list: Arc::new(RwLock::new(list)), counters }
     }
 
-    pub(crate) fn list(&self) -> &[String] {
-        &self.list
+    pub(crate) fn list(&self) -> Vec<String> {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the list.
+    pub(crate) fn set(&self, list: Vec<String>) {
+        *self.list.write().unwrap_or_else(PoisonError::into_inner) = list;
     }
 
     pub(crate) fn allows(&self, origin: &HeaderValue) -> bool {
-        self.list.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
+        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
+        list.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
     }
 
     /// Counts and logs a request from an origin that is not on the list, and says whether it is one.

@@ -8,6 +8,17 @@ fn bytes<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// `N` random decimal digits.
+pub(crate) fn digits<const N: usize>() -> Result<String> {
+    let mut digits = String::with_capacity(N);
+    while digits.len() < N {
+        // Bytes from 250 on would make low digits more likely.
+        digits.extend(bytes::<N>()?.into_iter().filter(|byte| *byte < 250).map(|byte| char::from(b'0' + byte % 10)));
+    }
+    digits.truncate(N);
+    Ok(digits)
+}
+
 /// 128 random bits as 32 hexadecimal digits.
 pub(crate) fn hex_key() -> Result<String> {
     Ok(bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect())

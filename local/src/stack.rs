@@ -20,11 +20,12 @@ use crate::controls::Controls;
 use crate::gateway::{Gateway, Rates, Recorder, Upstream};
 use crate::identity::{self, Identity, TenantKey};
 use crate::limits::BudgetRule;
+use crate::mail::{Letter, Mailbox};
 use crate::origins::Origins;
 use crate::store::keys::KeyRow;
 use crate::store::usage::{self, UsageRow};
 use crate::store::{Store, keys, ledger, users};
-use crate::supabase::{self, Hasher, Supabase};
+use crate::supabase::{self, Functions, Hasher, Limits, Proxy, Supabase};
 use crate::{Clock, Config, Counters, page, random};
 
 const DEMO_EMAIL: &str = "demo@example.com";
@@ -60,6 +61,7 @@ pub struct Running {
     clock: Clock,
     identity: Arc<Identity>,
     controls: Controls,
+    mailbox: Mailbox,
     store: Store,
     recorder: Recorder,
     servers: JoinSet<std::io::Result<()>>,
@@ -95,6 +97,11 @@ impl Running {
         let (id, plan) = (user_id.to_owned(), plan.to_owned());
         let set = self.store.run(move |db| users::set_plan(db, &id, Some(&plan))).await;
         set.with_context(|| format!("user {user_id} cannot be given a plan: is there such a user?"))
+    }
+
+    /// The letters with codes that would have been sent, newest first.
+    pub fn letters(&self) -> Vec<Letter> {
+        self.mailbox.letters()
     }
 
     /// Sets a budget while the servers run.
@@ -194,6 +201,7 @@ pub async fn start(config: Config) -> Result<Running> {
     config.check()?;
     let upstream = Upstream::new(config.upstream.as_ref(), config.pace)?;
     let controls = Controls::new(&config)?;
+    let elsewhere = config.functions.iter().map(|text| Proxy::parse(text)).collect::<Result<_>>()?;
     let supabase_listener = listen(config.host, config.supabase_port, "--supabase-port").await?;
     let gateway_listener = listen(config.host, config.gateway_port, "--gateway-port").await?;
     let page_listener = match config.www {
@@ -211,6 +219,7 @@ pub async fn start(config: Config) -> Result<Running> {
 
     let counters = Counters::default();
     let origins = Origins::new(allowed_origins(&config, page_port, &gateway_url), counters.clone());
+    let mailbox = Mailbox::default();
     let cut = CancellationToken::new();
     let recorder = Recorder::new(store.clone(), config.clock.clone(), counters.clone());
     let supabase = Supabase {
@@ -222,6 +231,10 @@ pub async fn start(config: Config) -> Result<Running> {
         issuer: format!("{supabase_url}/auth/v1"),
         session_ttl: config.session_ttl,
         reuse_interval: config.reuse_interval,
+        limits: Limits::new(config.auth_limits),
+        mailbox: mailbox.clone(),
+        origins: origins.clone(),
+        site_url: (page_port != 0).then(|| page_origin(config.host, page_port)),
     };
     let demo_user = if config.demo_user { Some(demo_user(&supabase).await?) } else { None };
     let gateway = Gateway {
@@ -235,21 +248,22 @@ pub async fn start(config: Config) -> Result<Running> {
         recorder: recorder.clone(),
         cut: cut.clone(),
     };
-    let functions = supabase::endpoint(supabase::Environment {
-        supabase_url: &supabase_url,
-        gateway_url: &gateway_url,
-        host: &config.host.to_string(),
-        identity: &identity,
-        origins: &origins,
+    let environment = supabase::Environment {
+        supabase_url: supabase_url.clone(),
+        gateway_url: gateway_url.clone(),
+        host: config.host.to_string(),
+        identity: Arc::clone(&identity),
+        origins: origins.clone(),
         allow_anonymous: config.allow_anonymous,
         clock: config.clock.clone(),
-    })?;
+    };
+    let functions = Functions::new(environment, elsewhere, config.verify_jwt, counters.clone())?;
 
     let closing = CancellationToken::new();
     let mut servers = JoinSet::new();
     let tools = Router::new().route("/_local/counters", get(show_counters)).with_state(counters.clone());
     let gateway_router = gateway.router(&origins);
-    servers.spawn(serve(supabase_listener, supabase.router(functions, origins).merge(tools.clone()), &closing));
+    servers.spawn(serve(supabase_listener, supabase.router(functions).merge(tools.clone()), &closing));
     servers.spawn(serve(gateway_listener, gateway_router.merge(tools), &closing));
     let mut page_url = None;
     if let (Some(listener), Some(www)) = (page_listener, &config.www) {
@@ -273,6 +287,7 @@ pub async fn start(config: Config) -> Result<Running> {
         clock: config.clock,
         identity,
         controls,
+        mailbox,
         store,
         recorder,
         servers,

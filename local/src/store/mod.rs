@@ -1,5 +1,6 @@
 //! The one SQLite database, in a file or in memory.
 
+pub(crate) mod flows;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod sessions;
@@ -14,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Schema steps in order. Append only: a data file remembers how many it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("gateway.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("gateway.sql"), include_str!("auth.sql")];
 
 /// A handle on the database; clones share the connection.
 #[derive(Clone, Debug)]

@@ -15,6 +15,8 @@ pub(crate) struct User {
     pub(crate) email: Option<String>,
     pub(crate) password_hash: Option<String>,
     pub(crate) metadata: Value,
+    /// Who vouched for the address: `email`, or a provider's name.
+    pub(crate) provider: String,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
     pub(crate) last_sign_in_at: Option<i64>,
@@ -32,6 +34,7 @@ impl User {
             email: row.get("email")?,
             password_hash: row.get("password_hash")?,
             metadata: serde_json::from_str(&metadata).unwrap_or_default(),
+            provider: row.get("provider")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
             last_sign_in_at: row.get("last_sign_in_at")?,
@@ -59,6 +62,45 @@ pub(crate) fn add(
     )?;
     set_plan(db, &id, Some(FIRST_PLAN))?;
     by_id(db, &id)
+}
+
+/// Adds a user whom a provider vouches for; `None` if the address is taken.
+pub(crate) fn add_from(db: &Connection, provider: &str, email: &str, now: i64) -> Result<Option<User>> {
+    let Some(user) = add(db, Some(email), None, &serde_json::json!({ "email": email }), now)? else { return Ok(None) };
+    db.execute("UPDATE users SET provider = ?2 WHERE id = ?1", [&user.id, provider])?;
+    by_id(db, &user.id)
+}
+
+/// What a user changes about themselves; `None` leaves a thing as it is.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) email: Option<String>,
+    pub(crate) password_hash: Option<String>,
+    pub(crate) metadata: Option<Value>,
+}
+
+/// Changes a user; `None` if the new address is another user's.
+pub(crate) fn change(db: &Connection, id: &str, changes: &Changes, now: i64) -> Result<Option<User>> {
+    if let Some(email) = &changes.email
+        && by_email(db, email)?.is_some_and(|other| other.id != id)
+    {
+        return Ok(None);
+    }
+    db.execute(
+        "UPDATE users SET email = coalesce(?2, email), password_hash = coalesce(?3, password_hash),
+         metadata = coalesce(?4, metadata), updated_at = ?5 WHERE id = ?1",
+        params![id, changes.email, changes.password_hash, changes.metadata.as_ref().map(Value::to_string), now],
+    )?;
+    by_id(db, id)
+}
+
+/// All users with their plans, oldest first.
+pub(crate) fn all(db: &Connection) -> Result<Vec<(User, Option<String>)>> {
+    let mut query = db.prepare(
+        "SELECT users.*, profiles.plan FROM users LEFT JOIN profiles ON profiles.id = users.id ORDER BY created_at, users.rowid",
+    )?;
+    let rows = query.query_map([], |row| Ok((User::read(row)?, row.get("plan")?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(crate) fn by_email(db: &Connection, email: &str) -> Result<Option<User>> {

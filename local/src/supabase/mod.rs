@@ -3,7 +3,11 @@
 mod bearer;
 mod error;
 mod function;
+mod limits;
+mod otp;
 mod password;
+mod provider;
+mod proxy;
 mod rest;
 mod session;
 mod sign_in;
@@ -24,11 +28,14 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::identity::Identity;
+use crate::mail::Mailbox;
 use crate::origins::Origins;
 use crate::store::Store;
 
-pub(crate) use function::{Environment, NAME as FUNCTION_NAME, endpoint};
+pub(crate) use function::{Environment, Functions, NAME as FUNCTION_NAME};
+pub(crate) use limits::Limits;
 pub(crate) use password::Hasher;
+pub(crate) use proxy::Proxy;
 
 /// The largest body that Supabase Auth reads.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -45,21 +52,35 @@ pub(crate) struct Supabase {
     pub(crate) issuer: String,
     pub(crate) session_ttl: Duration,
     pub(crate) reuse_interval: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) mailbox: Mailbox,
+    /// Where a sign-in through a provider may come back to.
+    pub(crate) origins: Origins,
+    /// The project's own page, where it comes back to otherwise.
+    pub(crate) site_url: Option<String>,
 }
 
 impl Supabase {
-    /// All routes of this origin. `functions` is mounted as it is: a function owns its CORS answers.
-    pub(crate) fn router(self, functions: Router, origins: Origins) -> Router {
-        let open = Router::new().route("/.well-known/jwks.json", get(jwks)).route("/health", get(health));
+    /// All routes of this origin. A function owns its CORS answers.
+    pub(crate) fn router(self, functions: Functions) -> Router {
+        let open = Router::new()
+            .route("/.well-known/jwks.json", get(jwks))
+            .route("/health", get(health))
+            .route("/authorize", get(provider::page).post(provider::come_back));
         let auth = Router::new()
             .route("/signup", post(sign_in::sign_up))
             .route("/token", post(sign_in::token))
-            .route("/user", get(user::show))
+            .route("/otp", post(otp::send))
+            .route("/recover", post(otp::recover))
+            .route("/resend", post(otp::recover))
+            .route("/verify", post(otp::verify))
+            .route("/user", get(user::show).put(user::update))
             .route("/logout", post(user::sign_out))
             .layer(middleware::from_fn_with_state(self.clone(), require_api_key))
             .merge(open)
             .fallback(|| async { error::AuthError::not_found() })
             .method_not_allowed_fallback(|| async { error::AuthError::method_not_allowed() })
+            .layer(middleware::from_fn_with_state(self.clone(), limits::limit))
             .layer(middleware::from_fn(error::write))
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .layer(cors());
@@ -73,7 +94,7 @@ impl Supabase {
             .nest("/auth/v1", auth)
             .nest("/rest/v1", rest)
             .with_state(self.clone())
-            .nest("/functions/v1", function::routes(functions, self.counters, origins))
+            .nest("/functions/v1", functions.routes(self))
     }
 }
 

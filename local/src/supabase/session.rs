@@ -72,7 +72,7 @@ impl Supabase {
 }
 
 fn app_metadata(user: &User) -> Value {
-    if user.is_anonymous() { json!({}) } else { json!({ "provider": "email", "providers": ["email"] }) }
+    if user.is_anonymous() { json!({}) } else { json!({ "provider": user.provider, "providers": [user.provider] }) }
 }
 
 /// The user object of Supabase Auth.
@@ -102,7 +102,7 @@ pub(crate) fn user_json(user: &User) -> Value {
             "identity_id": user.id,
             "id": user.id,
             "user_id": user.id,
-            "provider": "email",
+            "provider": user.provider,
             "identity_data": { "sub": user.id, "email": email, "email_verified": true, "phone_verified": false },
             "email": email,
             "created_at": created_at,

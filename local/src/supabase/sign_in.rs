@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Supabase;
 use super::error::AuthError;
+use super::{Supabase, provider};
 use crate::store::sessions::{self, Refreshed};
 use crate::store::users;
 
@@ -17,9 +17,9 @@ const SHORTEST_PASSWORD: usize = 6;
 /// As in Supabase Auth, where the hash cannot take more.
 const LONGEST_PASSWORD: usize = 72;
 
-type Reply = Result<Json<Value>, AuthError>;
+pub(super) type Reply = Result<Json<Value>, AuthError>;
 
-fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, AuthError> {
+pub(super) fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, AuthError> {
     serde_json::from_slice(&body?)
         .map_err(|why| AuthError::bad_request("bad_json", format!("Could not parse request body as JSON: {why}")))
 }
@@ -78,6 +78,10 @@ pub(crate) async fn token(
         Some("refresh_token") => {
             supabase.counters.add("auth.token.refresh_token");
             refresh_grant(&supabase, parse(body)?).await
+        }
+        Some("pkce") => {
+            supabase.counters.add("auth.token.pkce");
+            provider::exchange(&supabase, body).await
         }
         _ => Err(AuthError::bad_request("invalid_credentials", "unsupported_grant_type")),
     }
@@ -141,7 +145,7 @@ async fn refresh_grant(supabase: &Supabase, asked: RefreshGrant) -> Reply {
 }
 
 /// The address in the form it is stored, if it has the form of one.
-fn address(email: &str) -> Result<String, AuthError> {
+pub(super) fn address(email: &str) -> Result<String, AuthError> {
     let email = email.trim().to_lowercase();
     let plausible = email.len() <= 255
         && !email.chars().any(|c| c.is_whitespace() || c.is_control())
@@ -156,7 +160,7 @@ fn address(email: &str) -> Result<String, AuthError> {
     }
 }
 
-fn check_password(password: &str) -> Result<(), AuthError> {
+pub(super) fn check_password(password: &str) -> Result<(), AuthError> {
     if password.is_empty() {
         return Err(AuthError::bad_request("validation_failed", "Signup requires a valid password"));
     }

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod auth;
+mod functions;
 mod gateway;
 mod keys;
 mod limits;
 mod operation;
 mod refusals;
 mod rest;
+mod sign_in;
 mod support;
 mod threads;
 mod upstream;
