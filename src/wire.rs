@@ -100,6 +100,19 @@ pub(crate) fn is_header_safe(value: &str) -> bool {
     !value.is_empty() && value.trim() == value && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
+/// The claims of a token, unverified: for display and debugging, never for a decision. `None` if it is not a JWT.
+pub fn decode_token(token: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+    serde_json::from_slice(&payload(token)?).ok()
+}
+
+fn payload(token: &str) -> Option<Vec<u8>> {
+    let mut parts = token.split('.');
+    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return None;
+    };
+    URL_SAFE_NO_PAD.decode(payload).ok()
+}
+
 /// The claims of a JWT that the client looks at. Nothing is verified: that is the server's part.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(not(feature = "client"), allow(dead_code))]
@@ -114,11 +127,7 @@ pub(crate) struct Claims {
 impl Claims {
     /// The claims of `token`; `None` if it is not a JWT.
     pub(crate) fn of(token: &str) -> Option<Self> {
-        let mut parts = token.split('.');
-        let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return None;
-        };
-        let json = Json::parse_bytes(&URL_SAFE_NO_PAD.decode(payload).ok()?)?;
+        let json = Json::parse_bytes(&payload(token)?)?;
         let text = |name: &str| json.find(&[name])?.text();
         let number = |name: &str| json.find(&[name])?.number();
         let lifetime = number("exp").and_then(|exp| Some(exp - number("iat")?));

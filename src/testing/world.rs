@@ -72,6 +72,7 @@ struct Inner {
     random: u64,
     script: Option<Script>,
     sessions: Option<Sessions>,
+    session_delay: Duration,
     log: Log,
     spawned: Vec<BoxFuture<'static, ()>>,
 }
@@ -92,6 +93,7 @@ impl World {
             random: 1,
             script: None,
             sessions: None,
+            session_delay: Duration::ZERO,
             log: Log::default(),
             spawned: vec![],
         })));
@@ -108,6 +110,11 @@ impl World {
     /// What the session source answers from now on.
     pub fn sessions(&self, sessions: impl FnMut() -> Result<Option<Secret>, Error> + MaybeSend + 'static) {
         self.inner().sessions = Some(Box::new(sessions));
+    }
+
+    /// The session source takes this long from now on: what it answers is as it was at the beginning.
+    pub fn sessions_take(&self, time: Duration) {
+        self.inner().session_delay = time;
     }
 
     /// This user is signed in. (Tell the client with `session_changed`, as an application would.)
@@ -128,10 +135,17 @@ impl World {
             let mut inner = world.inner();
             inner.log.session_reads += 1;
             let mut sessions = inner.sessions.take().expect("a session source");
+            let delay = inner.session_delay;
             drop(inner);
             let answer = sessions();
             world.inner().sessions.get_or_insert(sessions);
-            std::future::ready(answer)
+            let sleep = (!delay.is_zero()).then(|| world.sleep(delay));
+            async move {
+                if let Some(sleep) = sleep {
+                    sleep.await;
+                }
+                answer
+            }
         })
     }
 

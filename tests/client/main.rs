@@ -11,6 +11,7 @@ mod browser;
 mod budgets;
 mod calls;
 mod config;
+mod defects;
 mod errors;
 mod retries;
 #[cfg(not(target_arch = "wasm32"))]

@@ -22,6 +22,7 @@ enum Step {
     MintsSucceed,
     MintsFail,
     MintsHang,
+    SessionsTake(u64),
     GatewayRefusesOnce,
     SignIn(u8),
     SignOut,
@@ -40,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::MintsFail),
         1 => Just(Step::MintsHang),
         1 => Just(Step::GatewayRefusesOnce),
+        1 => (0..3u64).prop_map(Step::SessionsTake),
         2 => (0..3u8).prop_map(Step::SignIn),
         1 => Just(Step::SignOut),
         1 => Just(Step::Invalidate),
@@ -139,6 +141,7 @@ impl Model {
             Step::MintsSucceed => servers.0.lock().unwrap().mints = Mints::Succeed,
             Step::MintsFail => servers.0.lock().unwrap().mints = Mints::Fail,
             Step::MintsHang => servers.0.lock().unwrap().mints = Mints::Hang,
+            Step::SessionsTake(seconds) => self.world.sessions_take(Duration::from_secs(seconds)),
             Step::GatewayRefusesOnce => servers.0.lock().unwrap().refuse_next = true,
             Step::SignIn(user) => {
                 servers.0.lock().unwrap().user = Some(user);

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use behest_client::client::{ChatRequest, Outcome};
 use behest_client::{Action, Error, Reason, Secret};
@@ -199,6 +200,20 @@ tests! {
         });
         assert_eq!(world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::SignedOut);
         world.log(|log| assert_eq!(log.chats(), 0));
+    }
+
+    fn a_sign_out_during_the_session_read_wins_too() {
+        let world = World::new();
+        world.sessions_take(Duration::from_secs(1));
+        let client = world.client();
+        {
+            let mut call = pin!(client.ask("Hi!"));
+            assert!(world.poll_once(call.as_mut()).is_pending());
+            world.signed_out();
+            client.session_changed(None);
+            assert_eq!(world.run(call).unwrap_err().reason(), Reason::SignedOut);
+        }
+        world.log(|log| assert_eq!((log.session_reads, log.requests.len()), (2, 0)));
     }
 
     fn signing_out_ends_that_users_streams_at_once() {

@@ -145,6 +145,18 @@ tests! {
         world.log(|log| assert_eq!(log.mints(), 2));
     }
 
+    fn a_sign_in_ends_the_cool_down() {
+        let world = World::new();
+        world.serve(|_, _| Reply::json(403, "{}"));
+        let client = world.client();
+        assert!(world.run(client.ask("Hi!")).is_err());
+        world.serve(default_reply);
+        assert!(world.run(client.ask("Hi!")).is_err(), "the failure is still replayed");
+        client.session_changed(Some(&access_token("user-2", "login-1")));
+        world.signed_in("user-2", "login-1");
+        assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello");
+    }
+
     fn a_token_is_used_until_its_end_while_minting_fails() {
         let world = World::new();
         let client = world.client();
@@ -186,14 +198,14 @@ tests! {
     fn late_refusals_of_an_old_token_spare_the_new_one() {
         let world = World::new();
         world.serve(|request, log| match header(request, "authorization") {
-            Some("Bearer token-1") => Reply::json(401, "{}"),
+            // The refusals come late, after all fifty calls went out with the first token.
+            Some("Bearer token-1") => Reply::json(401, "{}").delayed(Duration::from_secs(1)),
             _ => default_reply(request, log),
         });
         let client = world.client();
-        // All fifty are refused with the first token; together they cost one new one.
         let answers = world.run(join_all((0..50).map(|_| client.ask("Hi!"))));
         assert!(answers.iter().all(Result::is_ok));
-        world.log(|log| assert_eq!(log.mints(), 2));
+        world.log(|log| assert_eq!((log.mints(), log.chats()), (2, 100)));
     }
 
     fn the_session_id_stays_while_tokens_rotate() {
