@@ -29,6 +29,7 @@ mod random;
 mod stack;
 mod store;
 mod supabase;
+mod tools;
 
 pub use clock::Clock;
 pub use config::{Config, ErrorShape, MintReply, Upstream};

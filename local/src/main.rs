@@ -89,6 +89,9 @@ struct Start {
     /// Put the platform's JWT gate before every function
     #[arg(long)]
     verify_jwt: bool,
+    /// Seconds for which a rotated refresh token is still honoured
+    #[arg(long, value_name = "SECS", default_value_t = 10)]
+    reuse_interval_secs: u64,
     /// Enforce the rate limits of Supabase Auth
     #[arg(long)]
     auth_limits: bool,
@@ -127,6 +130,7 @@ impl Start {
             functions: self.function,
             verify_jwt: self.verify_jwt,
             auth_limits: self.auth_limits,
+            reuse_interval: Duration::from_secs(self.reuse_interval_secs),
             tier_limits: self.tier_limits,
             budgets: self.budget,
             block: self.block,

@@ -78,13 +78,18 @@ fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
+/// What OpenAI's own library adds to calls from a page, as the quickstarts use it; and the header that asks for a fault.
+const OTHERS_HEADERS: &str = "user-agent, x-stainless-arch, x-stainless-helper-method, x-stainless-lang, x-stainless-os, \
+     x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, \
+     x-stainless-timeout, openai-organization, openai-project, idempotency-key, x-behest-local-fault";
+
 /// The CORS answers of the gateway.
 pub(crate) fn gateway_cors(origins: &Origins) -> CorsLayer {
     use behest_client::wire::{EXPOSED_HEADERS, GATEWAY_REQUEST_HEADERS};
     CorsLayer::new()
         .allow_origin(origins.allow())
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers(names::<axum::http::HeaderName>(GATEWAY_REQUEST_HEADERS))
+        .allow_headers(names::<axum::http::HeaderName>(&format!("{GATEWAY_REQUEST_HEADERS}, {OTHERS_HEADERS}")))
         .expose_headers(names::<axum::http::HeaderName>(EXPOSED_HEADERS))
         .max_age(std::time::Duration::from_secs(600))
 }

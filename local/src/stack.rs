@@ -5,12 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use axum::extract::{ConnectInfo, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::Router;
 use axum::serve::ListenerExt as _;
-use axum::{Json, Router};
 use behest_client::Secret;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -26,7 +22,7 @@ use crate::store::keys::KeyRow;
 use crate::store::usage::{self, UsageRow};
 use crate::store::{Store, keys, ledger, users};
 use crate::supabase::{self, Functions, Hasher, Limits, Proxy, Supabase};
-use crate::{Clock, Config, Counters, page, random};
+use crate::{Clock, Config, Counters, page, random, tools};
 
 const DEMO_EMAIL: &str = "demo@example.com";
 
@@ -261,7 +257,7 @@ pub async fn start(config: Config) -> Result<Running> {
 
     let closing = CancellationToken::new();
     let mut servers = JoinSet::new();
-    let tools = Router::new().route("/_local/counters", get(show_counters)).with_state(counters.clone());
+    let tools = tools::router(counters.clone(), mailbox.clone(), config.host);
     let gateway_router = gateway.router(&origins);
     servers.spawn(serve(supabase_listener, supabase.router(functions).merge(tools.clone()), &closing));
     servers.spawn(serve(gateway_listener, gateway_router.merge(tools), &closing));
@@ -371,13 +367,4 @@ async fn demo_user(supabase: &Supabase) -> Result<DemoUser> {
     let password = random::word::<20>()?;
     supabase.ensure_user(DEMO_EMAIL, password.clone()).await?;
     Ok(DemoUser { email: DEMO_EMAIL.to_owned(), password })
-}
-
-/// For tools on this machine only.
-async fn show_counters(State(counters): State<Counters>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
-    if peer.ip().to_canonical().is_loopback() {
-        Json(counters.all()).into_response()
-    } else {
-        StatusCode::NOT_FOUND.into_response()
-    }
 }

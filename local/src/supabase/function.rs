@@ -119,7 +119,7 @@ async fn call(
     if request.method() != Method::OPTIONS {
         functions.counters.add(&format!("functions.{name}"));
         if functions.verify_jwt
-            && let Err(refusal) = supabase.gate(request.headers())
+            && let Some(refusal) = supabase.gate(request.headers())
         {
             return refusal;
         }
@@ -138,19 +138,18 @@ async fn call(
 
 impl Supabase {
     /// The platform's gate, as it documents its refusals. It says nothing about whether the session still stands.
-    fn gate(&self, headers: &HeaderMap) -> Result<(), Response> {
+    fn gate(&self, headers: &HeaderMap) -> Option<Response> {
         if !headers.contains_key(header::AUTHORIZATION) {
-            return Err(unauthorized("UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header"));
+            return Some(unauthorized("UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header"));
         }
         let invalid = |code| unauthorized(code, "Invalid JWT");
-        let token = bearer::token(headers).ok_or_else(|| invalid("UNAUTHORIZED_INVALID_JWT_FORMAT"))?;
-        self.verify(token).map(drop).map_err(|fault| {
-            invalid(match fault {
-                Fault::Malformed => "UNAUTHORIZED_INVALID_JWT_FORMAT",
-                Fault::Algorithm => "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM",
-                _ => "UNAUTHORIZED_ASYMMETRIC_JWT",
-            })
-        })
+        let Some(token) = bearer::token(headers) else { return Some(invalid("UNAUTHORIZED_INVALID_JWT_FORMAT")) };
+        let fault = self.verify(token).err()?;
+        Some(invalid(match fault {
+            Fault::Malformed => "UNAUTHORIZED_INVALID_JWT_FORMAT",
+            Fault::Algorithm => "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM",
+            _ => "UNAUTHORIZED_ASYMMETRIC_JWT",
+        }))
     }
 }
 

@@ -12,13 +12,13 @@ export const wwwFolder = path.resolve(import.meta.dirname, "../../../www");
 
 /**
  * Starts the whole system on free ports of this machine: Supabase, gateway and page.
- * `packageFolder` is served as /pkg/; `more` are further flags.
+ * `www` is served as the page, by default the demo, and `packageFolder` as its /pkg/; `more` are further flags.
  */
-export async function startStack({ packageFolder, more = [] }) {
+export async function startStack({ packageFolder, www = wwwFolder, more = [] }) {
   const flags = ["start", "--json", "--demo-user", "--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"];
   const child = spawn(
     required("BEHEST_LOCAL", "the behest-local program"),
-    [...flags, "--www", wwwFolder, "--package", packageFolder, ...more],
+    [...flags, "--www", www, "--package", packageFolder, ...more],
     { stdio: ["ignore", "pipe", "pipe"] },
   );
   let log = "";
