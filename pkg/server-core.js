@@ -1,5 +1,5 @@
 import { createGlue } from "./dist/server-glue.js";
-import { BehestError, internal } from "./error.js";
+import { BehestError, internal, toBehestError } from "./error.js";
 
 /** The functions of `behest-client/server`, over a way to get the compiled module. */
 export function serverModule(compile) {
@@ -38,8 +38,80 @@ export function serverModule(compile) {
     };
   }
 
-  return { createTokenEndpoint };
+  const gate = ({ env, ...options }) => holder((glue) => configured(env, (lookup) => new glue.Gate(lookup, options)));
+
+  function withSupabase(options, handler) {
+    const enter = gate(options);
+    return async function handle(request, ...rest) {
+      if (request.method === "OPTIONS" && request.headers.has("access-control-request-method")) {
+        return enter(async (guard) => guard.preflight(request));
+      }
+      let context;
+      try {
+        context = withDoors(await enter((guard) => guard.authenticate(request)));
+      } catch (error) {
+        return enter(async (guard) => guard.refuse(request, error));
+      }
+      const response = await handler(request, context, ...rest);
+      const permitted = new Response(response.body, response);
+      for (const [name, value] of await enter(async (guard) => guard.permit(request))) {
+        if (name === "vary") permitted.headers.append(name, value);
+        else permitted.headers.set(name, value);
+      }
+      return permitted;
+    };
+  }
+
+  const gates = new WeakMap();
+
+  async function createSupabaseContext(request, options = {}) {
+    try {
+      if (!gates.has(options)) gates.set(options, gate(options));
+      const caller = await gates.get(options)((guard) => guard.authenticate(request));
+      return { data: withDoors(caller), error: null };
+    } catch (error) {
+      return { data: null, error: toBehestError(error) };
+    }
+  }
+
+  async function verifyWebhook(request, { sender, secret, ...options }) {
+    const body = new Uint8Array(await request.arrayBuffer());
+    const instance = start();
+    try {
+      const verified = instance.glue.Deliveries.verify(sender ?? "", secret ?? "", request.headers, body, options);
+      return { ...(await instance.settle(verified)), body: new TextDecoder().decode(body) };
+    } catch (error) {
+      throw toBehestError(error);
+    }
+  }
+
+  return { createTokenEndpoint, withSupabase, createSupabaseContext, verifyWebhook };
 }
+
+/** Makes functions of the ways to the project's data: `rest(path, init)` and, with a secret key, `admin(path, init)`. */
+function withDoors({ rest, admin, ...context }) {
+  const door = ([base, identity]) =>
+    function send(path, init = {}) {
+      const headers = new Headers(init.headers);
+      for (const [name, value] of identity) headers.set(name, value);
+      return fetch(`${base.replace(/\/$/, "")}/${path.replace(/^\//, "")}`, { ...init, headers });
+    };
+  return {
+    ...context,
+    rest: door(rest),
+    admin: (path, init) => {
+      if (!admin) throw new BehestError(NO_SECRET_KEY);
+      return door(admin)(path, init);
+    },
+  };
+}
+
+const NO_SECRET_KEY = {
+  reason: "misconfigured",
+  action: "fix_config",
+  message: "There is no secret key",
+  hint: "Set SUPABASE_SECRET_KEYS.",
+};
 
 /** Gives the running instance, made when it is first needed and again after the one before has trapped. */
 function instances(compile) {

@@ -3,4 +3,6 @@ import wasm from "./dist/server.wasm";
 import { serverModule } from "./server-core.js";
 
 export { BehestError } from "./error.js";
-export const { createTokenEndpoint } = serverModule(() => wasm);
+export const { createTokenEndpoint, withSupabase, createSupabaseContext, verifyWebhook } = serverModule(
+  () => wasm,
+);

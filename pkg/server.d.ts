@@ -6,6 +6,8 @@ export class BehestError extends Error {
   /** One sentence that says what to do. */
   readonly hint: string;
   readonly retryAfterMs?: number;
+  /** The HTTP status with which it is answered. */
+  readonly status?: number;
 }
 
 /** The verified claims of a Supabase session. What users can write themselves, such as `user_metadata`, must decide nothing. */
@@ -58,3 +60,104 @@ export function createTokenEndpoint(
   env?: Environment,
   options?: TokenEndpointOptions,
 ): (request: Request) => Promise<Response>;
+
+/**
+ * One way in: a signed-in user, an application or a server of yours with the key `default`, the key of a name, or any key
+ * (`:*`), or anybody. The older words `public` and `always` mean `publishable` and `none`.
+ */
+export type AuthMode =
+  | "user"
+  | "none"
+  | "always"
+  | "publishable"
+  | `publishable:${string}`
+  | "public"
+  | `public:${string}`
+  | "secret"
+  | `secret:${string}`;
+
+export interface AuthOptions {
+  /** Tried in order; the first that fits decides. `none` only as the last. Default `"user"`. */
+  auth?: AuthMode | AuthMode[];
+  /** @deprecated the older name of `auth` */
+  allow?: AuthMode | AuthMode[];
+  /** The settings; default: the variables of this process. On Workers, `env` of `cloudflare:workers`. */
+  env?: Environment;
+  /** Accept users who signed in anonymously. Default true. */
+  allowAnonymous?: boolean;
+  /** With `none` last, let a request with a wrong `apikey` in as nobody. Default false. */
+  wrongKeysAreNobody?: boolean;
+  /** Issuers whose sessions are accepted. Default: `{SUPABASE_URL}/auth/v1`. */
+  issuers?: string | string[];
+  /** Audiences of which a session must name one. Default `"authenticated"`. */
+  audiences?: string | string[];
+  /** Database roles that stand for a signed-in user. Default `"authenticated"`. */
+  roles?: string | string[];
+  /** How far the clocks of Supabase and this server may differ, in seconds. Default 30. */
+  leewaySecs?: number;
+}
+
+/** Who is calling. */
+export interface SupabaseContext {
+  readonly authMode: "user" | "publishable" | "secret" | "none";
+  /** @deprecated the older name, with the older words */
+  readonly authType: "user" | "public" | "secret" | "always";
+  /** The name of the key the caller sent. */
+  readonly authKeyName?: string;
+  /** In mode `user`. */
+  readonly userClaims: {
+    readonly id: string;
+    readonly role: string;
+    readonly email?: string;
+    readonly appMetadata?: Record<string, unknown>;
+    readonly userMetadata?: Record<string, unknown>;
+  } | null;
+  /** The verified claims as signed, in mode `user`. */
+  readonly jwtClaims: UserClaims | null;
+  /** `fetch` for `rest/v1` as this caller: `rest("profiles?select=plan")`. Row level security decides. */
+  rest(path: string, init?: RequestInit): Promise<Response>;
+  /** The same with the secret key, past row level security: filter by the user's id yourself. Throws without such a key. */
+  admin(path: string, init?: RequestInit): Promise<Response>;
+}
+
+/**
+ * Lets requests through to `handler` whom `options` let in; others are answered with the reason and its status. Pages of
+ * `CORS_ORIGIN` may call and read the answers. What `handler` throws is passed on.
+ *
+ * @throws {BehestError} `misconfigured`, at once, if a setting is missing or nobody could ever call
+ */
+export function withSupabase<Rest extends unknown[]>(
+  options: AuthOptions,
+  handler: (request: Request, context: SupabaseContext, ...rest: Rest) => Response | Promise<Response>,
+): (request: Request, ...rest: Rest) => Promise<Response>;
+
+/** The caller or the error, for answers of your own. Give it the same options object each time: it is set up once for each. */
+export function createSupabaseContext(
+  request: Request,
+  options?: AuthOptions,
+): Promise<{ data: SupabaseContext; error: null } | { data: null; error: BehestError }>;
+
+export interface WebhookOptions {
+  /** Whose signature: `Stripe-Signature`, `X-Hub-Signature-256`, or `webhook-signature` (Standard Webhooks, Supabase Auth hooks). */
+  sender: "stripe" | "github" | "standard";
+  /** As the sender gave it. Standard Webhooks: several joined by `|`. */
+  secret: string | undefined;
+  /** How far the time of signing may lie from now, in both directions, in seconds. Default 300. */
+  toleranceSecs?: number;
+}
+
+/**
+ * Checks a webhook and reads its body, which must not have been read before.
+ *
+ * @throws {BehestError} `invalid_webhook` (answer 401); `misconfigured` if the secret is missing or malformed
+ */
+export function verifyWebhook(
+  request: Request,
+  options: WebhookOptions,
+): Promise<{
+  /** To recognise a delivery that comes twice; Stripe's is in the body. */
+  readonly id?: string;
+  /** In seconds since the Unix epoch; GitHub does not say. */
+  readonly signedAt?: number;
+  readonly body: string;
+}>;

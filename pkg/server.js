@@ -3,4 +3,6 @@ import bytes from "./dist/server-bytes.js";
 import { serverModule } from "./server-core.js";
 
 export { BehestError } from "./error.js";
-export const { createTokenEndpoint } = serverModule(() => new WebAssembly.Module(bytes));
+export const { createTokenEndpoint, withSupabase, createSupabaseContext, verifyWebhook } = serverModule(
+  () => new WebAssembly.Module(bytes),
+);

@@ -159,8 +159,13 @@ reasons! {
     RoleRefused, "role_refused", GiveUp, "Only a signed-in user may get a gateway token, not this role.";
     /// Anonymous users may not get a gateway token here.
     AnonymousRefused, "anonymous_refused", SignIn, "Anonymous users may not get a token here. Sign in with an account.";
+    /// The request carries no API key.
+    MissingApiKey, "missing_api_key", FixConfig, "Send one of this endpoint's keys in the `apikey` header.";
     /// The API key is not one of the configured ones.
     InvalidApiKey, "invalid_api_key", FixConfig, "The API key is not one of this endpoint's.";
+
+    /// A webhook's signature is missing, wrong or too old.
+    InvalidWebhook, "invalid_webhook", FixConfig, "Check that the endpoint has the signing secret of this sender, and its clock.";
 
     // --- found out by the token endpoint: its own surroundings --------------------------------
     /// The page's origin is not on the list.

@@ -14,13 +14,17 @@ use std::time::Duration;
 
 use ::axum::Router;
 use ::axum::body::Body;
-use ::axum::extract::Request;
+use ::axum::extract::{FromRequestParts, Request, State};
+use ::axum::middleware::Next;
 use ::axum::response::Response;
 use ::axum::routing::{MethodRouter, any};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use http::Method;
 use http::header::CONTENT_LENGTH;
+use http::request::Parts;
 
+use super::auth::{Caller, Guard};
 use super::{MAX_BODY, TokenEndpoint};
 use crate::{Error, Reason};
 
@@ -35,6 +39,44 @@ pub fn router(endpoint: TokenEndpoint) -> Router {
 /// The endpoint for one path: `Router::route("/api/behest/token", route(endpoint))`.
 pub fn route(endpoint: TokenEndpoint) -> MethodRouter {
     any(move |request: Request| serve(endpoint.clone(), request))
+}
+
+/// Lets in whom the guard lets in and puts the [`Caller`] where handlers find it. For
+/// `axum::middleware::from_fn_with_state(guard, authenticate)`.
+///
+/// Each layer judges the request anew: an outer one that lets everybody in opens nothing behind an inner one. Answers carry
+/// the guard's CORS headers, refusals included, and preflights are answered here.
+pub async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS && request.headers().contains_key("access-control-request-method") {
+        return guard.preflight(request.headers()).map(Body::from);
+    }
+    let judged = match guard.check_origin(request.headers()) {
+        Ok(()) => guard.authenticate(request.headers()).await,
+        Err(error) => Err(error),
+    };
+    match judged {
+        Ok(caller) => {
+            let asked = request.headers().clone();
+            request.extensions_mut().insert(caller);
+            let mut response = next.run(request).await;
+            guard.permit(&asked, response.headers_mut());
+            response
+        }
+        Err(error) => guard.refuse(request.headers(), &error).map(Body::from),
+    }
+}
+
+/// The caller that [`authenticate`] let in. Without that layer around it, a handler that asks for one answers 500.
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            tracing::error!("a handler asks for the caller, but no layer authenticates");
+            let error = Error::new(Reason::Misconfigured, "nobody authenticated this request");
+            super::respond::refusal(&error).map(Body::from)
+        })
+    }
 }
 
 async fn serve(endpoint: TokenEndpoint, request: Request) -> Response {

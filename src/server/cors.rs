@@ -56,6 +56,15 @@ impl Caller {
         }
     }
 
+    /// Adds the answer to a preflight before a request of any method.
+    pub(super) fn permit_any_request(&self, headers: &mut HeaderMap) {
+        self.permit_request(headers);
+        if let Self::Listed(_) = self {
+            let methods = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+        }
+    }
+
     /// Adds the answer to a preflight.
     pub(super) fn permit_request(&self, headers: &mut HeaderMap) {
         if let Self::Listed(_) = self {

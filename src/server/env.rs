@@ -71,15 +71,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let mut reader = Reader { lookup: &lookup, plain: Vec::new(), problems: Vec::new() };
-        let config = reader.config();
-        match config {
-            Some(config) if reader.problems.is_empty() => Ok(config),
-            _ => Err(Error::new(
-                Reason::Misconfigured,
-                format!("the settings are wrong: {}", reader.problems.join("; ")),
-            )),
-        }
+        Reader::read(&lookup, Reader::config)
     }
 
     /// Decides who gets what. Default: `profiles.plan` of the user, read under the user's own token.
@@ -145,35 +137,67 @@ impl fmt::Debug for Config {
 }
 
 /// Reads variables and remembers what is wrong with them.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     /// Hosts that may be reached without TLS.
     plain: Vec<String>,
     problems: Vec<String>,
 }
 
-impl Reader<'_> {
-    fn config(&mut self) -> Option<Config> {
-        self.plain = list(self.get("ALLOW_HTTP_HOSTS"));
-        let supabase_url = self.required("SUPABASE_URL").and_then(|text| self.url("SUPABASE_URL", &text));
+/// What is known about the project whose sessions are accepted.
+pub(super) struct Project {
+    pub(super) url: Url,
+    pub(super) own_keys: KeySet,
+    pub(super) jwks_url: Option<Url>,
+    pub(super) rules: Rules,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads settings with `read`, and makes one error of everything that is wrong with them.
+    pub(super) fn read<T>(
+        lookup: &'a dyn Fn(&str) -> Option<String>,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<T, Error> {
+        let mut reader = Reader { lookup, plain: Vec::new(), problems: Vec::new() };
+        reader.plain = list(reader.get("ALLOW_HTTP_HOSTS"));
+        match read(&mut reader) {
+            Some(settings) if reader.problems.is_empty() => Ok(settings),
+            _ => Err(Error::new(
+                Reason::Misconfigured,
+                format!("the settings are wrong: {}", reader.problems.join("; ")),
+            )),
+        }
+    }
+
+    /// The project, with rules that refuse anonymous users.
+    pub(super) fn project(&mut self) -> Option<Project> {
+        let url = self.required("SUPABASE_URL").and_then(|text| self.url("SUPABASE_URL", &text));
         let public_url = self.get("SUPABASE_PUBLIC_URL").and_then(|text| self.url("SUPABASE_PUBLIC_URL", &text));
+        let (own_keys, jwks_url) = self.session_keys(url.as_ref());
+        let url = url?;
+        let issuer = |base: &Url| join(base, "/auth/v1").to_string();
+        let issuers = [Some(&url), public_url.as_ref()].into_iter().flatten().map(issuer).collect();
+        let audiences = vec!["authenticated".to_owned()];
+        let leeway = Duration::from_secs(30);
+        let rules = Rules { issuers, roles: audiences.clone(), audiences, allow_anonymous: false, leeway };
+        Some(Project { url, own_keys, jwks_url, rules })
+    }
+
+    fn config(&mut self) -> Option<Config> {
+        let project = self.project();
         let allow_anonymous = self.flag("ALLOW_ANONYMOUS");
-        let (own_keys, jwks_url) = self.session_keys(supabase_url.as_ref());
         let publishable_key = self.publishable_key();
         let mode = self.mode();
         let ttl = self.ttl();
         let cors = self.required("CORS_ORIGIN").and_then(|text| self.checked("CORS_ORIGIN", Cors::parse(&text)));
 
-        let supabase_url = supabase_url?;
-        let issuer = |base: &Url| join(base, "/auth/v1").to_string();
-        let issuers = [Some(&supabase_url), public_url.as_ref()].into_iter().flatten().map(issuer).collect();
-        let audiences = vec!["authenticated".to_owned()];
-        let leeway = Duration::from_secs(30);
+        let Project { url: supabase_url, own_keys, jwks_url, mut rules } = project?;
+        rules.allow_anonymous = allow_anonymous;
         Some(Config {
             publishable_key,
             own_keys,
             jwks_url,
-            rules: Rules { issuers, roles: audiences.clone(), audiences, allow_anonymous, leeway },
+            rules,
             mode: mode?,
             ttl,
             cors: cors?,
@@ -184,7 +208,7 @@ impl Reader<'_> {
         })
     }
 
-    fn get(&self, name: &str) -> Option<String> {
+    pub(super) fn get(&self, name: &str) -> Option<String> {
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
@@ -196,7 +220,7 @@ impl Reader<'_> {
         value
     }
 
-    fn checked<T>(&mut self, name: &str, result: Result<T, impl fmt::Display>) -> Option<T> {
+    pub(super) fn checked<T>(&mut self, name: &str, result: Result<T, impl fmt::Display>) -> Option<T> {
         result.map_err(|problem| self.problems.push(format!("{name} {problem}"))).ok()
     }
 

@@ -16,6 +16,7 @@
 #[cfg(all(target_arch = "wasm32", not(feature = "edge")))]
 compile_error!("on wasm32 the feature `server` needs the feature `edge`");
 
+pub mod auth;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod claims;
@@ -37,6 +38,7 @@ mod pkcs8;
 mod policy;
 mod respond;
 mod verify;
+pub mod webhook;
 
 use std::convert::Infallible;
 use std::fmt;

@@ -25,7 +25,9 @@ pub(super) fn status_of(reason: Reason) -> StatusCode {
         | Reason::InvalidClaims
         | Reason::RoleRefused
         | Reason::AnonymousRefused
-        | Reason::InvalidApiKey => StatusCode::UNAUTHORIZED,
+        | Reason::MissingApiKey
+        | Reason::InvalidApiKey
+        | Reason::InvalidWebhook => StatusCode::UNAUTHORIZED,
         Reason::InvalidRequest => StatusCode::BAD_REQUEST,
         Reason::QuotaExceeded | Reason::BudgetExhausted => StatusCode::PAYMENT_REQUIRED,
         Reason::OriginRefused | Reason::Forbidden => StatusCode::FORBIDDEN,

@@ -8,7 +8,7 @@ import { installProject, startAll } from "./server/runtimes.mjs";
 import { open, token, variables } from "./server/tokens.mjs";
 import { startUpstream } from "./server/upstream.mjs";
 
-const { settings, cases } = JSON.parse(readFileSync(new URL("../server/cases.json", import.meta.url)));
+const { settings, guards, webhooks, cases } = JSON.parse(readFileSync(new URL("../server/cases.json", import.meta.url)));
 const RUNTIMES = ["axum", "node", "deno", "bun", "workerd"];
 const PAGE = "https://app.example.com";
 
@@ -21,8 +21,8 @@ before(async () => {
   upstream = await startUpstream();
   project = installProject(BEHEST_TARBALL);
   const known = { ...variables, UPSTREAM: upstream.url };
-  const filled = JSON.parse(JSON.stringify(settings), (_, value) =>
-    typeof value === "string" ? value.replace(/\$([A-Z0-9_]+)/g, (_, name) => known[name]) : value,
+  const filled = JSON.parse(JSON.stringify({ settings, guards, webhooks }), (_, value) =>
+    typeof value === "string" ? value.replace(/\$([A-Z0-9_]+)/g, (whole, name) => known[name] ?? whole) : value,
   );
   for (const [name, starting] of Object.entries(startAll(project.folder, filled, CONFORMANCE_HOST))) {
     hosts[name] = await starting;
@@ -84,7 +84,7 @@ const OF_THE_HOST = new Set(["date", "connection", "keep-alive", "content-length
 /** An answer without what differs from run to run. */
 function comparable({ status, headers, text }) {
   const kept = Object.fromEntries(Object.entries(headers).filter(([name]) => !OF_THE_HOST.has(name)));
-  kept["x-request-id"] = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(kept["x-request-id"]);
+  if (kept["x-request-id"]) kept["x-request-id"] = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(kept["x-request-id"]);
   const body = text === "" ? "" : JSON.parse(text);
   for (const field of ["sessionId", "expiresAt", "token"]) if (body[field]) body[field] = typeof body[field];
   if (body.error) body.error.message = body.error.message.replace(/\d+ s/, "N s");
@@ -105,14 +105,14 @@ function check(one, { status, headers, text }) {
   if (one.code) {
     assert.ok(body.error.message && body.error.hint.endsWith("."), text);
     assert.doesNotMatch(text, /behest says|stack trace|behest_sk|eyJ/, "nothing of other servers or of the token is told");
-    assert.equal("www-authenticate" in headers, status === 401);
+    if (!(one.on in webhooks)) assert.equal("www-authenticate" in headers, status === 401);
   }
   for (const [name, value] of Object.entries(one.headers ?? {})) {
     if (value === "*") assert.ok(headers[name], name);
     else assert.equal(headers[name] ?? null, value, name);
   }
   for (const [name, value] of Object.entries(one.json ?? {})) assert.deepEqual(body[name], value, name);
-  if (status === 200) {
+  if (status === 200 && (one.on ?? "main") in settings) {
     assert.deepEqual(Object.keys(body), ["token", "ttl", "sessionId", "expiresAt"]);
     assert.ok(Math.abs(body.expiresAt - Date.now() / 1000 - body.ttl) < 5, text);
   }

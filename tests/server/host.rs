@@ -1,24 +1,104 @@
-//! The axum server of the conformance suite: `/{name}` is the token endpoint with the settings of that name.
+//! The axum server of the conformance suite. `/{name}` is a token endpoint, a guard or a webhook of that name in cases.json.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
 
-use behest_client::server::axum::router;
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use behest_client::server::auth::{AuthConfig, Caller, Guard, Mode};
+use behest_client::server::axum::{authenticate, router};
+use behest_client::server::webhook::Webhook;
 use behest_client::server::{Config, TokenEndpoint};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-type Settings = BTreeMap<String, BTreeMap<String, Value>>;
+type Table = BTreeMap<String, Value>;
+
+#[derive(serde::Deserialize)]
+struct Settings {
+    settings: Table,
+    guards: Table,
+    webhooks: Table,
+}
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let settings: Settings = serde_json::from_str(&std::env::var("SETTINGS")?)?;
+    let Settings { settings, guards, webhooks } = serde_json::from_str(&std::env::var("SETTINGS")?)?;
     let mut app = axum::Router::new();
     for (name, variables) in settings {
-        let config = Config::from_lookup(|name| variables.get(name)?.as_str().map(str::to_owned))?;
+        let config = Config::from_lookup(|name| variables[name].as_str().map(str::to_owned))?;
         app = app.nest(&format!("/{name}"), router(TokenEndpoint::new(config)?));
+    }
+    for (name, options) in guards {
+        app = app.nest(&format!("/{name}"), guarded(guard(&options)?));
+    }
+    for (name, options) in webhooks {
+        let webhook = Arc::new(webhook(&options)?);
+        let handle = move |headers: HeaderMap, body: Bytes| deliver(Arc::clone(&webhook), headers, body);
+        app = app.nest(&format!("/{name}"), axum::Router::new().fallback(handle));
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("listening {}", listener.local_addr()?.port());
     axum::serve(listener, app).await?;
     Ok(())
+}
+
+fn guard(options: &Value) -> Result<Guard, Box<dyn Error>> {
+    let modes = match [&options["auth"], &options["allow"]].into_iter().find(|modes| !modes.is_null()) {
+        Some(Value::Array(modes)) => modes.iter().filter_map(Value::as_str).collect(),
+        Some(mode) => vec![mode.as_str().ok_or("a mode is no text")?],
+        None => vec!["user"],
+    };
+    let modes = modes.iter().map(|mode| mode.parse()).collect::<Result<Vec<Mode>, _>>()?;
+    Ok(AuthConfig::from_lookup(|name| options["env"][name].as_str().map(str::to_owned))?
+        .wrong_keys_are_nobody(options["wrongKeysAreNobody"] == true)
+        .guard(modes)?)
+}
+
+fn guarded(guard: Guard) -> axum::Router {
+    let tell = async |caller: Caller| {
+        answer(
+            StatusCode::OK,
+            json!({
+                "authMode": caller.mode().as_str(), "authType": caller.mode().older_str(),
+                "authKeyName": caller.key_name(), "sub": caller.user().map(|user| user.id()),
+            }),
+        )
+    };
+    axum::Router::new().fallback(tell).layer(axum::middleware::from_fn_with_state(guard, authenticate))
+}
+
+fn webhook(options: &Value) -> Result<Webhook, Box<dyn Error>> {
+    let secret = options["secret"].as_str().ok_or("no secret")?;
+    let webhook = match options["sender"].as_str() {
+        Some("stripe") => Webhook::stripe(secret)?,
+        Some("github") => Webhook::github(secret)?,
+        _ => Webhook::standard(secret)?,
+    };
+    Ok(match options["toleranceSecs"].as_u64() {
+        Some(tolerance) => webhook.tolerance(Duration::from_secs(tolerance)),
+        None => webhook,
+    })
+}
+
+async fn deliver(webhook: Arc<Webhook>, headers: HeaderMap, body: Bytes) -> Response {
+    match webhook.verify(&headers, &body).await {
+        Ok(delivery) => {
+            let at = delivery.signed_at.map(|at| at.as_secs());
+            answer(StatusCode::OK, json!({"id": delivery.id, "signedAt": at, "body": String::from_utf8_lossy(&body)}))
+        }
+        Err(error) => {
+            let reason = error.reason();
+            let told = json!({"code": reason.as_str(), "message": "refused", "hint": reason.hint()});
+            answer(StatusCode::UNAUTHORIZED, json!({"error": told}))
+        }
+    }
+}
+
+fn answer(status: StatusCode, body: Value) -> Response {
+    (status, [("cache-control", "no-store"), ("x-content-type-options", "nosniff")], Json(body)).into_response()
 }

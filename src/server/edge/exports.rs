@@ -11,6 +11,7 @@ use wasm_bindgen_futures::future_to_promise;
 use super::convert::{BodyError, headers, read, response, within};
 use super::log;
 use super::policy::JsPolicy;
+use crate::server::respond::status_of;
 use crate::server::{Config, MAX_BODY, TokenEndpoint, User};
 use crate::{Error, Reason};
 
@@ -70,33 +71,54 @@ async fn serve(endpoint: TokenEndpoint, request: web_sys::Request) -> http::Resp
 }
 
 fn config(lookup: &Function, options: &Object) -> Result<Config, Error> {
-    let mut config = Config::from_lookup(|name| lookup.call1(&JsValue::UNDEFINED, &name.into()).ok()?.as_string())?;
-    let wrong = |name: &str, what: &str| Error::new(Reason::Misconfigured, format!("the option {name} must be {what}"));
+    let mut config = Config::from_lookup(|name| variable(lookup, name))?;
     if let Some(policy) = option(options, "policy") {
         let policy: Function = policy.dyn_into().map_err(|_| wrong("policy", "a function"))?;
         config = config.policy(JsPolicy::new(policy));
     }
-    let texts = |name: &str| {
-        let Some(value) = option(options, name) else { return Ok(None) };
-        let list = Array::is_array(&value).then(|| Array::from(&value).iter().map(|one| one.as_string()).collect());
-        list.flatten().map(Some).ok_or_else(|| wrong(name, "a list of strings"))
-    };
-    if let Some(issuers) = texts("issuers")? {
-        let issuers: Vec<String> = issuers;
+    if let Some(issuers) = texts(options, "issuers")? {
         config = config.issuers(issuers);
     }
-    if let Some(audiences) = texts("audiences")? {
-        let audiences: Vec<String> = audiences;
+    if let Some(audiences) = texts(options, "audiences")? {
         config = config.audiences(audiences);
     }
-    if let Some(leeway) = option(options, "leewaySecs") {
-        let leeway = leeway.as_f64().and_then(|leeway| Duration::try_from_secs_f64(leeway).ok());
-        config = config.leeway(leeway.ok_or_else(|| wrong("leewaySecs", "a number of seconds"))?);
+    if let Some(leeway) = seconds(options, "leewaySecs")? {
+        config = config.leeway(leeway);
     }
     Ok(config)
 }
 
-fn option(options: &Object, name: &str) -> Option<JsValue> {
+fn wrong(name: &str, what: &str) -> Error {
+    Error::new(Reason::Misconfigured, format!("the option {name} must be {what}"))
+}
+
+/// A list of strings, or one string.
+pub(super) fn texts(options: &Object, name: &str) -> Result<Option<Vec<String>>, Error> {
+    let Some(value) = option(options, name) else { return Ok(None) };
+    if let Some(one) = value.as_string() {
+        return Ok(Some(vec![one]));
+    }
+    let list = Array::is_array(&value).then(|| Array::from(&value).iter().map(|one| one.as_string()).collect());
+    list.flatten().map(Some).ok_or_else(|| wrong(name, "a string or a list of strings"))
+}
+
+pub(super) fn seconds(options: &Object, name: &str) -> Result<Option<Duration>, Error> {
+    let Some(value) = option(options, name) else { return Ok(None) };
+    let seconds = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.map(Some).ok_or_else(|| wrong(name, "a number of seconds"))
+}
+
+pub(super) fn flag(options: &Object, name: &str) -> Result<Option<bool>, Error> {
+    let Some(value) = option(options, name) else { return Ok(None) };
+    value.as_bool().map(Some).ok_or_else(|| wrong(name, "true or false"))
+}
+
+/// The value of a variable, as the facade finds it.
+pub(super) fn variable(lookup: &Function, name: &str) -> Option<String> {
+    lookup.call1(&JsValue::UNDEFINED, &name.into()).ok()?.as_string()
+}
+
+pub(super) fn option(options: &Object, name: &str) -> Option<JsValue> {
     Reflect::get(options, &name.into()).ok().filter(|value| !value.is_undefined() && !value.is_null())
 }
 
@@ -117,6 +139,7 @@ pub(super) fn to_js(error: &Error) -> JsValue {
     set("action", error.action().as_str().into());
     set("message", error.message().into());
     set("hint", error.reason().hint().into());
+    set("status", status_of(error.reason()).as_u16().into());
     if let Some(wait) = error.retry_after() {
         set("retryAfterMs", (wait.as_secs_f64() * 1000.0).into());
     }

@@ -9,8 +9,10 @@ mod convert;
 pub(super) mod crypto;
 mod exports;
 mod flight;
+mod guard;
 mod log;
 mod policy;
+mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,68 @@
+//! The project's API keys by name.
+
+use serde_json::Value;
+use subtle::ConstantTimeEq as _;
+
+use super::mode::KeyName;
+use crate::Secret;
+use crate::server::env::Reader;
+
+/// Keys of one kind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys(Vec<(String, Secret)>);
+
+impl Keys {
+    /// Reads the map in the variable `plural`, or else the one key in the first of `singular` that is set. A map that is set
+    /// is authoritative: a damaged one is an error, never a reason to look elsewhere.
+    pub(super) fn read(reader: &mut Reader<'_>, plural: &str, singular: &[&str]) -> Self {
+        if let Some(json) = reader.get(plural) {
+            let keys = parse(&json).ok_or("must be a JSON object of names and keys, each a text that is not blank");
+            return Self(reader.checked(plural, keys).unwrap_or_default());
+        }
+        let only = singular.iter().find_map(|name| reader.get(name));
+        Self(only.map(|key| ("default".to_owned(), key.into())).into_iter().collect())
+    }
+
+    /// Is there a key that `name` can mean?
+    pub(super) fn has(&self, name: &KeyName) -> bool {
+        match name {
+            KeyName::Any => !self.0.is_empty(),
+            KeyName::Named(name) => self.get(name).is_some(),
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Secret> {
+        self.0.iter().find(|(own, _)| own == name).map(|(_, key)| key)
+    }
+
+    /// The key of this name, or else `default`, or else the first.
+    pub(super) fn preferred(&self, name: Option<&str>) -> Option<&Secret> {
+        let named = self.get(name.unwrap_or("default"));
+        named.or_else(|| self.0.first().map(|(_, key)| key))
+    }
+
+    /// The name of the key that `sent` is. Every candidate is compared, each in constant time, so that the time taken tells
+    /// neither how much of a guess is right nor which key it is.
+    pub(super) fn matching(&self, name: &KeyName, sent: &[u8]) -> Option<&str> {
+        let mut found = None;
+        for (own, key) in &self.0 {
+            let wanted = match name {
+                KeyName::Any => true,
+                KeyName::Named(name) => name == own,
+            };
+            if bool::from(key.expose().as_bytes().ct_eq(sent)) && wanted {
+                found = found.or(Some(own.as_str()));
+            }
+        }
+        found
+    }
+}
+
+fn parse(json: &str) -> Option<Vec<(String, Secret)>> {
+    let Value::Object(entries) = serde_json::from_str(json).ok()? else { return None };
+    let key = |(name, value): (String, Value)| match value {
+        Value::String(key) if !key.trim().is_empty() => Some((name, Secret::new(key.trim().to_owned()))),
+        _ => None,
+    };
+    entries.into_iter().map(key).collect()
+}

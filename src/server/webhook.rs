@@ -1,0 +1,222 @@
+//! Webhooks: did this delivery come from whom it says, and just now?
+//!
+//! The body must be the bytes as they arrived: parse it after this check, not before.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+
+use super::clock::Clock;
+use super::jwk::Algorithm;
+use super::platform::crypto::VerifyingKey;
+use crate::{Error, Reason};
+
+/// How old a delivery may be, and how far ahead of this server's clock its sender's may run.
+const TOLERANCE: Duration = Duration::from_secs(300);
+/// Senders that change their secret send two signatures; more than this many is somebody trying.
+const MOST_SIGNATURES: usize = 8;
+
+/// Checks the deliveries of one sender.
+pub struct Webhook {
+    scheme: Scheme,
+    keys: Vec<VerifyingKey>,
+    tolerance: Duration,
+    clock: Clock,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Stripe,
+    GitHub,
+    Standard,
+}
+
+/// A delivery whose signature is right.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// `webhook-id` or `X-GitHub-Delivery`, to recognise one that comes twice. Stripe's is in the body. Supabase Auth
+    /// sends a new one with each attempt.
+    pub id: Option<String>,
+    /// When it was signed, since the Unix epoch. GitHub does not say.
+    pub signed_at: Option<Duration>,
+}
+
+impl Webhook {
+    /// Stripe: `Stripe-Signature`. The secret is used as it is, `whsec_` included.
+    ///
+    /// # Errors
+    /// [`Reason::Misconfigured`] for a blank secret.
+    pub fn stripe(secret: &str) -> Result<Self, Error> {
+        Self::with_text(Scheme::Stripe, secret)
+    }
+
+    /// GitHub: `X-Hub-Signature-256`. It signs no time, so that an old delivery can be sent again: remember the ids.
+    ///
+    /// # Errors
+    /// [`Reason::Misconfigured`] for a blank secret.
+    pub fn github(secret: &str) -> Result<Self, Error> {
+        Self::with_text(Scheme::GitHub, secret)
+    }
+
+    /// [Standard Webhooks](https://www.standardwebhooks.com), which Supabase Auth hooks use too: `webhook-id`,
+    /// `webhook-timestamp`, `webhook-signature`. Takes `whsec_…`, `v1,whsec_…`, and several joined by `|`.
+    ///
+    /// # Errors
+    /// [`Reason::Misconfigured`] if a secret is not base64 or shorter than 16 bytes.
+    pub fn standard(secrets: &str) -> Result<Self, Error> {
+        let key = |secret: &str| {
+            let secret = secret.trim();
+            let secret = secret.strip_prefix("v1,").unwrap_or(secret);
+            let bytes = STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok()?;
+            (bytes.len() >= 16).then(|| VerifyingKey::hs256(&bytes))
+        };
+        let keys: Option<Vec<_>> = secrets.split('|').map(key).collect();
+        let wrong =
+            || Error::new(Reason::Misconfigured, "the webhook's secret is not whsec_ and base64 of 16 bytes or more");
+        Ok(Self::new(Scheme::Standard, keys.ok_or_else(wrong)?))
+    }
+
+    fn with_text(scheme: Scheme, secret: &str) -> Result<Self, Error> {
+        let secret = secret.trim();
+        if secret.is_empty() {
+            return Err(Error::new(Reason::Misconfigured, "the webhook's secret is empty"));
+        }
+        Ok(Self::new(scheme, vec![VerifyingKey::hs256(secret.as_bytes())]))
+    }
+
+    fn new(scheme: Scheme, keys: Vec<VerifyingKey>) -> Self {
+        Self { scheme, keys, tolerance: TOLERANCE, clock: Clock::system() }
+    }
+
+    /// How far the time of signing may lie from now, in both directions. Default 5 minutes.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// What time it is. Default: the machine's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks one delivery: the signature first, then its age.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidWebhook`]; the message says which of the two it is, or what is missing.
+    pub async fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, Error> {
+        let claim = match self.scheme {
+            Scheme::Stripe => stripe(headers, body),
+            Scheme::GitHub => github(headers, body),
+            Scheme::Standard => standard(headers, body),
+        }?;
+        if claim.signatures.len() > MOST_SIGNATURES {
+            return Err(refused("the delivery has too many signatures"));
+        }
+        let mut right = false;
+        for key in &self.keys {
+            for signature in &claim.signatures {
+                right |= key.verifies(Algorithm::Hs256, &claim.signed, signature).await;
+            }
+        }
+        if !right {
+            return Err(refused("no signature of the delivery is right"));
+        }
+        let now = self.clock.now();
+        match claim.delivery.signed_at {
+            Some(at) if now.saturating_sub(at) > self.tolerance => Err(refused("the delivery is too old")),
+            Some(at) if at.saturating_sub(now) > self.tolerance => {
+                Err(refused("the delivery was signed in the future"))
+            }
+            _ => Ok(claim.delivery),
+        }
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook")
+            .field("scheme", &self.scheme)
+            .field("tolerance", &self.tolerance)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a delivery says about itself.
+struct Claim {
+    signatures: Vec<Vec<u8>>,
+    signed: Vec<u8>,
+    delivery: Delivery,
+}
+
+fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(Reason::InvalidWebhook, message)
+}
+
+/// The one header of this name.
+fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Error> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next().map(|value| value.to_str()), values.next()) {
+        (None, _) => Err(refused(format!("the delivery has no header {name}"))),
+        (Some(Ok(value)), None) => Ok(value.trim()),
+        _ => Err(refused(format!("the header {name} is not readable"))),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, Error> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = if plain { text.parse().ok() } else { None };
+    seconds.map(Duration::from_secs).ok_or_else(|| refused("the time of signing is not a number of seconds"))
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    };
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
+/// `t=<seconds>,v1=<hex>[,v1=<hex>]`; other schemes are passed over.
+fn stripe(headers: &HeaderMap, body: &[u8]) -> Result<Claim, Error> {
+    let header = only(headers, "stripe-signature")?;
+    let (mut time, mut signatures) = (None, Vec::new());
+    for part in header.split(',') {
+        match part.trim().split_once('=') {
+            Some(("t", value)) => time = Some(value),
+            Some(("v1", value)) => signatures.extend(hex(value)),
+            _ => {}
+        }
+    }
+    let time = time.ok_or_else(|| refused("the header stripe-signature has no time"))?;
+    let delivery = Delivery { id: None, signed_at: Some(seconds(time)?) };
+    Ok(Claim { signatures, signed: [time.as_bytes(), b".", body].concat(), delivery })
+}
+
+fn github(headers: &HeaderMap, body: &[u8]) -> Result<Claim, Error> {
+    let header = only(headers, "x-hub-signature-256")?;
+    let signature = header.strip_prefix("sha256=").and_then(hex);
+    let id = headers.get("x-github-delivery").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    Ok(Claim {
+        signatures: signature.into_iter().collect(),
+        signed: body.to_vec(),
+        delivery: Delivery { id, signed_at: None },
+    })
+}
+
+/// Signatures are separated by spaces; Supabase Auth puts a comma before each space.
+fn standard(headers: &HeaderMap, body: &[u8]) -> Result<Claim, Error> {
+    let id = only(headers, "webhook-id")?;
+    let time = only(headers, "webhook-timestamp")?;
+    let signature = |one: &str| STANDARD.decode(one.trim_end_matches(',').strip_prefix("v1,")?).ok();
+    let signatures = only(headers, "webhook-signature")?.split_whitespace().filter_map(signature).collect();
+    let delivery = Delivery { id: Some(id.to_owned()), signed_at: Some(seconds(time)?) };
+    Ok(Claim { signatures, signed: [id.as_bytes(), b".", time.as_bytes(), b".", body].concat(), delivery })
+}
