@@ -1,6 +1,7 @@
 //! The server module from outside: an HTTP request goes in, an HTTP answer comes out.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod auth;
 mod configuration;
 mod cors;
 mod key_forms;
