@@ -25,7 +25,7 @@ export class CoreHolder {
       if (this.#instance !== instance) {
         this.#instance = instance;
         this.#core = undefined;
-        this.#making = Promise.resolve(this.#create(instance));
+        this.#making = Promise.resolve(instance).then(this.#create);
       }
       return await instance.settle(this.#making.then((core) => use((this.#core = core), instance)));
     } catch (error) {

@@ -22,6 +22,9 @@ export function moduleLoader(readBytes) {
   return () => (running ??= start());
 }
 
+/** What the glue takes for "no value and no exception". */
+const NOTHING = [];
+
 /** One instance, and every call that waits for it. */
 async function instantiate(module, onDeath) {
   const waiting = new Set();
@@ -31,6 +34,7 @@ async function instantiate(module, onDeath) {
     /** Settles as `promise` does, or rejects when the instance dies. */
     settle(promise) {
       return new Promise((resolve, reject) => {
+        if (!instance.alive) return reject(internal("it stopped before this call"));
         waiting.add(reject);
         promise.then(resolve, reject).finally(() => waiting.delete(reject));
       });
@@ -45,8 +49,9 @@ async function instantiate(module, onDeath) {
     waiting.clear();
   }
 
-  // Whatever leaves the module as an exception leaves it broken: a Rust panic is a trap, and it may happen in a
-  // microtask or timer, where no caller sees it and the promise they wait for would never settle.
+  // Whatever leaves the module as an exception leaves it broken: a Rust panic is a trap, and it mostly happens in a
+  // microtask or timer, where no caller sees it and the promise they wait for would never settle. All who wait are told
+  // here, so nothing is thrown on; and what timers and finalizers still ask of a dead instance is not done.
   const guard = (exports) =>
     Object.fromEntries(
       Object.entries(exports).map(([name, value]) => [name, typeof value === "function" ? guarded(value) : value]),
@@ -55,12 +60,12 @@ async function instantiate(module, onDeath) {
   const guarded =
     (call) =>
     (...args) => {
-      if (!instance.alive) throw internal("it stopped before");
+      if (!instance.alive) return NOTHING;
       try {
         return call(...args);
       } catch (error) {
         die(error);
-        throw error;
+        return NOTHING;
       }
     };
 

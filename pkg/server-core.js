@@ -5,10 +5,7 @@ import { BehestError, internal, toBehestError } from "./error.js";
 export function serverModule(compile) {
   const start = instances(compile);
 
-  /**
-   * An object of the module that outlives its instance: `create(glue)` makes it at once, and again after a trap.
-   * `use(object)` must give a promise.
-   */
+  /** An object of the module that outlives its instance: `create(glue)` makes it at once, and again after a trap. */
   function holder(create) {
     let instance, object;
     const current = () => {
@@ -20,9 +17,9 @@ export function serverModule(compile) {
       return { instance, object };
     };
     current();
-    return (use) => {
+    return async (use) => {
       const { instance, object } = current();
-      return instance.settle(use(object));
+      return await instance.settle(Promise.resolve(use(object)));
     };
   }
 
@@ -44,17 +41,17 @@ export function serverModule(compile) {
     const enter = gate(options);
     return async function handle(request, ...rest) {
       if (request.method === "OPTIONS" && request.headers.has("access-control-request-method")) {
-        return enter(async (guard) => guard.preflight(request));
+        return enter((guard) => guard.preflight(request));
       }
       let context;
       try {
         context = withDoors(await enter((guard) => guard.authenticate(request)));
       } catch (error) {
-        return enter(async (guard) => guard.refuse(request, error));
+        return enter((guard) => guard.refuse(request, error));
       }
       const response = await handler(request, context, ...rest);
       const permitted = new Response(response.body, response);
-      for (const [name, value] of await enter(async (guard) => guard.permit(request))) {
+      for (const [name, value] of await enter((guard) => guard.permit(request))) {
         if (name === "vary") permitted.headers.append(name, value);
         else permitted.headers.set(name, value);
       }

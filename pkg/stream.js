@@ -38,7 +38,7 @@ export class ChatStream {
   async next() {
     if (this.outcome) return { done: true, value: undefined };
     try {
-      const text = await this.#instance.settle(this.#core.next());
+      const text = await this.#instance.settle(this.#instance.alive && this.#core.next());
       if (text !== undefined && !this.outcome) return { done: false, value: this.#note(JSON.parse(text)) };
       if (!this.outcome) this.#end(this.#core.outcome);
       return { done: true, value: undefined };

@@ -138,12 +138,12 @@ impl ClientBuilder {
         let gateway_url = gateway_url.strip_suffix("/v1").unwrap_or(gateway_url).trim_end_matches('/').to_owned();
         let function_url = match self.function {
             None => return Err(invalid("the token function is missing (supabaseUrl and functionName, or tokenUrl)")),
-            Some(Function::Url(url)) => base_url("tokenUrl", &url)?.to_owned(),
+            Some(Function::Url(url)) => base_url("the option tokenUrl", &url)?.to_owned(),
             Some(Function::Supabase { url, name }) => {
                 if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-                    return Err(invalid("functionName may hold only letters, digits, - and _"));
+                    return Err(invalid("the option functionName may hold only letters, digits, - and _"));
                 }
-                format!("{}/functions/v1/{name}", base_url("supabaseUrl", &url)?)
+                format!("{}/functions/v1/{name}", base_url("the option supabaseUrl", &url)?)
             }
         };
         if let Some(key) = &self.api_key {

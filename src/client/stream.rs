@@ -289,6 +289,9 @@ impl RawStream {
         self.outcome = Some(outcome);
         self.response = None;
         self.tab = None;
+        // The stream may be kept for its text; its timers are not.
+        self.idle = Box::pin(std::future::pending());
+        self.total = None;
     }
 }
 

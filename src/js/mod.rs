@@ -225,7 +225,7 @@ fn millis(object: &Object, name: &str) -> Result<Option<Duration>, Error> {
 }
 
 fn invalid(option: &str, what: &str) -> Error {
-    Error::new(Reason::InvalidConfig, format!("{option} {what}"))
+    Error::new(Reason::InvalidConfig, format!("the option {option} {what}"))
 }
 
 /// One way out for every asynchronous export: the module holds this code once, not once for each of them.
