@@ -1,5 +1,7 @@
 //! `behest-local`: the whole system on one machine.
 
+mod commands;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,7 +23,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Start the servers; Ctrl-C stops them
-    Start(Start),
+    Start(Box<Start>),
+    #[command(flatten)]
+    Other(commands::Command),
 }
 
 #[derive(Args)]
@@ -62,6 +66,9 @@ struct Start {
     /// Seconds of silence after which the upstream counts as dead
     #[arg(long, value_name = "SECS", default_value_t = 120, requires = "upstream")]
     upstream_silence_secs: u64,
+    /// Milliseconds between the words of the built-in responder
+    #[arg(long, value_name = "MS", default_value_t = 15, conflicts_with = "upstream")]
+    pace_ms: u64,
     /// Another origin whose pages may call, such as http://localhost:3000; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
@@ -125,6 +132,7 @@ impl Start {
             package: self.package,
             data: self.data,
             upstream: self.upstream.map(|url| Upstream { url, key, model, silence }),
+            pace: Duration::from_millis(self.pace_ms),
             allow_origins: self.allow_origin,
             allow_anonymous: self.allow_anonymous,
             functions: self.function,
@@ -144,7 +152,10 @@ impl Start {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Command::Start(options) = Cli::parse().command;
+    let options = match Cli::parse().command {
+        Command::Start(options) => options,
+        Command::Other(command) => return command.run().await,
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,behest_local=info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

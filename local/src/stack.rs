@@ -22,7 +22,7 @@ use crate::store::keys::KeyRow;
 use crate::store::usage::{self, UsageRow};
 use crate::store::{Store, keys, ledger, users};
 use crate::supabase::{self, Functions, Hasher, Limits, Proxy, Supabase};
-use crate::{Clock, Config, Counters, page, random, tools};
+use crate::{Clock, Config, Counters, page, project, random, tools};
 
 const DEMO_EMAIL: &str = "demo@example.com";
 
@@ -182,6 +182,9 @@ impl Running {
             self.servers.shutdown().await;
         }
         self.recorder.finish().await;
+        if let Err(error) = self.store.run(|db| project::note_running(db, None)).await {
+            tracing::warn!(error = format!("{error:#}"), "the data file still says that the servers run");
+        }
     }
 }
 
@@ -206,6 +209,7 @@ pub async fn start(config: Config) -> Result<Running> {
     };
     let (store, identity) = open(config.data.clone()).await?;
     let identity = Arc::new(identity);
+    store.run(|db| ledger::clear_reservations(db)).await?;
     set_budgets(&store, config.budgets.clone()).await?;
 
     let supabase_url = url(config.host, supabase_listener.local_addr()?.port());
@@ -256,6 +260,8 @@ pub async fn start(config: Config) -> Result<Running> {
     let functions = Functions::new(environment, elsewhere, config.verify_jwt, counters.clone())?;
 
     let closing = CancellationToken::new();
+    let noted = gateway_url.clone();
+    store.run(move |db| project::note_running(db, Some(&noted))).await?;
     let mut servers = JoinSet::new();
     let tools = tools::router(counters.clone(), mailbox.clone(), config.host);
     let gateway_router = gateway.router(&origins);

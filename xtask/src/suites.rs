@@ -32,7 +32,7 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("lint", "clippy for this machine and for browsers, and the documentation, all with warnings denied", 2, lint),
     suite("xtask", "this tool's own tests", 19, |context| context.native_tests("xtask")),
     suite("native", "behest-client on this machine: unit, integration and documentation tests", 130, native),
-    suite("local", "behest-local, over real HTTP", 70, |context| context.native_tests("local")),
+    suite("local", "behest-local, over real HTTP", 115, |context| context.native_tests("local")),
     suite("pack", "what is in the npm tarball, and whether it installs and loads", 7, packed),
     suite("size", "compressed size of the browser entry against its ceiling", 1, size_budget),
     suite("types", "the shipped types against TypeScript and against openai's", 4, types),
@@ -47,6 +47,20 @@ pub(crate) const SUITES: &[Suite] = &[
         floor: 1,
         by_default: false,
         run: real_upstream,
+    },
+    Suite {
+        name: "python",
+        what: "behest-local under Behest's and OpenAI's Python libraries (downloads them once; only when named)",
+        floor: 11,
+        by_default: false,
+        run: python_clients,
+    },
+    Suite {
+        name: "load",
+        what: "behest-local under 500 streams for a minute (only when named)",
+        floor: 1,
+        by_default: false,
+        run: load,
     },
 ];
 
@@ -176,6 +190,10 @@ fn lint(context: &Context) -> Result<Counts> {
         clippy.args(["clippy", "--package", "behest-client", "--all-targets", "--target", TARGET]);
         clippy.args(BROWSER_TEST_FEATURES).args(["--", "-D", "warnings"]);
         counts += check("clippy, browsers", &mut clippy);
+        let mut clippy = wasm.cargo();
+        clippy.args(["clippy", "--package", "behest-client", "--lib", "--target", TARGET]);
+        clippy.args(pack::SERVER_FEATURES).args(["--", "-D", "warnings"]);
+        counts += check("clippy, the server module on JavaScript hosts", &mut clippy);
     } else {
         println!("skipped: the toolchain that compiles for browsers has no clippy");
         counts += Counts::SKIPPED;
@@ -274,6 +292,23 @@ fn size_budget(context: &Context) -> Result<Counts> {
 fn demo_check(context: &Context) -> Result<Counts> {
     context.tarball()?;
     demo::check(&context.behest_local()?, context.tools()?, &demo::Upstream::default()).map(|()| Counts::PASSED)
+}
+
+fn python_clients(context: &Context) -> Result<Counts> {
+    // behest-ai imports httpx without naming it among its requirements.
+    let packages = ["behest-ai==1.5.0b1", "httpx", "openai"];
+    let python = upstream::virtual_environment("foreign", &packages, "import behest, httpx, openai", "Python clients")?;
+    let mut run = command(python);
+    run.arg(root().join("tests/py/foreign.py")).env("BEHEST_LOCAL", context.behest_local()?);
+    counted(&mut run, RUN_LIMIT)
+}
+
+fn load(context: &Context) -> Result<Counts> {
+    let is_load = |artifact: &&Artifact| artifact.is_test && artifact.target == "load";
+    let program = context.natives()?.iter().find(is_load).and_then(|artifact| artifact.executable.as_ref());
+    let mut run = Command::new(program.context("the load test was not built")?);
+    run.args(["--ignored", "--nocapture"]).current_dir(root().join("local"));
+    counted(&mut run, RUN_LIMIT)
 }
 
 fn real_upstream(context: &Context) -> Result<Counts> {

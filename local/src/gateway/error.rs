@@ -72,6 +72,11 @@ impl GatewayError {
         Self { details: Some(Box::new(details)), ..self }
     }
 
+    /// For a caller that is no HTTP client.
+    pub(crate) fn into_plain(self) -> anyhow::Error {
+        anyhow::anyhow!("{}", self.message)
+    }
+
     /// The body in the shape of the current SDKs.
     pub(crate) fn body(&self) -> Value {
         self.body_as(ErrorShape::Nested)

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::token::{Claims, bearer, is_session_id};
 use super::{Gateway, GatewayError, ISSUER};
 use crate::config::MintReply;
+use crate::identity::Identity;
 
 const TTL_SECS: std::ops::RangeInclusive<u64> = 60..=86_400;
 const DEFAULT_TTL_SECS: u64 = 3600;
@@ -41,22 +42,51 @@ pub(crate) async fn mint(
     let asked: Asked = serde_json::from_slice(&body?)
         .map_err(|why| GatewayError::invalid(format!("The body is not the documented JSON: {why}")))?;
     let user_id = asked.user_id.ok_or_else(|| GatewayError::invalid("user_id is missing"))?;
-    check_user_id(&user_id)?;
     if asked.role.is_some_and(|role| !ROLES.contains(&role.as_str())) {
         return Err(GatewayError::invalid(format!("role must be one of {}", ROLES.join(", "))));
     }
-    let ttl = asked.ttl.unwrap_or(DEFAULT_TTL_SECS);
+    let wish = Wish {
+        user_id,
+        ttl: asked.ttl.unwrap_or(DEFAULT_TTL_SECS),
+        session_id: asked.session_id,
+        tier: asked.tier.as_ref().map(tier).transpose()?,
+    };
+    let ttl = wish.ttl;
+    let (jwt, session_id) = mint_token(&gateway.identity, gateway.clock.now_secs(), wish)?;
+    let project_id = &gateway.identity.project_id;
+    Ok(Json(match gateway.controls.read().mint_reply {
+        MintReply::Jwt => json!({ "jwt": jwt, "project_id": project_id, "ttl": ttl, "session_id": session_id }),
+        MintReply::AccessToken => {
+            json!({ "access_token": jwt, "token_type": "Bearer", "project_id": project_id, "expires_in": ttl })
+        }
+    }))
+}
+
+/// Whom a token is for.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) user_id: String,
+    /// In seconds.
+    pub(crate) ttl: u64,
+    /// A new UUID if absent.
+    pub(crate) session_id: Option<String>,
+    pub(crate) tier: Option<u64>,
+}
+
+/// A signed token and the session it is for.
+pub(crate) fn mint_token(identity: &Identity, now: i64, wish: Wish) -> Result<(String, String), GatewayError> {
+    let Wish { user_id, ttl, session_id, tier } = wish;
+    check_user_id(&user_id)?;
     if !TTL_SECS.contains(&ttl) {
         return Err(GatewayError::invalid("ttl must be 60 to 86400 seconds"));
     }
-    let session_id = asked.session_id.unwrap_or_else(|| Uuid::new_v4().to_string());
+    let session_id = session_id.unwrap_or_else(|| Uuid::new_v4().to_string());
     if !is_session_id(&session_id) {
         return Err(GatewayError::invalid("session_id must be 1 to 255 visible ASCII characters"));
     }
-    let now = gateway.clock.now_secs();
-    let jwt = gateway.identity.gateway_signer.sign(&Claims {
-        tid: gateway.identity.tenant_id.clone(),
-        pid: gateway.identity.project_id.clone(),
+    let jwt = identity.gateway_signer.sign(&Claims {
+        tid: identity.tenant_id.clone(),
+        pid: identity.project_id.clone(),
         uid: user_id,
         // An API key cannot raise a role, whatever was asked for.
         role: "user".to_owned(),
@@ -68,15 +98,9 @@ pub(crate) async fn mint(
         exp: now.saturating_add_unsigned(ttl),
         jti: Uuid::new_v4().to_string(),
         sid: session_id.clone(),
-        tier: asked.tier.as_ref().map(tier).transpose()?,
+        tier,
     })?;
-    let project_id = &gateway.identity.project_id;
-    Ok(Json(match gateway.controls.read().mint_reply {
-        MintReply::Jwt => json!({ "jwt": jwt, "project_id": project_id, "ttl": ttl, "session_id": session_id }),
-        MintReply::AccessToken => {
-            json!({ "access_token": jwt, "token_type": "Bearer", "project_id": project_id, "expires_in": ttl })
-        }
-    }))
+    Ok((jwt, session_id))
 }
 
 fn check_user_id(user_id: &str) -> Result<(), GatewayError> {

@@ -38,6 +38,7 @@ use crate::store::{Store, keys};
 pub(crate) use error::GatewayError;
 pub(crate) use gate::Rates;
 pub(crate) use meter::Recorder;
+pub(crate) use mint::{Wish, mint_token};
 pub(crate) use request::text_of;
 pub(crate) use upstream::Upstream;
 

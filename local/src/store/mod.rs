@@ -82,7 +82,6 @@ fn prepare(connection: &mut Connection) -> Result<()> {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "user_version", newest)?;
-    ledger::clear_reservations(&transaction)?;
     transaction.commit()?;
     Ok(())
 }

@@ -1,0 +1,136 @@
+//! Five hundred streams at once for a minute: `cargo xtask test --suite load`.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use behest_local::Project;
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use reqwest::Client;
+use serde_json::{Value, json};
+
+const STREAMS: usize = 500;
+const LENGTH: Duration = Duration::from_secs(60);
+const WARM_UP: Duration = Duration::from_secs(15);
+/// What the heap may be above its size after the warm-up.
+const SLACK_KIB: u64 = 16 * 1024;
+
+struct Program {
+    child: Child,
+    gateway: String,
+}
+
+impl Program {
+    fn start(data: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_behest-local"));
+        command.args(["start", "--json", "--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"]);
+        command.args(["--pace-ms", "100", "--data"]).arg(data).env("RUST_LOG", "warn");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let addresses: Value = serde_json::from_str(&line).unwrap();
+        Self { child, gateway: addresses["gateway"].as_str().unwrap().to_owned() }
+    }
+
+    /// The memory the program holds, in KiB.
+    fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    complete: usize,
+    events: usize,
+    first: Vec<Duration>,
+    whole: Vec<Duration>,
+}
+
+/// One stream after another until the time is over. Each is read to its end.
+async fn reader(http: &Client, url: &str, token: &str, session: usize, until: Instant) -> Seen {
+    let body = json!({ "messages": [{ "role": "user", "content": "How are you?" }], "stream": true }).to_string();
+    let mut seen = Seen::default();
+    while Instant::now() < until {
+        let began = Instant::now();
+        let request = http.post(url).bearer_auth(token).header("x-session-id", format!("s{session}"));
+        let answer = request.body(body.clone()).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let mut chunks = answer.bytes_stream();
+        let mut tail = Vec::new();
+        let mut is_first = true;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.unwrap();
+            if std::mem::take(&mut is_first) {
+                seen.first.push(began.elapsed());
+            }
+            seen.events += chunk.windows(6).filter(|window| window == b"data: ").count();
+            tail.extend_from_slice(&chunk);
+            tail.drain(..tail.len().saturating_sub(64));
+        }
+        assert!(tail.ends_with(b"data: [DONE]\n\n"), "a stream ended early");
+        seen.complete += 1;
+        seen.whole.push(began.elapsed());
+    }
+    seen
+}
+
+fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    times[(times.len() * percent / 100).min(times.len() - 1)]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute of the whole machine: cargo xtask test --suite load"]
+async fn five_hundred_streams_for_a_minute() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    let program = Program::start(&data);
+    let project = Project::open(&data).unwrap();
+    let tokens: Vec<String> = (0..10).map(|user| project.mint(&format!("u{user}"), None, 3600).unwrap()).collect();
+    let http = Client::builder().no_proxy().pool_max_idle_per_host(STREAMS).build().unwrap();
+    let url = format!("{}/v1/chat/completions", program.gateway);
+    let began = Instant::now();
+    let readers = (0..STREAMS).map(|at| reader(&http, &url, &tokens[at % tokens.len()], at, began + LENGTH));
+    let watch = async {
+        tokio::time::sleep(WARM_UP).await;
+        let warm = program.memory();
+        tokio::time::sleep(LENGTH.saturating_sub(WARM_UP)).await;
+        (warm, program.memory())
+    };
+    let (seen, (warm, end)) = tokio::join!(join_all(readers), watch);
+    let took = began.elapsed();
+
+    let complete: usize = seen.iter().map(|seen| seen.complete).sum();
+    let events: usize = seen.iter().map(|seen| seen.events).sum();
+    let mut rows = 0;
+    for token in &tokens {
+        let usage = http.get(format!("{}/v1/usage", program.gateway)).bearer_auth(token).send().await.unwrap();
+        let usage: Value = serde_json::from_str(&usage.text().await.unwrap()).unwrap();
+        rows += usage["totals"]["requests"].as_u64().unwrap();
+    }
+    let mut first: Vec<_> = seen.iter().flat_map(|seen| seen.first.clone()).collect();
+    let mut whole: Vec<_> = seen.iter().flat_map(|seen| seen.whole.clone()).collect();
+    println!("{STREAMS} streams at once for {:.1} s: {complete} complete, {rows} usage rows", took.as_secs_f32());
+    println!("{events} events, {:.0} a second", events as f32 / took.as_secs_f32());
+    for (name, times) in [("first byte", &mut first), ("whole stream", &mut whole)] {
+        let [half, most, worst] = [50, 99, 100].map(|percent| percentile(times, percent).as_millis());
+        println!("{name}: median {half} ms, 99th percentile {most} ms, slowest {worst} ms");
+    }
+    println!("memory: {} KiB after {} s, {} KiB at the end", warm, WARM_UP.as_secs(), end);
+    assert!(complete >= STREAMS);
+    assert_eq!(rows, complete as u64, "every stream has its usage row");
+    assert!(end <= warm + SLACK_KIB, "memory grew");
+}

@@ -1,0 +1,215 @@
+"""Python clients written by others, unchanged but for URLs and keys, against behest-local."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import behest
+import httpx
+import openai
+from behest.v1_5 import BehestAuthError, BehestBadRequestError, BehestQuotaError, BehestRateLimitError
+
+PROGRAM = os.environ["BEHEST_LOCAL"]
+QUESTION = [{"role": "user", "content": "Hi!"}]
+
+
+class Stack:
+    """The whole system on free ports, with a data file, so that keys can be added."""
+
+    def __init__(self, *flags):
+        self.folder = tempfile.TemporaryDirectory()
+        self.data = os.path.join(self.folder.name, "data.sqlite")
+        ports = ["--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"]
+        command = [PROGRAM, "start", "--json", "--data", self.data, *ports, *flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.gateway = json.loads(self.process.stdout.readline())["gateway"]
+
+    def environment(self, flag):
+        lines = subprocess.check_output([PROGRAM, "keys", "--data", self.data, flag], text=True).splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def token(self, user, *flags):
+        command = [PROGRAM, "mint", "--data", self.data, "--user", user, *flags]
+        return subprocess.check_output(command, text=True).strip()
+
+    def counter(self, name):
+        return httpx.get(f"{self.gateway}/_local/counters").json().get(name, 0)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=20)
+        self.process.stdout.close()
+        self.folder.cleanup()
+
+
+def in_thread(stack, token, thread, content):
+    headers = {"authorization": f"Bearer {token}", "x-thread-id": thread}
+    body = {"messages": [{"role": "user", "content": content}]}
+    httpx.post(f"{stack.gateway}/v1/chat/completions", headers=headers, json=body).raise_for_status()
+
+
+class BehestAi(unittest.TestCase):
+    """PyPI behest-ai 1.5.0b1."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack("--tier-limits", "--budget", "user:spent=1", "--block", "forbidden-word")
+        cls.key = cls.stack.environment("--add")["BEHEST_KEY"]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.stack.stop()
+
+    def client(self):
+        return behest.Behest(key=self.key, base_url=self.stack.gateway)
+
+    def test_mint(self):
+        minted = self.client().auth.mint(user_id="ada", ttl=900, tier=2, session_id="s-1")
+        self.assertEqual((minted.session_id, minted.ttl), ("s-1", 900))
+        claims = behest.v1_5.decode_token(minted.token)
+        self.assertEqual((claims["uid"], claims["tier"], claims["sid"]), ("ada", 2, "s-1"))
+        self.assertLessEqual(abs(minted.expires_at - claims["exp"]), 2)
+
+    def test_chat(self):
+        answer = self.client().chat.completions.create(messages=QUESTION, user_id="chat")
+        self.assertIn("“Hi!”", answer["choices"][0]["message"]["content"])
+        self.assertGreater(answer["usage"]["completion_tokens"], 0)
+
+    def test_stream(self):
+        chunks = list(self.client().chat.completions.create(messages=QUESTION, user_id="stream", stream=True))
+        text = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
+        self.assertIn("“Hi!”", text)
+        self.assertEqual(chunks[-1]["choices"][0]["finish_reason"], "stop")
+        self.assertGreater(len(chunks), 10)
+
+    def test_threads(self):
+        client = self.client()
+        token = client.auth.mint(user_id="threads").token
+        self.assertEqual(client.threads.list(token=token), [])
+        in_thread(self.stack, token, "a-thread", "One")
+        in_thread(self.stack, token, "a-thread", "Two")
+        self.assertEqual([thread["id"] for thread in client.threads.list(token=token)], ["a-thread"])
+        self.assertEqual(client.threads.get("a-thread", token=token)["title"], "One")
+        roles = [message["role"] for message in client.threads.messages("a-thread", token=token)]
+        self.assertEqual(roles, ["user", "assistant", "user", "assistant"])
+        client.threads.delete("a-thread", token=token)
+        self.assertEqual(client.threads.list(token=token), [])
+        with self.assertRaises(behest.v1_5.BehestError) as caught:
+            client.threads.get("a-thread", token=token)
+        self.assertEqual((caught.exception.status, caught.exception.code), (404, "not_found"))
+
+    def test_usage(self):
+        client = self.client()
+        token = client.auth.mint(user_id="usage").token
+        client.chat.completions.create(messages=QUESTION, token=token)
+        report = client.usage.get(token=token)
+        self.assertGreater(report["totals"]["tokens"], 0)
+        self.assertEqual(sum(row["tokens"] for row in report["breakdown"]), report["totals"]["tokens"])
+
+    def test_typed_errors(self):
+        client = self.client()
+        create = client.chat.completions.create
+        with self.assertRaises(BehestBadRequestError) as bad:
+            create(messages=[], user_id="errors")
+        self.assertEqual(bad.exception.code, "validation_error")
+        self.assertRegex(bad.exception.trace_id, r"^[0-9a-f-]{36}$")
+        with self.assertRaises(BehestAuthError) as auth:
+            create(messages=QUESTION, token="a.b.c")
+        self.assertEqual((auth.exception.status, auth.exception.code), (401, "invalid_token"))
+        with self.assertRaises(BehestAuthError):
+            behest.Behest(key="behest_sk_live_" + "0" * 32, base_url=self.stack.gateway).auth.mint(user_id="x")
+        create(messages=QUESTION, user_id="spent")
+        with self.assertRaises(BehestQuotaError) as quota:
+            create(messages=QUESTION, user_id="spent")
+        self.assertEqual((quota.exception.status, quota.exception.code), (402, "budget_exceeded"))
+        with self.assertRaises(behest.v1_5.BehestError) as blocked:
+            create(messages=[{"role": "user", "content": "forbidden-word"}], user_id="errors")
+        self.assertEqual((blocked.exception.status, blocked.exception.code), (451, "content_blocked"))
+        with self.assertRaises(BehestRateLimitError) as rate:
+            for _ in range(12):
+                create(messages=QUESTION, user_id="fast")
+        self.assertGreaterEqual(rate.exception.retry_after, 1)
+
+    def test_signing(self):
+        names = self.stack.environment("--add-signing")
+        client = behest.Behest(
+            # The documented form with its prefix is one this library cannot read itself.
+            key=names["BEHEST_KEY"].removeprefix("behest_pk_"),
+            base_url=self.stack.gateway,
+            kid=names["BEHEST_KID"],
+            tenant_id=names["BEHEST_TENANT_ID"],
+            project_id=names["BEHEST_PROJECT_ID"],
+        )
+        mints = self.stack.counter("mint")
+        answer = client.chat.completions.create(messages=QUESTION, user_id="signed")
+        self.assertIn("“Hi!”", answer["choices"][0]["message"]["content"])
+        self.assertEqual(self.stack.counter("mint"), mints)
+        subprocess.check_output([PROGRAM, "keys", "--data", self.stack.data, "--revoke", names["BEHEST_KID"]])
+        with self.assertRaises(BehestAuthError):
+            client.chat.completions.create(messages=QUESTION, user_id="signed")
+
+
+class OpenAi(unittest.TestCase):
+    """openai for Python."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack("--budget", "user:spent=1")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.stack.stop()
+
+    def client(self, user):
+        token = self.stack.token(user)
+        return openai.OpenAI(api_key=token, base_url=f"{self.stack.gateway}/v1", max_retries=0)
+
+    def test_chat(self):
+        answer = self.client("ada").chat.completions.create(model="default", messages=QUESTION)
+        self.assertIn("“Hi!”", answer.choices[0].message.content)
+        self.assertEqual(answer.usage.total_tokens, answer.usage.prompt_tokens + answer.usage.completion_tokens)
+
+    def test_stream(self):
+        stream = self.client("ada").chat.completions.create(
+            model="default", messages=QUESTION, stream=True, stream_options={"include_usage": True}
+        )
+        chunks = list(stream)
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        self.assertIn("“Hi!”", text)
+        self.assertGreater(chunks[-1].usage.completion_tokens, 0)
+
+    def test_abort(self):
+        before = self.stack.counter("chat.aborted")
+        stream = self.client("ada").chat.completions.create(model="default", messages=QUESTION, stream=True)
+        next(iter(stream))
+        stream.close()
+        deadline = time.monotonic() + 10
+        while self.stack.counter("chat.aborted") == before:
+            self.assertLess(time.monotonic(), deadline, "the gateway did not notice")
+
+    def test_errors(self):
+        with self.assertRaises(openai.BadRequestError) as bad:
+            self.client("ada").chat.completions.create(model="default", messages=[])
+        self.assertEqual(bad.exception.body["code"], "validation_error")
+        client = openai.OpenAI(api_key="a.b.c", base_url=f"{self.stack.gateway}/v1", max_retries=0)
+        with self.assertRaises(openai.AuthenticationError):
+            client.chat.completions.create(model="default", messages=QUESTION)
+        spent = self.client("spent")
+        spent.chat.completions.create(model="default", messages=QUESTION)
+        with self.assertRaises(openai.APIStatusError) as quota:
+            spent.chat.completions.create(model="default", messages=QUESTION)
+        self.assertEqual((quota.exception.status_code, quota.exception.body["code"]), (402, "budget_exceeded"))
+
+
+if __name__ == "__main__":
+    result = unittest.main(exit=False, verbosity=2, warnings="ignore").result
+    failed = len(result.failures) + len(result.errors)
+    passed = result.testsRun - failed - len(result.skipped)
+    verdict = "ok" if result.wasSuccessful() else "FAILED"
+    print(f"test result: {verdict}. {passed} passed; {failed} failed; {len(result.skipped)} ignored", flush=True)
+    sys.exit(not result.wasSuccessful())
