@@ -11,7 +11,7 @@ export function serverModule(compile) {
     const current = () => {
       const running = start();
       if (instance !== running) {
-        object = create(running.glue);
+        object = running.call(() => create(running.glue));
         instance = running;
       }
       return { instance, object };
@@ -19,7 +19,7 @@ export function serverModule(compile) {
     current();
     return async (use) => {
       const { instance, object } = current();
-      return await instance.settle(Promise.resolve(use(object)));
+      return await instance.settle(Promise.resolve(instance.call(() => use(object))));
     };
   }
 
@@ -75,7 +75,9 @@ export function serverModule(compile) {
     const body = new Uint8Array(await request.arrayBuffer());
     const instance = start();
     try {
-      const verified = instance.glue.Deliveries.verify(sender ?? "", secret ?? "", request.headers, body, options);
+      const verified = instance.call(() =>
+        instance.glue.Deliveries.verify(sender ?? "", secret ?? "", request.headers, body, options),
+      );
       return { ...(await instance.settle(verified)), body: new TextDecoder().decode(body) };
     } catch (error) {
       throw toBehestError(error);
@@ -122,8 +124,18 @@ function instances(compile) {
 // Instantiation is not awaited: on Workers no request may wait for what another one began.
 function instantiate(module) {
   const waiting = new Set();
+  let called = 0;
   const instance = {
     alive: true,
+    /** Calls into the module: the one place where what it throws has a caller. */
+    call(use) {
+      called += 1;
+      try {
+        return use();
+      } finally {
+        called -= 1;
+      }
+    },
     /** Settles as `promise` does, or rejects when the instance dies. */
     settle: (promise) =>
       new Promise((resolve, reject) => {
@@ -131,19 +143,25 @@ function instantiate(module) {
         promise.then(resolve, reject).finally(() => waiting.delete(reject));
       }),
   };
-  // Whatever leaves the module as an exception leaves it broken: a Rust panic is a trap.
+  // Whatever leaves the module as an exception leaves it broken: a Rust panic is a trap. It may happen in a microtask, where
+  // nobody catches it and hosts would end the whole process: then those who wait are told, and the log.
+  const stop = (cause) => {
+    if (!called) console.error("behest-client: the module stopped", cause);
+    instance.alive = false;
+    for (const reject of waiting) reject(internal(cause));
+    waiting.clear();
+  };
   const guarded =
     (call) =>
     (...args) => {
-      if (!instance.alive) throw internal("it stopped before");
       try {
-        return call(...args);
+        if (instance.alive) return call(...args);
       } catch (error) {
-        instance.alive = false;
-        for (const reject of waiting) reject(internal(error));
-        waiting.clear();
-        throw error;
+        stop(error);
+        if (called) throw error;
       }
+      if (called) throw internal("it stopped before");
+      return NO_RESULT;
     };
   const guard = (exports) =>
     Object.fromEntries(
@@ -153,6 +171,9 @@ function instantiate(module) {
   instance.glue(module);
   return instance;
 }
+
+/** What the glue takes for "no value and no error" from the functions that the host's promises call. */
+const NO_RESULT = Object.freeze([0, 0]);
 
 /** Calls `create(lookup)` and turns what it throws into an error that says what to set. */
 function configured(env, create) {

@@ -1,0 +1,207 @@
+// What the shared cases cannot say about `behest-client/server`: its JavaScript options, and what happens when things break.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, beforeEach, test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+import { installProject } from "./server/runtimes.mjs";
+import { published, token } from "./server/tokens.mjs";
+
+const SUPABASE = "https://ref.supabase.co";
+const PAGE = "https://app.example.com";
+const ENV = {
+  SUPABASE_URL: SUPABASE,
+  SUPABASE_PUBLISHABLE_KEY: "sb_publishable_default",
+  SUPABASE_SECRET_KEYS: '{"default":"sb_secret_default"}',
+  BEHEST_KEY: "behest_sk_live_0123456789abcdef",
+  BEHEST_BASE_URL: "https://amber.behest.app",
+  CORS_ORIGIN: PAGE,
+  KV: { get() {} },
+};
+
+let project, server;
+/** Requests to other servers, and how they are answered. */
+let calls, upstream;
+
+before(async () => {
+  project = installProject(process.env.BEHEST_TARBALL);
+  server = await import(pathToFileURL(join(project.folder, "node_modules/behest-client/server.js")).href);
+});
+after(() => project?.remove());
+
+beforeEach((t) => {
+  calls = [];
+  upstream = async (url, { body }) => {
+    if (url.endsWith("jwks.json")) return Response.json(published);
+    if (url.includes("/rest/v1/")) return Response.json({ plan: "pro" });
+    const order = JSON.parse(new TextDecoder().decode(body));
+    return Response.json({ jwt: `tok-${order.tier}`, ttl: order.ttl, session_id: order.session_id });
+  };
+  t.mock.method(globalThis, "fetch", (url, init) => {
+    calls.push({ url, headers: Object.fromEntries(new Headers(init.headers)), signal: init.signal });
+    return upstream(url, init);
+  });
+  for (const level of ["log", "warn", "error"]) t.mock.method(console, level, () => {});
+});
+
+const request = (headers = {}, spec = {}) =>
+  new Request("https://function/", {
+    method: "POST",
+    headers: { origin: PAGE, authorization: `Bearer ${token(spec, SUPABASE)}`, ...headers },
+  });
+
+const answer = async (response) => [response.status, (await response.json()).error?.code];
+
+test("missing settings are one error, at once", () => {
+  assert.throws(
+    () => server.createTokenEndpoint({ KV: {} }),
+    (error) =>
+      error instanceof server.BehestError &&
+      error.reason === "misconfigured" &&
+      ["SUPABASE_URL", "BEHEST_KEY", "CORS_ORIGIN"].every((name) => error.message.includes(name)),
+  );
+  assert.throws(() => server.createTokenEndpoint(ENV, { policy: "pro" }), /option policy/);
+  assert.throws(() => server.withSupabase({ env: ENV, auth: "secrets" }, () => {}), /secrets/);
+  assert.throws(() => server.withSupabase({ env: ENV, auth: "secret:x" }, () => {}), /secret:x/);
+});
+
+test("without an argument the variables of the process are the settings", async (t) => {
+  for (const [name, value] of Object.entries(ENV)) {
+    if (typeof value !== "string") continue;
+    process.env[name] = value;
+    t.after(() => delete process.env[name]);
+  }
+  assert.equal((await server.createTokenEndpoint()(request())).status, 200);
+});
+
+test("a policy decides", async () => {
+  const seen = [];
+  const handle = server.createTokenEndpoint(ENV, {
+    policy: async (user) => {
+      seen.push(user.sub);
+      return { tier: 3, ttlSecs: 120 };
+    },
+  });
+  const bundle = await (await handle(request())).json();
+  assert.deepEqual([bundle.token, bundle.ttl, seen.length], ["tok-3", 120, 1]);
+  assert.ok(!calls.some(({ url }) => url.includes("/rest/v1/")), "the policy replaces the lookup");
+});
+
+test("what a policy throws or answers wrongly is refused, and its words stay here", async () => {
+  const cases = [
+    [() => { throw { reason: "forbidden", message: "blocked" }; }, 403, "forbidden"],
+    [async () => { throw { reason: "quota_exceeded" }; }, 402, "quota_exceeded"],
+    [() => { throw new Error("secret detail"); }, 500, "internal"],
+    [() => { throw undefined; }, 500, "internal"],
+    [() => ({ tier: "3" }), 500, "misconfigured"],
+    [() => ({ tier: 1.5 }), 500, "misconfigured"],
+    [() => ({ ttlSecs: 5 }), 500, "misconfigured"],
+    [() => undefined, 500, "misconfigured"],
+  ];
+  for (const [policy, status, code] of cases) {
+    const response = await server.createTokenEndpoint(ENV, { policy })(request());
+    assert.equal(response.headers.get("access-control-allow-origin"), PAGE);
+    const text = await response.text();
+    assert.deepEqual([response.status, JSON.parse(text).error.code], [status, code], `${policy}`);
+    assert.doesNotMatch(text, /secret detail/);
+  }
+});
+
+test("a key set is fetched by each request that needs it, and its result is shared", async () => {
+  const handle = server.createTokenEndpoint(ENV, { policy: () => ({}) });
+  const fetched = () => calls.filter(({ url }) => url.endsWith("jwks.json")).length;
+  const answers = await Promise.all([1, 2, 3].map(() => handle(request())));
+  assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
+  assert.equal(fetched(), 3, "no request waits for what another one began");
+  assert.equal((await handle(request())).status, 200);
+  assert.equal(fetched(), 3, "what they found out serves the next");
+});
+
+test("a request whose fetch never settles harms no other", async () => {
+  const usual = upstream;
+  const handle = server.createTokenEndpoint(ENV, { policy: () => ({}) });
+  let stuck;
+  await new Promise((begun) => {
+    upstream = () => new Promise(() => begun());
+    stuck = handle(request());
+  });
+  upstream = usual;
+  assert.equal((await handle(request())).status, 200);
+  // Its deadline of 5 s passes: it cancels what it began, and answers with what the other has found out.
+  assert.equal((await stuck).status, 200);
+  assert.equal(calls[0].signal.aborted, true);
+});
+
+test("whatever stops the module is answered 500 with CORS headers, and the next request is served", async () => {
+  const usual = upstream;
+  const handle = server.createTokenEndpoint(ENV, { policy: () => ({ tier: 1 }) });
+  let waiting;
+  const release = await new Promise((begun) => {
+    upstream = () => new Promise((resolve) => begun(() => resolve(Response.json(published))));
+    waiting = handle(request());
+  });
+  let reads = 0;
+  const broken = request();
+  const hostile = new Proxy(broken, {
+    get: (target, name) => {
+      if (name === "headers" && reads++ === 0) throw new Error("hostile");
+      const value = target[name];
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const refused = await handle(hostile);
+  assert.deepEqual([...(await answer(refused)), refused.headers.get("access-control-allow-origin")], [500, "internal", PAGE]);
+  assert.deepEqual(await answer(await waiting), [500, "internal"], "who waited in the broken instance is answered as well");
+  release();
+  upstream = usual;
+  assert.equal((await handle(request())).status, 200);
+});
+
+test("a handler behind withSupabase knows the caller and reaches the data as he may", async () => {
+  const handle = server.withSupabase({ env: ENV, auth: ["user", "none"] }, async (_, context, extra) => {
+    await context.rest("/profiles?select=plan", { headers: { apikey: "mine", prefer: "count=exact" } });
+    await context.admin("profiles", { method: "DELETE" });
+    return new Response(JSON.stringify({ context, extra }), { status: 201, headers: { vary: "accept" } });
+  });
+  const response = await handle(request(), "extra");
+  const { context, extra } = await response.json();
+  assert.deepEqual([response.status, context.authMode, context.userClaims.role, extra], [201, "user", "authenticated", "extra"]);
+  assert.equal(context.jwtClaims.iss, `${SUPABASE}/auth/v1`);
+  assert.deepEqual([response.headers.get("vary"), response.headers.get("access-control-allow-origin")], ["accept, origin", PAGE]);
+  const [own, admin] = calls.slice(-2);
+  assert.equal(own.url, `${SUPABASE}/rest/v1/profiles?select=plan`);
+  assert.match(own.headers.authorization, /^Bearer eyJ/);
+  assert.deepEqual([own.headers.apikey, own.headers.prefer], ["sb_publishable_default", "count=exact"]);
+  assert.deepEqual([admin.headers.apikey, admin.headers.authorization], ["sb_secret_default", undefined]);
+});
+
+test("what a handler throws is passed on", async () => {
+  const handle = server.withSupabase({ env: ENV, auth: "none" }, () => { throw new RangeError("mine"); });
+  await assert.rejects(handle(request()), RangeError);
+});
+
+test("createSupabaseContext gives the caller or the error, and never rejects", async () => {
+  const options = { env: ENV };
+  const good = await server.createSupabaseContext(request(), options);
+  assert.deepEqual([good.error, good.data.authMode], [null, "user"]);
+  const bad = await server.createSupabaseContext(request({}, { key: "stranger" }), options);
+  assert.ok(bad.error instanceof server.BehestError);
+  assert.deepEqual([bad.data, bad.error.reason, bad.error.status], [null, "invalid_signature", 401]);
+  const wrong = await server.createSupabaseContext(request(), { env: {} });
+  assert.equal(wrong.error.reason, "misconfigured");
+});
+
+test("a webhook without a usable secret is the server's fault", async () => {
+  const deliver = () => new Request("https://f/", { method: "POST", body: "{}", headers: { "stripe-signature": "t=1,v1=00" } });
+  for (const options of [{ sender: "stripe", secret: undefined }, { sender: "strip", secret: "x" }, { sender: "standard", secret: "whsec_%" }]) {
+    await assert.rejects(server.verifyWebhook(deliver(), options), { reason: "misconfigured" }, JSON.stringify(options));
+  }
+});
+
+test("nothing of Node is used", () => {
+  const folder = join(project.folder, "node_modules/behest-client");
+  for (const file of ["server.js", "server-workerd.js", "server-core.js", "dist/server-glue.js", "error.js"]) {
+    assert.doesNotMatch(readFileSync(join(folder, file), "utf8"), /\bBuffer\b|node:|\brequire\(/, file);
+  }
+});
