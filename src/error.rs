@@ -38,43 +38,65 @@ impl Action {
 }
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident, $name:literal, $action:ident, $hint:literal;)*) => {
+    (
+        client { $($(#[$doc:meta])* $variant:ident, $name:literal, $action:ident, $hint:literal;)* }
+        server { $($(#[$server_doc:meta])* $server_variant:ident, $server_name:literal, $server_action:ident, $server_hint:literal;)* }
+    ) => {
         /// Why something failed. The names are stable: match on them, never on message text.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Reason {
             $($(#[$doc])* $variant,)*
+            $($(#[$server_doc])* $server_variant,)*
         }
 
         impl Reason {
             /// Every reason, in the order of the documentation.
-            pub const ALL: &[Reason] = &[$(Reason::$variant,)*];
+            pub const ALL: &[Reason] = &[$(Reason::$variant,)* $(Reason::$server_variant,)*];
 
             /// The stable name used in JSON and TypeScript.
             pub const fn as_str(self) -> &'static str {
-                match self { $(Reason::$variant => $name,)* }
+                match self {
+                    $(Reason::$variant => $name,)*
+                    $(Reason::$server_variant => $server_name,)*
+                }
             }
 
             /// What the caller can do.
             pub const fn action(self) -> Action {
-                match self { $(Reason::$variant => Action::$action,)* }
+                match self {
+                    $(Reason::$variant => Action::$action,)*
+                    $(Reason::$server_variant => Action::$server_action,)*
+                }
             }
 
             /// One sentence that says what to do.
             pub const fn hint(self) -> &'static str {
-                match self { $(Reason::$variant => $hint,)* }
+                match self {
+                    $(Reason::$variant => $hint,)*
+                    // The endpoint sends these sentences with its refusals: a browser need not carry them.
+                    _ if cfg!(all(feature = "js", not(feature = "server"), target_arch = "wasm32")) => {
+                        "See what the token endpoint says."
+                    }
+                    $(Reason::$server_variant => $server_hint,)*
+                }
             }
 
             /// The reason of this name.
             pub fn from_name(name: &str) -> Option<Reason> {
-                match name { $($name => Some(Reason::$variant),)* _ => None }
+                match name {
+                    $($name => Some(Reason::$variant),)*
+                    $($server_name => Some(Reason::$server_variant),)*
+                    _ => None,
+                }
             }
         }
     };
 }
 
 reasons! {
-    // --- found out by the client -------------------------------------------------------------
+    // Found out by the client.
+    client {
     /// Nobody is signed in; nothing was sent.
     SignedOut, "signed_out", SignIn, "Nobody is signed in. Sign in and call again.";
     /// The session source did not answer in time.
@@ -130,7 +152,10 @@ reasons! {
     /// The WebAssembly module could not be loaded.
     WasmLoadFailed, "wasm_load_failed", RetryAfter, "The .wasm file could not be loaded. The message says what came instead.";
 
-    // --- found out by the token endpoint: the session ----------------------------------------
+    }
+
+    // Found out by the token endpoint: the session, then its own surroundings.
+    server {
     /// The request carries no credential.
     MissingToken, "missing_token", SignIn, "Send the user's Supabase access token as `Authorization: Bearer <token>`.";
     /// The authorization header is not `Bearer <token>`.
@@ -167,7 +192,6 @@ reasons! {
     /// A webhook's signature is missing, wrong or too old.
     InvalidWebhook, "invalid_webhook", FixConfig, "Check that the endpoint has the signing secret of this sender, and its clock.";
 
-    // --- found out by the token endpoint: its own surroundings --------------------------------
     /// The page's origin is not on the list.
     OriginRefused, "origin_refused", FixConfig, "This origin is not allowed. Add it, exactly as the browser sends it, to CORS_ORIGIN.";
     /// Only POST and OPTIONS are served.
@@ -184,6 +208,7 @@ reasons! {
     MintUnavailable, "mint_unavailable", RetryAfter, "Behest could not mint a token just now. Try again in a moment.";
     /// Behest refused to mint: the server's key or a value is not accepted.
     MintRefused, "mint_refused", FixConfig, "Behest refused to mint. Check BEHEST_KEY and BEHEST_BASE_URL.";
+    }
 }
 
 impl fmt::Display for Reason {
@@ -202,6 +227,7 @@ pub struct Error(Arc<Inner>);
 struct Inner {
     reason: Reason,
     message: Cow<'static, str>,
+    hint: Option<String>,
     status: Option<u16>,
     retry_after: Option<Duration>,
     code: Option<String>,
@@ -216,6 +242,7 @@ impl Error {
         Self(Arc::new(Inner {
             reason,
             message: message.into(),
+            hint: None,
             status: None,
             retry_after: None,
             code: None,
@@ -227,6 +254,12 @@ impl Error {
     #[must_use]
     pub fn with_reason(self, reason: Reason) -> Self {
         self.change(|inner| inner.reason = reason)
+    }
+
+    /// With the server's own words for what to do, in place of the reason's.
+    #[must_use]
+    pub fn with_hint(self, hint: Option<String>) -> Self {
+        self.change(|inner| inner.hint = hint)
     }
 
     /// With the HTTP status it came with.
@@ -273,6 +306,11 @@ impl Error {
         &self.0.message
     }
 
+    /// What to do: the server's sentence if it sent one, else the [reason's](Reason::hint).
+    pub fn hint(&self) -> &str {
+        self.0.hint.as_deref().unwrap_or(self.0.reason.hint())
+    }
+
     /// The HTTP status, if an answer came at all.
     pub fn status(&self) -> Option<u16> {
         self.0.status
@@ -300,7 +338,7 @@ impl fmt::Display for Error {
         if let Some(status) = self.0.status {
             write!(f, " (status {status})")?;
         }
-        write!(f, " [{}] {}", self.0.reason.as_str(), self.0.reason.hint())
+        write!(f, " [{}] {}", self.0.reason.as_str(), self.hint())
     }
 }
 

@@ -142,6 +142,8 @@ pub struct ErrorBody {
     pub code: Option<String>,
     /// The server's words.
     pub message: Option<String>,
+    /// What to do, in the server's words.
+    pub hint: Option<String>,
     /// The time to wait that the body itself states, in seconds.
     pub retry_after: Option<f64>,
 }
@@ -163,6 +165,7 @@ impl ErrorBody {
         Self {
             code: named.or_else(|| text("type")).or_else(|| text("code")),
             message: ["message", "msg", "error_description"].iter().find_map(|key| text(key)).or(flat),
+            hint: text("hint"),
             retry_after: find("retry_after").and_then(|value| value.number()),
         }
     }
@@ -176,7 +179,7 @@ impl ErrorBody {
             None => format!("{server} answered {status}"),
         };
         let wait = self.retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Error::new(reason, message).with_status(status).with_code(self.code).with_retry_after(wait)
+        Error::new(reason, message).with_status(status).with_code(self.code).with_hint(self.hint).with_retry_after(wait)
     }
 
     /// The error for what a server reports after it has sent the status of a success.

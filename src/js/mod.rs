@@ -276,7 +276,7 @@ fn to_js(error: Error) -> JsValue {
         ("reason", error.reason().as_str().into()),
         ("action", error.action().as_str().into()),
         ("message", error.message().into()),
-        ("hint", error.reason().hint().into()),
+        ("hint", error.hint().into()),
         ("status", error.status().into()),
         ("retryAfterMs", error.retry_after().map(|wait| wait.as_secs_f64() * 1000.0).into()),
         ("code", error.code().into()),

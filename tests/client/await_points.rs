@@ -148,6 +148,24 @@ tests! {
     }
 }
 
+/// A panic while the client waits, there or in what it calls, unwinds through it natively.
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn a_panic_at_any_point_spares_the_next_call() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    for at_the_function in [true, false] {
+        let world = World::new();
+        world.serve(move |request, log| {
+            assert!((request.url == FUNCTION) != at_the_function, "a defect of the transport");
+            default_reply(request, log)
+        });
+        let client = world.client();
+        assert!(catch_unwind(AssertUnwindSafe(|| world.run(client.ask("Hi!")))).is_err());
+        mend(&world);
+        assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello");
+    }
+}
+
 /// In browsers a panic ends the whole instance: the npm package's own tests show that every promise settles.
 #[cfg(not(target_arch = "wasm32"))]
 #[test]

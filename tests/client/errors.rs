@@ -171,5 +171,7 @@ tests! {
             let error = function_says(move || Reply::json(status, reply.clone()));
             assert_eq!((error.reason(), error.status()), (reason, Some(status)), "{body}");
         }
+        let error = function_says(|| Reply::json(401, r#"{"error":{"code":"token_expired","message":"m","hint":"Do this."}}"#));
+        assert!(error.hint() == "Do this." && error.to_string().ends_with("Do this."), "{error}");
     }
 }
