@@ -38,7 +38,7 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("types", "the shipped types against TypeScript and against openai's", 4, types),
     suite("chrome", "behest-client in headless Chromium", 75, |context| in_browser(context, Browser::Chrome)),
     suite("firefox", "behest-client in headless Firefox", 75, |context| in_browser(context, Browser::Firefox)),
-    suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", 1214, runtimes),
+    suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", 1224, runtimes),
     suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", 90, end_to_end),
     suite("demo", "cargo xtask demo --check", 1, demo_check),
     Suite {
@@ -114,12 +114,12 @@ impl Context {
         Ok(counts)
     }
 
-    fn example(&self, name: &str) -> Result<PathBuf> {
+    fn program(&self, name: &str, kind: &str) -> Result<PathBuf> {
         self.natives()?
             .iter()
-            .filter(|artifact| artifact.target == name && artifact.kind == "example" && !artifact.is_test)
+            .filter(|artifact| artifact.target == name && artifact.kind == kind && !artifact.is_test)
             .find_map(|artifact| artifact.executable.clone())
-            .with_context(|| format!("cargo built no example {name}"))
+            .with_context(|| format!("cargo built no {kind} {name}"))
     }
 
     fn behest_local(&self) -> Result<PathBuf> {
@@ -251,7 +251,8 @@ fn end_to_end(context: &Context) -> Result<Counts> {
 
 fn runtimes(context: &Context) -> Result<Counts> {
     let mut node = node_tests(context, javascript_tests(|name| name.starts_with("server"))?)?;
-    counted(node.env("CONFORMANCE_HOST", context.example("conformance-host")?), RUN_LIMIT)
+    node.env("CONFORMANCE_HOST", context.program("conformance-host", "example")?);
+    counted(node.env("EXAMPLE_AXUM", context.program("example-axum", "bin")?), RUN_LIMIT)
 }
 
 fn javascript_tests(wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {

@@ -21,6 +21,24 @@ export function installProject(tarball) {
   return { folder: project, remove: () => rmSync(project, { recursive: true, force: true }) };
 }
 
+/** A function of the Supabase example, on Deno, with the installed package in place of the registry's. */
+export function startFunction(folder, index, variables) {
+  const map = join(mkdtempSync(join(folder, "function-")), "import-map.json");
+  const server = new URL(`file://${join(folder, "node_modules/behest-client/server.js")}`).href;
+  writeFileSync(map, JSON.stringify({ imports: { "behest-client/server": server } }));
+  return start(
+    program("deno"),
+    ["run", "--no-config", `--import-map=${map}`, "--allow-net=127.0.0.1", "--allow-env", index],
+    { cwd: folder, env: { PATH: process.env.PATH, HOME: folder, DENO_SERVE_ADDRESS: "tcp:127.0.0.1:0", ...variables } },
+    (line) => Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1]),
+  );
+}
+
+/** The program `command`, which says `listening <port>`. */
+export function startProgram(command, env) {
+  return start(command, [], { env: { ...process.env, ...env } }, spoken);
+}
+
 /** Starts `command` and waits for the line that `port` finds a port in. */
 function start(command, args, options, port) {
   const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe", ...(options.extra ?? [])] });
@@ -31,7 +49,7 @@ function start(command, args, options, port) {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`${command} ended with ${code}: ${log}`)));
-    for (const stream of [child.stdout, ...child.stdio.slice(3)]) {
+    for (const stream of [child.stdout, child.stderr, ...child.stdio.slice(3)]) {
       createInterface({ input: stream }).on("line", (line) => {
         const found = port(line);
         if (found) resolve({ port: found, log: () => log, stop: () => child.kill("SIGKILL") });
@@ -52,6 +70,7 @@ function bundleWorker(folder, entry) {
       "--format=esm",
       "--conditions=workerd,worker,browser",
       "--external:*.wasm",
+      "--external:cloudflare:*",
       `--outfile=${join(folder, "worker.js")}`,
       "--log-level=error",
     ],

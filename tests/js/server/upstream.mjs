@@ -54,6 +54,12 @@ export async function startUpstream() {
       if (!known) return answer(response, 401, { code: "PGRST301" });
       return answer(response, ...(plans[url.searchParams.get("id").slice(3)] ?? noRow));
     }
+    if (url.pathname === "/rest/v1/notes") {
+      const { apikey, authorization } = request.headers;
+      if (apikey === "sb_secret_jobs" && !authorization) return answer(response, 200, "", { "content-range": "0-41/42" });
+      const asUser = apikey === "sb_publishable_default" && /^Bearer ey/.test(authorization ?? "");
+      return answer(response, asUser ? 200 : 401, asUser ? [{ id: 1, of: "user" }] : { code: "PGRST301" });
+    }
     if (url.pathname === "/v1/auth/mint") {
       if (request.headers.authorization !== "Bearer behest_sk_live_0123456789abcdef") return answer(response, 401, {});
       return answer(response, ...mint(JSON.parse(body)));

@@ -1,0 +1,78 @@
+//! The token endpoint and three guarded routes in an axum server.
+//!
+//! `SUPABASE_URL`, `BEHEST_KEY`, `BEHEST_BASE_URL`, `CORS_ORIGIN`, `SUPABASE_PUBLISHABLE_KEYS`, `SUPABASE_SECRET_KEYS` and
+//! `STRIPE_WEBHOOK_SECRET` set it up; it listens at `LISTEN`, by default 127.0.0.1:3000.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use behest_client::server::TokenEndpoint;
+use behest_client::server::auth::{AuthConfig, Caller, Guard, Mode};
+use behest_client::server::axum::{authenticate, router};
+use behest_client::server::webhook::Webhook;
+use serde_json::{Value, json};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().init();
+    let stripe = std::env::var("STRIPE_WEBHOOK_SECRET").context("STRIPE_WEBHOOK_SECRET is not set")?;
+    let stripe = Arc::new(Webhook::stripe(&stripe)?);
+    let app = Router::new()
+        .nest("/functions/v1/behest-token", router(TokenEndpoint::from_env()?))
+        // One user's own rows.
+        .route("/notes", get(notes).layer(from_fn_with_state(guard(&["user"])?, authenticate)))
+        // Another server of ours, with the secret key named `jobs`.
+        .route("/report", post(report).layer(from_fn_with_state(guard(&["secret:jobs"])?, authenticate)))
+        // Anybody.
+        .route("/health", get(health).layer(from_fn_with_state(guard(&["none"])?, authenticate)))
+        // Stripe proves itself by its signature.
+        .route("/stripe", post(move |headers, body| paid(Arc::clone(&stripe), headers, body)));
+
+    let listen = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener =
+        tokio::net::TcpListener::bind(&listen).await.with_context(|| format!("cannot listen at {listen}"))?;
+    println!("listening {}", listener.local_addr()?.port());
+    let stop = async { drop(tokio::signal::ctrl_c().await) };
+    axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+    Ok(())
+}
+
+fn guard(modes: &[&str]) -> anyhow::Result<Guard> {
+    let modes = modes.iter().map(|mode| mode.parse()).collect::<Result<Vec<Mode>, _>>()?;
+    Ok(AuthConfig::from_env()?.guard(modes)?)
+}
+
+/// Row level security shows each user his own.
+async fn notes(caller: Caller) -> Response {
+    let rest = caller.rest();
+    let rows = rest.send(Method::GET, rest.address("notes", &[("select", "*")]), None).await;
+    match rows {
+        Ok(rows) => (rows.status(), rows.into_body()).into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+    }
+}
+
+async fn report(caller: Caller) -> Json<Value> {
+    Json(json!({ "startedBy": caller.key_name() }))
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({ "ok": true }))
+}
+
+/// The body is parsed after its signature is checked, not before.
+async fn paid(stripe: Arc<Webhook>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
+    if let Err(error) = stripe.verify(&headers, &body).await {
+        return (StatusCode::UNAUTHORIZED, Json(json!({ "error": error.reason().as_str() })));
+    }
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(event) => (StatusCode::OK, Json(json!({ "received": event["id"] }))),
+        Err(_) => (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_request" }))),
+    }
+}

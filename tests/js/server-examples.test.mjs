@@ -1,0 +1,137 @@
+// The examples, as they stand in the repository, on the runtimes they are for.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { createHmac } from "node:crypto";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { installProject, startFunction, startProgram, startWorkerd } from "./server/runtimes.mjs";
+import { token } from "./server/tokens.mjs";
+import { startUpstream } from "./server/upstream.mjs";
+
+const examples = fileURLToPath(new URL("../../examples", import.meta.url));
+const functions = join(examples, "supabase-function/supabase/functions");
+const FUNCTIONS = ["behest-token", "notes", "nightly-report", "health", "stripe-webhook"];
+const PAGE = "https://app.example.com";
+const running = [];
+
+let upstream, project, variables;
+
+before(async () => {
+  upstream = await startUpstream();
+  project = installProject(process.env.BEHEST_TARBALL);
+  variables = {
+    SUPABASE_URL: upstream.url,
+    SUPABASE_PUBLISHABLE_KEYS: '{"default":"sb_publishable_default"}',
+    SUPABASE_SECRET_KEYS: '{"default":"sb_secret_default","jobs":"sb_secret_jobs"}',
+    BEHEST_KEY: "behest_sk_live_0123456789abcdef",
+    BEHEST_BASE_URL: upstream.url,
+    CORS_ORIGIN: PAGE,
+    STRIPE_WEBHOOK_SECRET: "whsec_test_secret",
+  };
+});
+
+after(() => {
+  for (const host of running) host.stop();
+  upstream?.stop();
+  project?.remove();
+});
+
+async function run(starting) {
+  const host = await starting;
+  running.push(host);
+  return (path, headers = {}, init = {}) => fetch(`http://127.0.0.1:${host.port}${path}`, { method: "POST", headers, ...init });
+}
+
+const session = (spec = {}) => ({ origin: PAGE, authorization: `Bearer ${token(spec, upstream.url)}` });
+
+const stripe = (body, at = Math.floor(Date.now() / 1000), secret = "whsec_test_secret") => ({
+  "stripe-signature": `t=${at},v1=${createHmac("sha256", secret).update(`${at}.${body}`).digest("hex")}`,
+});
+
+async function expect(response, status, body) {
+  const text = await response.text();
+  assert.equal(response.status, status, text);
+  const got = JSON.parse(text);
+  assert.deepEqual(got.error?.code ? got.error.code : got, body, text);
+}
+
+/** What all three examples have: the token endpoint. */
+async function checkToken(call) {
+  const good = await call("/functions/v1/behest-token", session({ claims: { sub: "plan-pro" } }));
+  const bundle = await good.json();
+  assert.deepEqual([good.status, bundle.token, bundle.ttl], [200, "tok-plan-pro-tier-2", 900]);
+  assert.equal(good.headers.get("access-control-allow-origin"), PAGE);
+  await expect(await call("/functions/v1/behest-token", session({ key: "stranger" })), 401, "invalid_signature");
+}
+
+async function checkStripe(call, path) {
+  const body = '{"id":"evt_1"}';
+  await expect(await call(path, stripe(body), { body }), 200, { received: "evt_1" });
+  await expect(await call(path, stripe(body, undefined, "other"), { body }), 401, { error: "invalid_webhook" });
+  const hour = 3600;
+  for (const at of [-hour, hour]) {
+    const then = Math.floor(Date.now() / 1000) + at;
+    await expect(await call(path, stripe(body, then), { body }), 401, { error: "invalid_webhook" });
+  }
+}
+
+test("the functions are typed as Deno's compiler likes them", () => {
+  for (const name of FUNCTIONS) cpSync(join(functions, name), join(project.folder, "functions", name), { recursive: true });
+  const map = join(project.folder, "typed-map.json");
+  // The types stand beside the program in the package, where Deno finds them through this comment alone.
+  const typed = join(project.folder, "node_modules/behest-client/typed.js");
+  writeFileSync(typed, '// @ts-self-types="./server.d.ts"\nexport * from "./server.js";\n');
+  writeFileSync(map, JSON.stringify({ imports: { "behest-client/server": `file://${typed}` } }));
+  const deno = fileURLToPath(new URL("node_modules/.bin/deno", import.meta.url));
+  const check = (files) => execFileSync(deno, ["check", "--no-config", `--import-map=${map}`, ...files], { cwd: project.folder, stdio: "pipe" });
+  check(FUNCTIONS.map((name) => `functions/${name}/index.ts`));
+  const wrong = join(project.folder, "wrong.ts");
+  writeFileSync(wrong, 'import { withSupabase } from "behest-client/server";\nwithSupabase({ auth: "everybody" }, () => new Response());\n');
+  assert.throws(() => check(["wrong.ts"]), /TS2322|everybody/, "a mode that does not exist is a type error");
+});
+
+test("config.toml lets the platform's check stand where only users call", () => {
+  const config = readFileSync(join(functions, "../config.toml"), "utf8");
+  const found = Object.fromEntries([...config.matchAll(/\[functions\.([\w-]+)\]\nverify_jwt = (\w+)/g)].map(([, name, on]) => [name, on]));
+  assert.deepEqual(found, { "behest-token": "true", notes: "true", "nightly-report": "false", health: "false", "stripe-webhook": "false" });
+});
+
+test("Supabase functions, on Deno", async (t) => {
+  const start = (name) => run(startFunction(project.folder, join(functions, name, "index.ts"), variables));
+  const [behestToken, notes, report, health, webhook] = await Promise.all(FUNCTIONS.map(start));
+  await t.test("behest-token", () => checkToken(behestToken));
+  await t.test("notes: user", async () => {
+    await expect(await notes("/", session()), 200, [{ id: 1, of: "user" }]);
+    await expect(await notes("/", { apikey: "sb_publishable_default" }), 401, "missing_token");
+  });
+  await t.test("nightly-report: service to service", async () => {
+    await expect(await report("/", { apikey: "sb_secret_jobs" }), 200, { startedBy: "jobs", notes: 42 });
+    await expect(await report("/", { apikey: "sb_secret_default" }), 401, "invalid_api_key");
+    await expect(await report("/", session()), 401, "missing_api_key");
+  });
+  await t.test("health: public", async () => expect(await health("/"), 200, { ok: true }));
+  await t.test("stripe-webhook", () => checkStripe(webhook, "/"));
+});
+
+test("Cloudflare Worker, on workerd", async () => {
+  cpSync(join(examples, "cloudflare-worker/src/index.js"), join(project.folder, "example-worker.js"));
+  const call = await run(startWorkerd(project.folder, "example-worker.js", variables));
+  await checkToken(call);
+  await expect(await call("/me", session({ claims: { sub: "u-7" } })), 200, { id: "u-7" });
+  await expect(await call("/me"), 401, "missing_token");
+});
+
+test("axum", async () => {
+  const call = await run(startProgram(process.env.EXAMPLE_AXUM, { ...variables, LISTEN: "127.0.0.1:0" }));
+  await checkToken(call);
+  const get = { method: "GET" };
+  await expect(await call("/notes", session(), get), 200, [{ id: 1, of: "user" }]);
+  await expect(await call("/notes", {}, get), 401, "missing_token");
+  await expect(await call("/report", { apikey: "sb_secret_jobs" }), 200, { startedBy: "jobs" });
+  await expect(await call("/report", { apikey: "sb_secret_default" }), 401, "invalid_api_key");
+  await expect(await call("/health", {}, get), 200, { ok: true });
+  await checkStripe(call, "/stripe");
+});
