@@ -8,6 +8,7 @@ use anyhow::{Result, bail, ensure};
 use behest_client::Secret;
 
 use crate::clock::Clock;
+use crate::faults::Fault;
 use crate::limits::BudgetRule;
 use crate::origins::is_origin;
 
@@ -56,6 +57,8 @@ pub struct Config {
     pub verify_jwt: bool,
     /// Enforces the rate limits of Supabase Auth, by the caller's address. Default false.
     pub auth_limits: bool,
+    /// Faults that answers have from the start. Default none.
+    pub faults: Vec<Fault>,
     /// Life of a Supabase access token. Default 1 hour.
     pub session_ttl: Duration,
     /// How long a rotated refresh token is still honoured. Default 10 s.
@@ -128,6 +131,7 @@ impl Default for Config {
             functions: Vec::new(),
             verify_jwt: false,
             auth_limits: false,
+            faults: Vec::new(),
             session_ttl: Duration::from_secs(3600),
             reuse_interval: Duration::from_secs(10),
             pace: Duration::from_millis(15),

@@ -114,7 +114,7 @@ impl KeyRing {
     }
 
     /// Makes a new key that signs from now on. The ones before it stay valid for a while.
-    pub(crate) fn rotate(&self, store: &Store) -> Result<()> {
+    fn rotate(&self, store: &Store) -> Result<()> {
         let key = store.blocking(|db| add(db, self.algorithm))?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.insert(0, Arc::new(key));
@@ -145,6 +145,12 @@ pub struct TenantKey {
 }
 
 impl Identity {
+    /// Signs sessions and gateway tokens with new keys from now on. Blocks: making an RSA key takes a moment.
+    pub(crate) fn rotate(&self, store: &Store) -> Result<()> {
+        self.session_signer.rotate(store)?;
+        self.gateway_signer.rotate(store)
+    }
+
     /// Makes a signing key and keeps its public half. Blocks: making an RSA key takes a moment.
     pub(crate) fn add_tenant_key(&self, store: &Store, now: i64) -> Result<TenantKey> {
         let pkcs8 = SigningKey::generate_pkcs8(Algorithm::Rs256)?;

@@ -13,11 +13,14 @@
 //! # Ok(()) }
 //! ```
 
+mod activity;
 mod clock;
 mod config;
 mod controls;
 mod counters;
+mod dashboard;
 mod doctor;
+mod faults;
 mod gateway;
 mod html;
 mod identity;
@@ -37,6 +40,7 @@ pub use clock::Clock;
 pub use config::{Config, ErrorShape, MintReply, Upstream};
 pub use counters::Counters;
 pub use doctor::{Finding, diagnose};
+pub use faults::Fault;
 pub use identity::TenantKey;
 pub use limits::{Allowance, BudgetRule, Scope};
 pub use mail::Letter;

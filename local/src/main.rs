@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use behest_local::{BudgetRule, Config, ErrorShape, MintReply, Running, Upstream};
+use behest_local::{BudgetRule, Config, ErrorShape, Fault, MintReply, Running, Upstream};
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -93,6 +93,9 @@ struct Start {
     /// A function that another process serves, as in hello=http://localhost:8000; may be repeated
     #[arg(long, value_name = "NAME=URL")]
     function: Vec<String>,
+    /// A fault of answers, as in "chat status=503 times=2" or "chat cut=200"; may be repeated
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<Fault>,
     /// Put the platform's JWT gate before every function
     #[arg(long)]
     verify_jwt: bool,
@@ -136,6 +139,7 @@ impl Start {
             allow_origins: self.allow_origin,
             allow_anonymous: self.allow_anonymous,
             functions: self.function,
+            faults: self.fault,
             verify_jwt: self.verify_jwt,
             auth_limits: self.auth_limits,
             reuse_interval: Duration::from_secs(self.reuse_interval_secs),
@@ -181,6 +185,7 @@ fn announce(running: &Running, as_json: bool) -> Result<()> {
             "supabase": running.supabase_url,
             "gateway": running.gateway_url,
             "page": running.page_url,
+            "dashboard": running.dashboard_url(),
             "publishableKey": running.publishable_key,
             "demoUser": user.map(|user| json!({ "email": user.email, "password": user.password })),
         });
@@ -191,6 +196,7 @@ fn announce(running: &Running, as_json: bool) -> Result<()> {
         }
         writeln!(out, "Supabase         {}", running.supabase_url)?;
         writeln!(out, "Behest gateway   {}", running.gateway_url)?;
+        writeln!(out, "Dashboard        {}", running.dashboard_url())?;
         writeln!(out, "Publishable key  {}", running.publishable_key)?;
         if let Some(user) = &running.demo_user {
             writeln!(out, "Demo user        {}  password {}", user.email, user.password)?;

@@ -9,6 +9,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use anyhow::Result;
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::activity::Activity;
 use crate::counters::Counters;
 
 /// A list of `scheme://host[:port]`; clones share it.
@@ -16,11 +20,12 @@ use crate::counters::Counters;
 pub(crate) struct Origins {
     list: Arc<RwLock<Vec<String>>>,
     counters: Counters,
+    activity: Activity,
 }
 
 impl Origins {
-    pub(crate) fn new(list: Vec<String>, counters: Counters) -> Self {
-        Self { list: Arc::new(RwLock::new(list)), counters }
+    pub(crate) fn new(list: Vec<String>, counters: Counters, activity: Activity) -> Self {
+        Self { list: Arc::new(RwLock::new(list)), counters, activity }
     }
 
     pub(crate) fn list(&self) -> Vec<String> {
@@ -43,6 +48,7 @@ impl Origins {
             return false;
         };
         self.counters.add("cors.refused");
+        self.activity.refused(&String::from_utf8_lossy(origin.as_bytes()), server);
         tracing::warn!(
             origin = ?origin,
             "{server} refused a page's origin: add it with --allow-origin if the page is yours"
@@ -55,6 +61,22 @@ impl Origins {
         let origins = self.clone();
         AllowOrigin::predicate(move |origin: &HeaderValue, _: &Parts| origins.allows(origin))
     }
+}
+
+/// The name of the setting that holds the list as the dashboard left it.
+const KEPT: &str = "origins";
+
+/// Keeps a list in the data file, for the next start.
+pub(crate) fn keep(db: &Connection, list: &[String]) -> Result<()> {
+    db.execute("INSERT OR REPLACE INTO settings VALUES (?1, ?2)", [KEPT, &list.join("\n")])?;
+    Ok(())
+}
+
+/// The list that was kept.
+pub(crate) fn kept(db: &Connection) -> Result<Vec<String>> {
+    let query = "SELECT value FROM settings WHERE name = ?1";
+    let text: Option<String> = db.query_row(query, [KEPT], |row| row.get(0)).optional()?;
+    Ok(text.unwrap_or_default().lines().map(str::to_owned).collect())
 }
 
 /// A comma-separated header list from the wire contract, as tower-http takes it.

@@ -12,12 +12,15 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::activity::Activity;
 use crate::controls::Controls;
+use crate::dashboard::Dashboard;
+use crate::faults::Faults;
 use crate::gateway::{Gateway, Rates, Recorder, Upstream};
 use crate::identity::{self, Identity, TenantKey};
 use crate::limits::BudgetRule;
 use crate::mail::{Letter, Mailbox};
-use crate::origins::Origins;
+use crate::origins::{self, Origins};
 use crate::store::keys::KeyRow;
 use crate::store::usage::{self, UsageRow};
 use crate::store::{Store, keys, ledger, users};
@@ -67,6 +70,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// The dashboard, for browsers on this machine.
+    pub fn dashboard_url(&self) -> String {
+        format!("{}/dashboard", self.gateway_url)
+    }
+
     /// What the servers were asked so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -162,11 +170,7 @@ impl Running {
     /// If the database cannot be written.
     pub async fn rotate_keys(&self) -> Result<()> {
         let (identity, store) = (Arc::clone(&self.identity), self.store.clone());
-        let rotate = move || {
-            identity.session_signer.rotate(&store)?;
-            identity.gateway_signer.rotate(&store)
-        };
-        tokio::task::spawn_blocking(rotate).await?
+        tokio::task::spawn_blocking(move || identity.rotate(&store)).await?
     }
 
     /// Takes no more requests, lets running answers go on for [`Config::grace`], cuts those that are left,
@@ -218,7 +222,11 @@ pub async fn start(config: Config) -> Result<Running> {
         page_listener.as_ref().map(TcpListener::local_addr).transpose()?.map_or(config.page_port, |at| at.port());
 
     let counters = Counters::default();
-    let origins = Origins::new(allowed_origins(&config, page_port, &gateway_url), counters.clone());
+    let activity = Activity::new(config.clock.clone());
+    let kept = store.run(|db| origins::kept(db)).await?;
+    let allowed = allowed_origins(&config, kept, page_port, &gateway_url);
+    let origins = Origins::new(allowed, counters.clone(), activity.clone());
+    let faults = Faults::new(config.faults.clone());
     let mailbox = Mailbox::default();
     let cut = CancellationToken::new();
     let recorder = Recorder::new(store.clone(), config.clock.clone(), counters.clone());
@@ -233,6 +241,8 @@ pub async fn start(config: Config) -> Result<Running> {
         reuse_interval: config.reuse_interval,
         limits: Limits::new(config.auth_limits),
         mailbox: mailbox.clone(),
+        activity: activity.clone(),
+        faults: faults.clone(),
         origins: origins.clone(),
         site_url: (page_port != 0).then(|| page_origin(config.host, page_port)),
     };
@@ -244,6 +254,8 @@ pub async fn start(config: Config) -> Result<Running> {
         counters: counters.clone(),
         controls: controls.clone(),
         rates: Rates::default(),
+        activity: activity.clone(),
+        faults: faults.clone(),
         upstream: Arc::new(upstream),
         recorder: recorder.clone(),
         cut: cut.clone(),
@@ -259,6 +271,21 @@ pub async fn start(config: Config) -> Result<Running> {
     };
     let functions = Functions::new(environment, elsewhere, config.verify_jwt, counters.clone())?;
 
+    let dashboard = Dashboard {
+        store: store.clone(),
+        identity: Arc::clone(&identity),
+        clock: config.clock.clone(),
+        activity,
+        controls: controls.clone(),
+        faults,
+        mailbox: mailbox.clone(),
+        origins: origins.clone(),
+        functions: functions.clone(),
+        supabase_url: supabase_url.clone(),
+        gateway_url: gateway_url.clone(),
+        form_key: random::hex_key()?.into(),
+    };
+    let dashboard = dashboard.router(config.host);
     let closing = CancellationToken::new();
     let noted = gateway_url.clone();
     store.run(move |db| project::note_running(db, Some(&noted))).await?;
@@ -266,7 +293,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let tools = tools::router(counters.clone(), mailbox.clone(), config.host);
     let gateway_router = gateway.router(&origins);
     servers.spawn(serve(supabase_listener, supabase.router(functions).merge(tools.clone()), &closing));
-    servers.spawn(serve(gateway_listener, gateway_router.merge(tools), &closing));
+    servers.spawn(serve(gateway_listener, gateway_router.merge(tools).merge(dashboard), &closing));
     let mut page_url = None;
     if let (Some(listener), Some(www)) = (page_listener, &config.www) {
         let settings = page::Settings {
@@ -357,8 +384,9 @@ fn page_origin(host: IpAddr, port: u16) -> String {
 }
 
 /// A page that the gateway serves itself is not of another origin, whatever header its browser sends.
-fn allowed_origins(config: &Config, page_port: u16, gateway_url: &str) -> Vec<String> {
-    let mut origins = config.allow_origins.clone();
+fn allowed_origins(config: &Config, kept: Vec<String>, page_port: u16, gateway_url: &str) -> Vec<String> {
+    let mut origins = kept;
+    origins.extend(config.allow_origins.iter().cloned());
     origins.push(gateway_url.to_owned());
     if page_port != 0 {
         origins.extend([format!("http://localhost:{page_port}"), format!("http://127.0.0.1:{page_port}")]);

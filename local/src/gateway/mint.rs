@@ -51,8 +51,9 @@ pub(crate) async fn mint(
         session_id: asked.session_id,
         tier: asked.tier.as_ref().map(tier).transpose()?,
     };
-    let ttl = wish.ttl;
+    let (user_id, ttl, tier) = (wish.user_id.clone(), wish.ttl, wish.tier);
     let (jwt, session_id) = mint_token(&gateway.identity, gateway.clock.now_secs(), wish)?;
+    gateway.activity.minted(&user_id, &session_id, tier, ttl);
     let project_id = &gateway.identity.project_id;
     Ok(Json(match gateway.controls.read().mint_reply {
         MintReply::Jwt => json!({ "jwt": jwt, "project_id": project_id, "ttl": ttl, "session_id": session_id }),

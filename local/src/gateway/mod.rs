@@ -28,9 +28,11 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::activity::{self, Activity};
 use crate::clock::Clock;
 use crate::controls::Controls;
 use crate::counters::Counters;
+use crate::faults::{self, Faults};
 use crate::identity::Identity;
 use crate::origins::{self, Origins};
 use crate::store::{Store, keys};
@@ -58,6 +60,8 @@ pub(crate) struct Gateway {
     pub(crate) counters: Counters,
     pub(crate) controls: Controls,
     pub(crate) rates: Rates,
+    pub(crate) activity: Activity,
+    pub(crate) faults: Faults,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) recorder: Recorder,
     /// Cancelled when running answers have to end.
@@ -70,7 +74,8 @@ pub(crate) struct TraceId(pub(crate) String);
 
 impl Gateway {
     pub(crate) fn router(self, origins: &Origins) -> Router {
-        let controls = self.controls.clone();
+        let (controls, faults) = (self.controls.clone(), self.faults.clone());
+        let activity = (self.activity.clone(), "gateway");
         let mint = || post(mint::mint).layer(DefaultBodyLimit::max(MINT_LIMIT));
         Router::new()
             .route("/v1/auth/mint", mint())
@@ -86,9 +91,11 @@ impl Gateway {
             .fallback(|| async { GatewayError::not_found() })
             .method_not_allowed_fallback(|| async { GatewayError::method_not_allowed() })
             .with_state(self)
+            .layer(middleware::from_fn_with_state(faults, faults::inject))
             .layer(origins::gateway_cors(origins))
             .layer(middleware::from_fn_with_state(origins.clone(), origins::guard))
             .layer(middleware::from_fn_with_state(controls, error::shape))
+            .layer(middleware::from_fn_with_state(activity, activity::note))
             .layer(middleware::from_fn(trace))
     }
 }

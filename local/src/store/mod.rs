@@ -3,6 +3,7 @@
 pub(crate) mod flows;
 pub(crate) mod keys;
 pub(crate) mod ledger;
+pub(crate) mod report;
 pub(crate) mod sessions;
 pub(crate) mod threads;
 pub(crate) mod usage;

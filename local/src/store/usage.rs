@@ -90,8 +90,14 @@ pub(crate) fn add(db: &Connection, row: &UsageRow) -> Result<()> {
 
 /// Every row, oldest first.
 pub(crate) fn all(db: &Connection) -> Result<Vec<UsageRow>> {
-    let mut query = db.prepare("SELECT * FROM usage ORDER BY created_at, rowid")?;
-    let rows = query.query_map([], |row| {
+    within(db, Window { from: i64::MIN, to: i64::MAX })
+}
+
+/// The rows of a window, oldest first.
+pub(crate) fn within(db: &Connection, window: Window) -> Result<Vec<UsageRow>> {
+    let query = "SELECT * FROM usage WHERE created_at >= ?1 AND created_at < ?2 ORDER BY created_at, rowid";
+    let mut query = db.prepare(query)?;
+    let rows = query.query_map([window.from, window.to], |row| {
         Ok(UsageRow {
             request_id: row.get("request_id")?,
             user_id: row.get("user_id")?,

@@ -25,8 +25,10 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tower_http::cors::{Any, CorsLayer};
 
+use crate::activity::{self, Activity};
 use crate::clock::Clock;
 use crate::counters::Counters;
+use crate::faults::{self, Faults};
 use crate::identity::Identity;
 use crate::mail::Mailbox;
 use crate::origins::Origins;
@@ -54,6 +56,8 @@ pub(crate) struct Supabase {
     pub(crate) reuse_interval: Duration,
     pub(crate) limits: Limits,
     pub(crate) mailbox: Mailbox,
+    pub(crate) activity: Activity,
+    pub(crate) faults: Faults,
     /// Where a sign-in through a provider may come back to.
     pub(crate) origins: Origins,
     /// The project's own page, where it comes back to otherwise.
@@ -94,7 +98,9 @@ impl Supabase {
             .nest("/auth/v1", auth)
             .nest("/rest/v1", rest)
             .with_state(self.clone())
-            .nest("/functions/v1", functions.routes(self))
+            .nest("/functions/v1", functions.routes(self.clone()))
+            .layer(middleware::from_fn_with_state(self.faults, faults::inject))
+            .layer(middleware::from_fn_with_state((self.activity, "supabase"), activity::note))
     }
 }
 

@@ -43,12 +43,13 @@ export async function startStack({ packageFolder, www = wwwFolder, more = [] }) 
 
 /** A running stack, from the line that behest-local prints. */
 export function connect(line) {
-  const { supabase, gateway, page, publishableKey, demoUser } = JSON.parse(line);
+  const { supabase, gateway, page, dashboard, publishableKey, demoUser } = JSON.parse(line);
   const read = async (origin) => (await fetch(`${origin}/_local/counters`)).json();
   return {
     supabase,
     gateway,
     page,
+    dashboard,
     publishableKey,
     demoUser,
 

@@ -1,0 +1,156 @@
+//! What the page's forms do. Each goes back to the page and says what was done, or why nothing was.
+
+use anyhow::{Context as _, Result, ensure};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+
+use super::Dashboard;
+use crate::limits::{Allowance, Scope};
+use crate::origins::{self, is_origin};
+use crate::store::ledger;
+
+/// The fields of all forms; each reads its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Fields {
+    key: String,
+    add: String,
+    remove: String,
+    scope: String,
+    subject: String,
+    amount: String,
+    killed: String,
+    tiers: String,
+}
+
+type Posted = Result<Form<Fields>, FormRejection>;
+
+pub(super) async fn origins(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
+    answer(&dashboard, &headers, posted, async |fields| {
+        let mut list = dashboard.origins.list();
+        let done = if fields.remove.is_empty() {
+            let origin = fields.add.trim();
+            ensure!(
+                is_origin(origin),
+                "{origin:?} is not an origin: write scheme, host and port as in http://localhost:3000, \
+                 in lower case, without a path or a trailing slash"
+            );
+            list.push(origin.to_owned());
+            format!("{origin} may call now")
+        } else {
+            list.retain(|origin| *origin != fields.remove);
+            format!("{} may not call any more", fields.remove)
+        };
+        list.sort();
+        list.dedup();
+        let kept = list.clone();
+        dashboard.store.run(move |db| origins::keep(db, &kept)).await?;
+        dashboard.origins.set(list);
+        dashboard.functions.redeploy()?;
+        dashboard.activity.forget_refusals(fields.add.trim());
+        Ok(done)
+    })
+    .await
+}
+
+pub(super) async fn budgets(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
+    answer(&dashboard, &headers, posted, async |fields| {
+        let scope: Scope = fields.scope.parse()?;
+        let subject = fields.subject.trim().to_owned();
+        ensure!(scope != Scope::Project || subject.is_empty(), "the project's budget is not of one id: leave it empty");
+        let removes = !fields.remove.is_empty();
+        let allowance: Option<Allowance> = if removes { None } else { Some(fields.amount.parse()?) };
+        dashboard.store.run(move |db| ledger::set_budget(db, scope, &subject, allowance)).await?;
+        Ok(if removes { "The budget is removed" } else { "The budget is set" }.to_owned())
+    })
+    .await
+}
+
+pub(super) async fn faults(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
+    answer(&dashboard, &headers, posted, async |fields| {
+        if fields.remove.is_empty() {
+            let fault = fields.add.parse()?;
+            let mut faults = dashboard.faults.lock();
+            faults.push(fault);
+            return Ok("The fault is set".to_owned());
+        }
+        dashboard.faults.lock().retain(|fault| fault.to_string() != fields.remove);
+        Ok("The fault is removed".to_owned())
+    })
+    .await
+}
+
+pub(super) async fn switches(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
+    answer(&dashboard, &headers, posted, async |fields| {
+        let mut switches = dashboard.controls.write();
+        Ok(match (fields.killed.as_str(), fields.tiers.as_str()) {
+            ("on", _) => {
+                switches.killed = true;
+                "The gateway refuses every call now"
+            }
+            ("off", _) => {
+                switches.killed = false;
+                "The gateway answers again"
+            }
+            (_, tiers) => {
+                switches.tier_limits = tiers == "on";
+                if switches.tier_limits { "Tier limits are enforced" } else { "Tier limits are not enforced any more" }
+            }
+        }
+        .to_owned())
+    })
+    .await
+}
+
+pub(super) async fn keys(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
+    answer(&dashboard, &headers, posted, async |_| {
+        let (identity, store) = (dashboard.identity.clone(), dashboard.store.clone());
+        let rotated = tokio::task::spawn_blocking(move || identity.rotate(&store)).await;
+        rotated.context("the rotation was interrupted")??;
+        Ok("New keys sign from now on; what the old ones signed stays valid".to_owned())
+    })
+    .await
+}
+
+/// Checks that the form came from the page, does what it asks for, and goes back to the page.
+async fn answer(
+    dashboard: &Dashboard,
+    headers: &HeaderMap,
+    posted: Posted,
+    work: impl AsyncFnOnce(Fields) -> Result<String>,
+) -> Response {
+    let Ok(Form(fields)) = posted else {
+        return (StatusCode::BAD_REQUEST, "This is not the page's form.").into_response();
+    };
+    let is_ours = verify_slices_are_equal(fields.key.as_bytes(), dashboard.form_key.as_bytes()).is_ok();
+    if !is_ours || is_cross_site(headers) {
+        let why = "This form did not come from the dashboard as it is now. Go back, reload it, and try again.";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    let (name, text) = match work(fields).await {
+        Ok(done) => ("done", done),
+        Err(error) => ("problem", format!("{error:#}")),
+    };
+    let mut back = String::from("/dashboard?");
+    if let Ok(url) = reqwest::Url::parse_with_params("http://localhost", [(name, text)]) {
+        back.push_str(url.query().unwrap_or_default());
+    }
+    back.push_str("#settings");
+    Redirect::to(&back).into_response()
+}
+
+/// What a browser says of the request itself; programs say nothing.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if text("sec-fetch-site").is_some_and(|site| site != "same-origin") {
+        return true;
+    }
+    match (text(header::ORIGIN.as_str()), text(header::HOST.as_str())) {
+        (Some(origin), Some(host)) => origin.split_once("://").is_none_or(|(_, place)| place != host),
+        _ => false,
+    }
+}
