@@ -3,10 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_lock::OnceCell;
+use futures_util::FutureExt;
+
 use super::Shared;
 use super::function::{Minted, Took, mint};
 use super::retry::{back_off, fraction};
-use super::transport::{BoxFuture, Now};
+use super::transport::Now;
 use crate::{Error, Reason, Secret};
 
 const FIRST_COOL_DOWN: Duration = Duration::from_secs(1);
@@ -52,32 +55,31 @@ pub struct TokenInfo {
     pub remaining: Duration,
 }
 
-type Flight = BoxFuture<'static, Result<Option<Minted>, Error>>;
-
 pub(crate) struct TokenCache {
     shared: Arc<Shared>,
     /// Whose session id to ask for from the first mint on.
     own_session_id: Option<String>,
     state: Mutex<State>,
-    /// The mint under way lives in the lock, not in the caller who began it: whoever holds the lock
-    /// drives it on, so a caller that is cancelled takes nothing away from the others.
-    flight: async_lock::Mutex<Option<Flight>>,
 }
+
+/// A mint under way. It is a task of its own, never part of a caller: one that is cancelled, or just not polled for a
+/// while, takes nothing away from the others who wait for the same result.
+type Flight = Arc<OnceCell<Result<(), Error>>>;
 
 #[derive(Default)]
 struct State {
     token: Option<Arc<Token>>,
     minted: u64,
+    flight: Option<Flight>,
     /// The session id kept across tokens, and the epoch it belongs to.
     session_id: Option<(u64, String)>,
     failure: Option<Failed>,
-    renewing: bool,
 }
 
 /// The last mint failed; until the cool-down is over every caller gets the same answer.
 struct Failed {
     error: Error,
-    count: u32,
+    in_a_row: u32,
     at: Now,
     cool_down: Duration,
     notices: u64,
@@ -85,7 +87,7 @@ struct Failed {
 
 impl TokenCache {
     pub(crate) fn new(shared: Arc<Shared>, own_session_id: Option<String>) -> Arc<Self> {
-        Arc::new(Self { shared, own_session_id, state: Mutex::default(), flight: async_lock::Mutex::new(None) })
+        Arc::new(Self { shared, own_session_id, state: Mutex::default() })
     }
 
     /// A token with more than the margin of its life left, and whether it was in memory already.
@@ -94,7 +96,7 @@ impl TokenCache {
             self.renew_ahead(&token);
             return Ok((token, true));
         }
-        self.renew(Self::fresh).await.map(|token| (token, false))
+        self.renew().await.map(|token| (token, false))
     }
 
     /// Forgets the token of this generation; a newer one stays.
@@ -126,11 +128,6 @@ impl TokenCache {
         self.usable(now).filter(|token| token.remaining(now) > token.margin(self.shared.margin))
     }
 
-    /// Fresh, and not yet in the time in which it is renewed ahead.
-    fn fresh_for_long(&self) -> Option<Arc<Token>> {
-        self.fresh().filter(|token| !self.is_due(token))
-    }
-
     /// The current user's token, if any of its life is left.
     fn usable(&self, now: Now) -> Option<Arc<Token>> {
         let epoch = self.shared.user.epoch();
@@ -144,49 +141,65 @@ impl TokenCache {
     }
 
     fn renew_ahead(self: &Arc<Self>, token: &Token) {
-        if !self.is_due(token) || std::mem::replace(&mut self.state().renewing, true) {
-            return;
+        if self.is_due(token) && self.cooling_down().is_none() {
+            // A failure is remembered, and told to those who need a token then.
+            self.flight();
         }
-        // Cleared when the task ends, also if the host could not run it at all.
-        let renewing = Renewing(Arc::clone(self));
-        self.shared.transport.spawn(Box::pin(async move {
-            // A failure is remembered by the cache and told to those who need a token then.
-            let _ = renewing.0.renew(Self::fresh_for_long).await;
-        }));
     }
 
-    async fn renew(&self, found: fn(&Self) -> Option<Arc<Token>>) -> Result<Arc<Token>, Error> {
-        let mut flight = self.flight.lock().await;
+    async fn renew(self: &Arc<Self>) -> Result<Arc<Token>, Error> {
         for _ in 0..MOST_RESTARTS {
-            if let Some(token) = found(self) {
+            if let Some(token) = self.fresh() {
                 return Ok(token);
             }
-            if let Some(error) = self.cooling_down() {
-                return self.usable(self.shared.transport.now()).ok_or(error);
-            }
-            let slot = ClearOnPanic(&mut flight);
-            let begun_by_another = slot.0.is_some();
-            let mint = slot.0.get_or_insert_with(|| self.take_off());
-            let minted = mint.await;
-            *slot.0 = None;
-            match minted {
-                Ok(Some(minted)) => self.store(minted),
-                Ok(None) => {}
-                // It may have been left alone for hours: what became of it says nothing about now.
-                Err(_) if begun_by_another => {}
-                Err(error) => {
-                    self.remember(&error);
+            let notices = self.shared.user.notices();
+            let failure = match self.cooling_down() {
+                Some(error) => Some(error),
+                None => self.flight().wait().await.clone().err(),
+            };
+            match failure {
+                // What failed for one user says nothing about the next one.
+                Some(error) if notices == self.shared.user.notices() => {
                     return self.usable(self.shared.transport.now()).ok_or(error);
                 }
+                _ => {}
             }
         }
         Err(Error::new(Reason::SessionFailed, "the session or the token changed again and again during one call"))
     }
 
-    fn take_off(&self) -> Flight {
-        let shared = Arc::clone(&self.shared);
-        let session_id = self.session_id();
-        Box::pin(async move { mint(&shared, session_id).await })
+    /// The mint under way, begun now if there is none.
+    fn flight(self: &Arc<Self>) -> Flight {
+        let mut state = self.state();
+        if let Some(flight) = &state.flight {
+            return flight.clone();
+        }
+        let flight = Flight::default();
+        state.flight = Some(flight.clone());
+        drop(state);
+        let landing = Landing {
+            cache: Arc::clone(self),
+            flight: flight.clone(),
+            result: Err(Error::new(Reason::Internal, "the mint was dropped by what should have run it")),
+        };
+        self.shared.transport.spawn(Box::pin(async move {
+            let result = landing.cache.mint().await;
+            landing.with(result);
+        }));
+        flight
+    }
+
+    async fn mint(&self) -> Result<(), Error> {
+        match mint(&self.shared, self.session_id()).await {
+            Ok(Some(minted)) => self.store(minted),
+            // The user changed meanwhile: those who wait begin again.
+            Ok(None) => {}
+            Err(error) => {
+                self.remember(&error);
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a new token. If its user has left meanwhile its epoch is over, and nobody is given it.
@@ -206,19 +219,19 @@ impl TokenCache {
 
     fn remember(&self, error: &Error) {
         let mut state = self.state();
-        if error.reason() == Reason::SignedOut {
-            // Costs no request, and the next call may come right after the sign-in.
-            state.failure = None;
-            return;
-        }
-        let count = state.failure.as_ref().map_or(0, |failed| failed.count);
+        let in_a_row = state.failure.as_ref().map_or(0, |failed| failed.in_a_row);
         let jitter = 0.5 + fraction(self.shared.transport.random()) / 2.0;
-        let cool_down = back_off(FIRST_COOL_DOWN, LARGEST_COOL_DOWN, count).mul_f64(jitter);
+        let back_off = back_off(FIRST_COOL_DOWN, LARGEST_COOL_DOWN, in_a_row).mul_f64(jitter);
+        let cool_down = match error.reason() {
+            // Costs no request, and the next call may come right after the sign-in.
+            Reason::SignedOut => Duration::ZERO,
+            _ => back_off.max(error.retry_after().unwrap_or_default().min(LARGEST_COOL_DOWN)),
+        };
         state.failure = Some(Failed {
             error: error.clone(),
-            count: count + 1,
+            in_a_row: in_a_row + 1,
             at: self.shared.transport.now(),
-            cool_down: cool_down.max(error.retry_after().unwrap_or_default().min(LARGEST_COOL_DOWN)),
+            cool_down,
             notices: self.shared.user.notices(),
         });
     }
@@ -237,21 +250,23 @@ impl TokenCache {
     }
 }
 
-struct Renewing(Arc<TokenCache>);
+/// Ends a flight, also when its task panics or is dropped: nobody waits for ever.
+struct Landing {
+    cache: Arc<TokenCache>,
+    flight: Flight,
+    result: Result<(), Error>,
+}
 
-impl Drop for Renewing {
-    fn drop(&mut self) {
-        self.0.state().renewing = false;
+impl Landing {
+    fn with(mut self, result: Result<(), Error>) {
+        self.result = result;
     }
 }
 
-/// A future that panicked must not be polled again.
-struct ClearOnPanic<'a>(&'a mut Option<Flight>);
-
-impl Drop for ClearOnPanic<'_> {
+impl Drop for Landing {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            *self.0 = None;
-        }
+        self.cache.state().flight = None;
+        // Nobody else sets it, so it is set at once.
+        let _ = self.flight.set(self.result.clone()).now_or_never();
     }
 }

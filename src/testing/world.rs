@@ -205,9 +205,12 @@ impl World {
         }
     }
 
-    /// Polls a future once.
-    pub fn poll_once<T>(&self, future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
-        future.poll(&mut Context::from_waker(Waker::noop()))
+    /// Polls a future as far as it goes without time passing, and everything that was spawned.
+    pub fn poll_once<T>(&self, mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+        let mut context = Context::from_waker(Waker::noop());
+        let first = future.as_mut().poll(&mut context);
+        self.poll_spawned(&mut context);
+        if first.is_ready() { first } else { future.poll(&mut context) }
     }
 
     fn poll_spawned(&self, context: &mut Context<'_>) {

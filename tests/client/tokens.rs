@@ -132,6 +132,25 @@ tests! {
         world.log(|log| assert_eq!((log.session_reads, log.mints(), log.cancelled), (1, 1, 0)));
     }
 
+    fn callers_that_are_held_but_not_polled_block_nobody() {
+        let world = World::new();
+        world.serve(|request, log| match request.url == FUNCTION {
+            true => bundle("token-1", 900).delayed(Duration::from_secs(1)),
+            false => default_reply(request, log),
+        });
+        let client = world.client();
+        // As in a `select!` whose other branch goes on: begun, kept, and not looked at again.
+        let mut held: Vec<_> = (0..3).map(|_| Box::pin(client.ask("Hi!"))).collect();
+        for call in &mut held {
+            assert!(world.poll_once(call.as_mut()).is_pending());
+        }
+        assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello");
+        for call in held {
+            assert_eq!(world.run(call).unwrap(), "Hello");
+        }
+        world.log(|log| assert_eq!(log.mints(), 1));
+    }
+
     fn a_failed_mint_is_told_to_everyone_who_waited_and_not_repeated_at_once() {
         let world = World::new();
         world.serve(|_, _| Reply::json(403, r#"{"error":{"code":"forbidden","message":"no"}}"#));

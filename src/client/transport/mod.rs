@@ -66,7 +66,7 @@ pub trait Transport: MaybeSend + MaybeSync + 'static {
     /// Random bytes fit for ids.
     fn random(&self) -> [u8; 16];
 
-    /// Lets a future go on by itself, if the surroundings can do that; otherwise drops it.
+    /// Lets a future go on by itself.
     fn spawn(&self, future: BoxFuture<'static, ()>);
 }
 

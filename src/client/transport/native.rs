@@ -73,6 +73,7 @@ impl Transport for NativeTransport {
     }
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {
+        // Outside a runtime nothing here works: the future is dropped, and the call that waits for it fails.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(future);
         }
