@@ -66,6 +66,7 @@ for (const { name, ...options } of SCREENS) {
   test(`on ${name} everything fits, is readable and accessible`, LIMIT, async () => {
     const { page, context, complaints } = await open(options);
     await page.locator("#state", { hasText: "Live" }).waitFor();
+    if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name.replaceAll(" ", "-")}.png`, fullPage: true });
     const { scrollWidth, clientWidth } = await page.evaluate(() => {
       const { scrollWidth, clientWidth } = document.documentElement;
       return { scrollWidth, clientWidth };
@@ -75,7 +76,6 @@ for (const { name, ...options } of SCREENS) {
     const violations = await page.evaluate(`${axe}; axe.run().then(({ violations }) => violations)`);
     assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
     assert.deepEqual(complaints, []);
-    if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name.replaceAll(" ", "-")}.png`, fullPage: true });
     await context.close();
   });
 }

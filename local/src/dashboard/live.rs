@@ -203,7 +203,7 @@ fn refusals(dashboard: &Dashboard, now: i64) -> String {
         })
         .collect();
     drop(log);
-    let columns = ["Origin to add", "Refused by", "Times", "Last", ""];
+    let columns = ["Origin to add", "Refused by", "Times", "Last", "Remedy"];
     let body = table("Refused origins", &columns, &rows, "No page was refused for its origin.");
     section("Refused origins (CORS)", "refusals", &body)
 }
