@@ -234,7 +234,12 @@ test("conversations keep their session and thread, and their budget", LIMIT, asy
   for (const { headers } of chats) {
     assert.deepEqual([headers["x-session-id"], headers["x-thread-id"]], [conversation.sessionId, "thread-1"]);
   }
-  assert.match(conversation.sessionId, /^[0-9a-f-]{36}$/);
+  const another = behest.conversation();
+  await another.ask("one");
+  assert.notEqual(another.sessionId, conversation.sessionId);
+  for (const { sessionId } of [conversation, another]) {
+    assert.match(sessionId, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  }
   await assert.rejects(behest.conversation({ sessionId: "line\nbreak" }).ask("Hi!"), fails("invalid_config"));
   await assert.rejects(behest.conversation({ budget: { cost: 1 } }).ask("Hi!"), fails("invalid_config"));
 });
