@@ -97,7 +97,7 @@ impl World {
             log: Log::default(),
             spawned: vec![],
         })));
-        world.serve(|request, log| default_reply(request, log));
+        world.serve(default_reply);
         world.signed_in("user-1", "login-1");
         world
     }
