@@ -51,7 +51,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "python",
         what: "behest-local under Behest's and OpenAI's Python libraries (downloads them once; only when named)",
-        floor: 11,
+        floor: 15,
         by_default: false,
         run: python_clients,
     },
@@ -302,9 +302,15 @@ fn python_clients(context: &Context) -> Result<Counts> {
     // behest-ai imports httpx without naming it among its requirements.
     let packages = ["behest-ai==1.5.0b1", "httpx", "openai"];
     let python = upstream::virtual_environment("foreign", &packages, "import behest, httpx, openai", "Python clients")?;
-    let mut run = command(python);
+    let mut run = command(&python);
     run.arg(root().join("tests/py/foreign.py")).env("BEHEST_LOCAL", context.behest_local()?);
-    counted(&mut run, RUN_LIMIT)
+    let mut counts = counted(&mut run, RUN_LIMIT)?;
+    // The server module's package must have been built: its tokens are compared with Python's.
+    context.tarball()?;
+    let mut run = command(&python);
+    run.arg(root().join("tests/py/claims.py")).env("BEHEST_LOCAL", context.behest_local()?);
+    counts += counted(run.env("CONFORMANCE_HOST", context.program("conformance-host", "example")?), RUN_LIMIT)?;
+    Ok(counts)
 }
 
 fn load(context: &Context) -> Result<Counts> {
