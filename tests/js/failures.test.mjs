@@ -107,8 +107,9 @@ describe("the token function", () => {
 
 describe("the gateway", () => {
   for (const [what, chat, reason, status, more] of [
-    ["answers nothing", reply(200, ""), "invalid_response"],
-    ["answers with a web page", reply(200, "<!doctype html><title>Hello</title>"), "invalid_response"],
+    ["answers nothing", reply(200, ""), "invalid_response", 200],
+    ["answers with a web page", reply(200, "<!doctype html><title>Hello</title>"), "invalid_response", 200],
+    ["reports an error with the status of a success", reply(200, { error: { message: "loading" } }), "server_error", 200],
     ["knows no such model", reply(400, { error: { code: "validation_error", message: "no such model" } }), "invalid_request", 400],
     ["says that the allowance is spent", reply(402, { error: { code: "quota_exceeded" } }), "quota_exceeded", 402],
     ["is asked too often", reply(429, { error: { code: "rate_limited" } }, { "retry-after": "1" }), "rate_limited", 429],
