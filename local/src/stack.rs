@@ -224,7 +224,10 @@ pub async fn start(config: Config) -> Result<Running> {
     let counters = Counters::default();
     let activity = Activity::new(config.clock.clone());
     let kept = store.run(|db| origins::kept(db)).await?;
-    let allowed = allowed_origins(&config, kept, page_port, &gateway_url);
+    let implied = implied_origins(config.host, page_port, &gateway_url);
+    let mut allowed = [implied.clone(), config.allow_origins.clone(), kept].concat();
+    allowed.sort();
+    allowed.dedup();
     let origins = Origins::new(allowed, counters.clone(), activity.clone());
     let faults = Faults::new(config.faults.clone());
     let mailbox = Mailbox::default();
@@ -283,6 +286,7 @@ pub async fn start(config: Config) -> Result<Running> {
         functions: functions.clone(),
         supabase_url: supabase_url.clone(),
         gateway_url: gateway_url.clone(),
+        implied,
         form_key: random::hex_key()?.into(),
     };
     let dashboard = dashboard.router(config.host);
@@ -384,16 +388,12 @@ fn page_origin(host: IpAddr, port: u16) -> String {
 }
 
 /// A page that the gateway serves itself is not of another origin, whatever header its browser sends.
-fn allowed_origins(config: &Config, kept: Vec<String>, page_port: u16, gateway_url: &str) -> Vec<String> {
-    let mut origins = kept;
-    origins.extend(config.allow_origins.iter().cloned());
-    origins.push(gateway_url.to_owned());
+fn implied_origins(host: IpAddr, page_port: u16, gateway_url: &str) -> Vec<String> {
+    let mut origins = vec![gateway_url.to_owned()];
     if page_port != 0 {
         origins.extend([format!("http://localhost:{page_port}"), format!("http://127.0.0.1:{page_port}")]);
-        origins.push(url(config.host, page_port));
+        origins.push(url(host, page_port));
     }
-    origins.sort();
-    origins.dedup();
     origins
 }
 

@@ -37,18 +37,17 @@ pub(super) fn tokens(slices: &[Sums], labels: &[String]) -> String {
         );
     }
     let total: i64 = slices.iter().map(Sums::tokens).sum();
-    let (first, last) = (labels.first().map(String::as_str), labels.last().map(String::as_str));
+    let first = labels.first().map(String::as_str);
     format!(
         "<div class=\"chart\"><div class=\"scale\" aria-hidden=\"true\"><span>{}</span><span>{}</span><span>0</span></div>\
          <svg role=\"img\" aria-label=\"{} tokens over time, at most {} in a slice\" viewBox=\"0 0 {width:.0} {HEIGHT}\" \
          preserveAspectRatio=\"none\"><path class=\"grid\" d=\"M0 0.5H{width:.0}M0 50H{width:.0}M0 99.5H{width:.0}\"/>{bars}</svg>\
-         <div class=\"ends\" aria-hidden=\"true\"><span>{}</span><span>{}</span></div></div>",
+         <div class=\"ends\" aria-hidden=\"true\"><span>{}</span><span>now</span></div></div>",
         number(top),
         number(top / 2),
         number(total),
         number(most),
         escape(first.unwrap_or_default()),
-        escape(last.unwrap_or_default()),
     )
 }
 

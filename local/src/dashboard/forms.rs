@@ -47,7 +47,7 @@ pub(super) async fn origins(State(dashboard): State<Dashboard>, headers: HeaderM
         };
         list.sort();
         list.dedup();
-        let kept = list.clone();
+        let kept: Vec<String> = list.iter().filter(|origin| !dashboard.implied.contains(origin)).cloned().collect();
         dashboard.store.run(move |db| origins::keep(db, &kept)).await?;
         dashboard.origins.set(list);
         dashboard.functions.redeploy()?;

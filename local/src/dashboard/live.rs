@@ -12,7 +12,7 @@ use crate::store::usage::Window;
 
 const SLICES: usize = 48;
 const LONGEST_TABLE: u32 = 12;
-const LINES: usize = 14;
+const LINES: usize = 10;
 
 struct Figures {
     now: i64,
@@ -130,7 +130,7 @@ fn shares(title: &str, name: &str, [first, second]: [&str; 2], rows: &[Share], t
         .map(|Share { name, of, sums }| {
             let mut row = vec![id(name)];
             if with_second {
-                row.push(of.as_deref().map_or_else(|| "<span class=\"muted\">—</span>".to_owned(), id));
+                row.push(of.as_deref().map_or_else(|| "<span class=\"none muted\">—</span>".to_owned(), id));
             }
             row.extend([
                 number(sums.requests),
@@ -173,7 +173,7 @@ fn requests(dashboard: &Dashboard, now: i64) -> String {
                 format!("<code>{} {}</code>", escape(&row.method), escape(&row.path)),
                 format!("<span class=\"status {tone}\">{}</span>", row.status),
                 format!("{} ms", row.ms),
-                row.origin.as_deref().map_or_else(|| "<span class=\"muted\">—</span>".to_owned(), id),
+                row.origin.as_deref().map_or_else(|| "<span class=\"none muted\">—</span>".to_owned(), id),
             ]
         })
         .collect();
@@ -242,5 +242,6 @@ fn mail(dashboard: &Dashboard, now: i64) -> String {
         })
         .collect();
     let columns = ["When", "To", "Code", "For"];
-    section("Mail", "mail", &table("Mail", &columns, &rows, "No code was sent. Letters stay on this machine."))
+    let body = table("Mail", &columns, &rows, "No code was sent. Letters stay on this machine.");
+    format!("<section class=\"card wide\" aria-labelledby=\"mail\"><h2 id=\"mail\">Mail</h2>{body}</section>")
 }

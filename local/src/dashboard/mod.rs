@@ -45,6 +45,8 @@ pub(crate) struct Dashboard {
     pub(crate) functions: Functions,
     pub(crate) supabase_url: String,
     pub(crate) gateway_url: String,
+    /// Origins that are allowed at every start, without being asked for.
+    pub(crate) implied: Vec<String>,
     /// Known to the pages served here alone.
     pub(crate) form_key: Arc<str>,
 }

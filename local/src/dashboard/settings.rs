@@ -23,6 +23,7 @@ pub(super) async fn render(dashboard: &Dashboard) -> Result<String, Failure> {
         .origins
         .list()
         .iter()
+        .filter(|origin| **origin != dashboard.gateway_url)
         .map(|origin| item("origins", format!("<code>{}</code>", escape(origin)), hidden("remove", origin), origin))
         .collect();
     let budgets: String = budgets

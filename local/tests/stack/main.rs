@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod auth;
+mod commands;
+mod faults;
 mod functions;
 mod gateway;
 mod keys;

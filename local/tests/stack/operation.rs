@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use behest_local::{Config, Upstream};
 use serde_json::{Value, json};
@@ -140,9 +142,9 @@ async fn counters_are_shown_on_both_origins() {
 }
 
 /// The program, ended by force when the test ends early.
-struct Program {
-    child: Child,
-    addresses: Value,
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) addresses: Value,
 }
 
 impl Drop for Program {
@@ -160,7 +162,7 @@ fn program(more: &[&str]) -> Command {
 }
 
 impl Program {
-    fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         let mut child = program(&["--json", "--demo-user", "--data", data.to_str().unwrap()]).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -198,7 +200,7 @@ impl Program {
     }
 
     #[cfg(unix)]
-    fn signal(&mut self, signal: &str) -> std::process::ExitStatus {
+    pub(crate) fn signal(&mut self, signal: &str) -> std::process::ExitStatus {
         let kill = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
         self.child.wait().unwrap()
@@ -239,6 +241,47 @@ async fn a_killed_program_loses_no_row_whose_answer_was_given() {
     assert!(!first.signal("-KILL").success());
     let world = World::with(Config { data: Some(data), ..config() }).await;
     assert_eq!(world.running.usage().await.unwrap().len(), 3);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_one_that_is_killed_in_the_middle_of_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    let mut program = Program::start(&data);
+    // A log that nobody reads would stop the program at a full pipe.
+    let mut log = program.child.stderr.take().unwrap();
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    let token = behest_local::Project::open(&data).unwrap().mint("ada", None, 3600).unwrap();
+    let url = format!("{}/v1/chat/completions", program.addresses["gateway"].as_str().unwrap());
+    let (answered, http) = (Arc::new(AtomicUsize::new(0)), reqwest::Client::builder().no_proxy().build().unwrap());
+    let workers: Vec<_> = (0..16)
+        .map(|_| {
+            let (http, url, token, answered) = (http.clone(), url.clone(), token.clone(), Arc::clone(&answered));
+            let body = r#"{"messages":[{"role":"user","content":"Hi"}]}"#;
+            tokio::spawn(async move {
+                while let Ok(answer) = http.post(&url).bearer_auth(&token).body(body).send().await {
+                    if answer.bytes().await.is_err() {
+                        break;
+                    }
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    let many = async {
+        while answered.load(Ordering::SeqCst) < 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(many).await;
+    assert!(!program.signal("-KILL").success());
+    for worker in workers {
+        in_time(worker).await.unwrap();
+    }
+    let world = World::with(Config { data: Some(data), ..config() }).await;
+    let (rows, answered) = (world.running.usage().await.unwrap().len(), answered.load(Ordering::SeqCst));
+    assert!(rows >= answered, "{answered} answers were given, {rows} rows are left");
 }
 
 #[test]

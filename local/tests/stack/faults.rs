@@ -1,0 +1,103 @@
+//! Faults that are asked for, and who may ask.
+
+use std::time::{Duration, Instant};
+
+use behest_client::client::{ChatRequest, Outcome};
+use behest_client::{Client, Error, Reason, Secret};
+use behest_local::Config;
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+
+use crate::support::{World, config, in_time, send};
+
+const HEADER: &str = "x-behest-local-fault";
+
+fn hello(stream: bool) -> Value {
+    json!({ "messages": [{ "role": "user", "content": "Hi" }], "stream": stream })
+}
+
+#[tokio::test]
+async fn a_header_asks_for_a_fault_of_its_own_answer() {
+    let world = World::start().await;
+    let token = world.minted("ada").await;
+    let refused = send(world.chat(&token, &hello(false)).header(HEADER, "status=429 retry-after=7")).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, Some("7")));
+    let began = Instant::now();
+    assert_eq!(send(world.chat(&token, &hello(false)).header(HEADER, "delay=200")).await.status, 200);
+    assert!(began.elapsed() >= Duration::from_millis(200));
+    let wrong = send(world.chat(&token, &hello(false)).header(HEADER, "explode=1")).await;
+    assert!(wrong.status == 400 && wrong.text.contains("there is no fault"), "{}", wrong.text);
+    assert_eq!(send(world.chat(&token, &hello(false))).await.status, 200, "the next one is well");
+}
+
+#[tokio::test]
+async fn answers_break_off_fall_silent_and_come_in_pieces() {
+    let world = World::start().await;
+    let token = world.minted("ada").await;
+    let whole = send(world.chat(&token, &hello(true))).await.text;
+    let ask = async |fault: &str| in_time(world.chat(&token, &hello(true)).header(HEADER, fault).send()).await.unwrap();
+
+    let mut cut = ask("cut=300").await.bytes_stream();
+    let (mut seen, mut broke) = (Vec::new(), false);
+    while let Some(next) = in_time(cut.next()).await {
+        match next {
+            Ok(bytes) => seen.extend(bytes),
+            Err(_) => broke = true,
+        }
+    }
+    assert_eq!((seen.len(), broke), (300, true), "so many bytes, and then no clean end");
+
+    let mut stalled = ask("stall=300").await.bytes_stream();
+    let mut seen = 0;
+    while seen < 300 {
+        seen += in_time(stalled.next()).await.unwrap().unwrap().len();
+    }
+    assert_eq!(seen, 300);
+    let more = tokio::time::timeout(Duration::from_millis(300), stalled.next()).await;
+    assert!(more.is_err(), "nothing more comes, and no end");
+    drop(stalled);
+
+    let mut pieces = ask("chunks=1").await.bytes_stream();
+    let (mut count, mut bytes) = (0, Vec::new());
+    while let Some(piece) = in_time(pieces.next()).await {
+        bytes.extend(piece.unwrap());
+        count += 1;
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    let said = |text: &str| text.matches("\"content\"").count();
+    assert!(text.ends_with("data: [DONE]\n\n") && said(&text) == said(&whole));
+    assert!(count > text.len() / 4, "{count} pieces for {} bytes", text.len());
+}
+
+#[tokio::test]
+async fn a_flag_sets_faults_of_a_place_for_so_many_times() {
+    let faults = vec!["mint status=503 times=1".parse().unwrap(), "auth status=500 times=1".parse().unwrap()];
+    let world = World::with(Config { faults, ..config() }).await;
+    assert_eq!(world.mint(&json!({ "user_id": "ada" })).await.status, 503);
+    assert_eq!(world.mint(&json!({ "user_id": "ada" })).await.status, 200);
+    let body = json!({ "email": "ada@example.com", "password": "correct horse" });
+    assert_eq!(send(world.post_supabase("/auth/v1/signup", &body)).await.status, 500);
+    assert_eq!(send(world.post_supabase("/auth/v1/signup", &body)).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_client_names_each_fault_rightly() {
+    let faults = ["chat cut=600 times=1", "chat status=503 times=1"].map(|text| text.parse().unwrap()).to_vec();
+    let world = World::with(Config { faults, ..config() }).await;
+    let access = world.sign_up("ada@example.com").await.access;
+    let source = move || {
+        let token = Secret::from(access.clone());
+        async move { Ok::<_, Error>(Some(token)) }
+    };
+    let builder = Client::builder(&world.running.gateway_url).function(&world.running.supabase_url, "behest-token");
+    let client = builder.session(source).build().unwrap();
+    let mut stream = in_time(client.chat_stream(&ChatRequest::user("Hi"))).await.unwrap();
+    let mut last = None;
+    while let Some(chunk) = in_time(stream.next()).await {
+        last = chunk.err();
+    }
+    assert_eq!(stream.outcome(), Some(Outcome::Disconnected));
+    assert!(!stream.text().is_empty(), "what was said is kept");
+    assert_ne!(last.unwrap().reason(), Reason::Internal);
+    assert!(in_time(client.ask("Hi")).await.unwrap().contains("Hi"), "a 503 is tried again");
+}
