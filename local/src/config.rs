@@ -49,6 +49,8 @@ pub struct Config {
     pub block: Vec<String>,
     /// The shape of the gateway's error bodies. Default: the current SDKs'.
     pub error_shape: ErrorShape,
+    /// Response headers that the gateway lets pages read, separated by commas. Default: those the client knows.
+    pub exposed_headers: Option<String>,
     /// The shape of the mint's replies. Default: the guides'.
     pub mint_reply: MintReply,
     /// Functions that other processes serve, each `NAME=URL`. Default none.
@@ -127,6 +129,7 @@ impl Default for Config {
             budgets: Vec::new(),
             block: Vec::new(),
             error_shape: ErrorShape::default(),
+            exposed_headers: None,
             mint_reply: MintReply::default(),
             functions: Vec::new(),
             verify_jwt: false,

@@ -1,7 +1,9 @@
 //! `behest-local`: the whole system on one machine.
 
 mod commands;
+mod settings_file;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Start the servers; Ctrl-C stops them
+    #[command(args_override_self = true)]
     Start(Box<Start>),
     #[command(flatten)]
     Other(commands::Command),
@@ -30,6 +33,9 @@ enum Command {
 
 #[derive(Args)]
 struct Start {
+    /// TOML file with these flags as names, such as demo-user = true. Flags stand before it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Address to listen on; any but loopback needs --expose
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
@@ -87,6 +93,9 @@ struct Start {
     /// Shape of the gateway's error bodies
     #[arg(long, value_enum, default_value_t)]
     error_shape: ErrorShape,
+    /// Response headers that pages may read, in place of x-trace-id, x-request-id and retry-after; "" for none
+    #[arg(long, value_name = "NAMES")]
+    exposed_headers: Option<String>,
     /// Shape of the mint's replies
     #[arg(long, value_enum, default_value_t)]
     mint_reply: MintReply,
@@ -114,6 +123,18 @@ struct Start {
 }
 
 impl Start {
+    /// With the settings of the file, if one is named.
+    fn with_file(self: Box<Self>) -> Result<Box<Self>> {
+        let Some(file) = &self.config else { return Ok(self) };
+        let mut all: Vec<OsString> = std::env::args_os().take(2).collect();
+        all.extend(settings_file::arguments(file)?);
+        all.extend(std::env::args_os().skip(2));
+        match Cli::parse_from(all).command {
+            Command::Start(options) => Ok(options),
+            Command::Other(_) => Ok(self),
+        }
+    }
+
     fn config(self) -> Result<Config> {
         let key = match &self.upstream_key_env {
             Some(name) => {
@@ -148,6 +169,7 @@ impl Start {
             block: self.block,
             error_shape: self.error_shape,
             mint_reply: self.mint_reply,
+            exposed_headers: self.exposed_headers,
             demo_user: self.demo_user,
             ..Config::default()
         })
@@ -157,7 +179,7 @@ impl Start {
 #[tokio::main]
 async fn main() -> Result<()> {
     let options = match Cli::parse().command {
-        Command::Start(options) => options,
+        Command::Start(options) => options.with_file()?,
         Command::Other(command) => return command.run().await,
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,behest_local=info"));

@@ -106,13 +106,13 @@ const OTHERS_HEADERS: &str = "user-agent, x-stainless-arch, x-stainless-helper-m
      x-stainless-timeout, openai-organization, openai-project, idempotency-key, x-behest-local-fault";
 
 /// The CORS answers of the gateway.
-pub(crate) fn gateway_cors(origins: &Origins) -> CorsLayer {
+pub(crate) fn gateway_cors(origins: &Origins, exposed: Option<&str>) -> CorsLayer {
     use behest_client::wire::{EXPOSED_HEADERS, GATEWAY_REQUEST_HEADERS};
     CorsLayer::new()
         .allow_origin(origins.allow())
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers(names::<axum::http::HeaderName>(&format!("{GATEWAY_REQUEST_HEADERS}, {OTHERS_HEADERS}")))
-        .expose_headers(names::<axum::http::HeaderName>(EXPOSED_HEADERS))
+        .expose_headers(names::<axum::http::HeaderName>(exposed.unwrap_or(EXPOSED_HEADERS)))
         .max_age(std::time::Duration::from_secs(600))
 }
 

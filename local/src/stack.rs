@@ -295,7 +295,7 @@ pub async fn start(config: Config) -> Result<Running> {
     store.run(move |db| project::note_running(db, Some(&noted))).await?;
     let mut servers = JoinSet::new();
     let tools = tools::router(counters.clone(), mailbox.clone(), config.host);
-    let gateway_router = gateway.router(&origins);
+    let gateway_router = gateway.router(&origins, config.exposed_headers.as_deref());
     servers.spawn(serve(supabase_listener, supabase.router(functions).merge(tools.clone()), &closing));
     servers.spawn(serve(gateway_listener, gateway_router.merge(tools).merge(dashboard), &closing));
     let mut page_url = None;

@@ -73,7 +73,7 @@ pub(crate) struct Gateway {
 pub(crate) struct TraceId(pub(crate) String);
 
 impl Gateway {
-    pub(crate) fn router(self, origins: &Origins) -> Router {
+    pub(crate) fn router(self, origins: &Origins, exposed_headers: Option<&str>) -> Router {
         let (controls, faults) = (self.controls.clone(), self.faults.clone());
         let activity = (self.activity.clone(), "gateway");
         let mint = || post(mint::mint).layer(DefaultBodyLimit::max(MINT_LIMIT));
@@ -92,7 +92,7 @@ impl Gateway {
             .method_not_allowed_fallback(|| async { GatewayError::method_not_allowed() })
             .with_state(self)
             .layer(middleware::from_fn_with_state(faults, faults::inject))
-            .layer(origins::gateway_cors(origins))
+            .layer(origins::gateway_cors(origins, exposed_headers))
             .layer(middleware::from_fn_with_state(origins.clone(), origins::guard))
             .layer(middleware::from_fn_with_state(controls, error::shape))
             .layer(middleware::from_fn_with_state(activity, activity::note))

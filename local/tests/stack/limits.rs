@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::{DEADLINE, World, config, in_time, send};
+use crate::support::{DEADLINE, PAGE, World, config, in_time, send};
 
 fn hello() -> Value {
     json!({ "messages": [{ "role": "user", "content": "Hello there" }] })
@@ -211,10 +211,17 @@ async fn errors_and_mint_replies_have_the_shape_that_is_set() {
         assert_eq!((refused.status.as_u16(), refused.json()), (401, expected));
         assert!(refused.header("x-trace-id").is_some());
     }
-    let world =
-        World::with(Config { error_shape: ErrorShape::Named, mint_reply: MintReply::AccessToken, ..config() }).await;
+    let world = World::with(Config {
+        exposed_headers: Some("x-trace-id".into()),
+        error_shape: ErrorShape::Named,
+        mint_reply: MintReply::AccessToken,
+        ..config()
+    })
+    .await;
     let missing = send(world.post_gateway("/v1/chat/completions", &hello())).await;
     assert_eq!(missing.json()["error"]["code"], "BEHEST_AUTH_MISSING");
+    let seen = send(world.get_gateway("/v1/usage").header("origin", PAGE)).await;
+    assert_eq!(seen.header("access-control-expose-headers"), Some("x-trace-id"));
     let reply = world.mint(&json!({ "user_id": "ada", "ttl": 60 })).await.json();
     let fields: Vec<_> = reply.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(fields, ["access_token", "expires_in", "project_id", "token_type"]);

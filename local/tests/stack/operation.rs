@@ -303,3 +303,21 @@ fn the_program_says_what_is_wrong() {
         assert!(output.stdout.is_empty());
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_holds_flags_and_the_command_line_stands_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("behest-local.toml");
+    std::fs::write(&file, "gateway-port = 1\ndemo-user = true\nallow-origin = [\"https://a.example\"]\n").unwrap();
+    let file = file.to_str().unwrap();
+    let mut child = program(&["--json", "--config", file]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let program = Program { addresses: serde_json::from_str(&line).unwrap(), child };
+    assert_eq!(program.addresses["demoUser"]["email"], "demo@example.com");
+    assert!(!program.addresses["gateway"].as_str().unwrap().ends_with(":1"), "the flag stands before the file");
+    std::fs::write(file, "no-such-flag = 1\n").unwrap();
+    let refused = self::program(&["--config", file]).output().unwrap();
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--no-such-flag"));
+}
