@@ -85,6 +85,8 @@ export interface AuthOptions {
   env?: Environment;
   /** Accept users who signed in anonymously. Default true. */
   allowAnonymous?: boolean;
+  /** Ask Supabase Auth about each session, so that one that was ended elsewhere is refused at once. Default false. */
+  checkSession?: boolean;
   /** With `none` last, let a request with a wrong `apikey` in as nobody. Default false. */
   wrongKeysAreNobody?: boolean;
   /** Issuers whose sessions are accepted. Default: `{SUPABASE_URL}/auth/v1`. */

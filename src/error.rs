@@ -168,6 +168,8 @@ reasons! {
     UnsupportedAlgorithm, "unsupported_algorithm", SignIn, "The token's algorithm does not fit the key it names.";
     /// No key of the project's key set has the token's `kid`.
     UnknownKey, "unknown_key", SignIn, "No key of this project signed the token. Check that page and function use the same Supabase project.";
+    /// The token names no key, and more or fewer than one would fit.
+    MissingKid, "missing_kid", SignIn, "The token names no key (`kid`), and not exactly one key of this project fits. Send session.access_token as it is.";
     /// The signature does not verify.
     InvalidSignature, "invalid_signature", SignIn, "The token's signature is not valid. Sign in again.";
     /// The session's access token has expired.
@@ -180,6 +182,8 @@ reasons! {
     WrongAudience, "wrong_audience", FixConfig, "The token is meant for another audience.";
     /// A claim is missing or of the wrong type.
     InvalidClaims, "invalid_claims", SignIn, "A claim of the token is missing or of the wrong type.";
+    /// Supabase Auth says that the session has ended: signed out, or the user is gone.
+    SessionRevoked, "session_revoked", SignIn, "The session has ended. Sign in again.";
     /// The token's role may not get a gateway token.
     RoleRefused, "role_refused", GiveUp, "Only a signed-in user may get a gateway token, not this role.";
     /// Anonymous users may not get a gateway token here.
@@ -202,6 +206,8 @@ reasons! {
     Misconfigured, "misconfigured", FixConfig, "The server is set up wrongly. Its log names the setting.";
     /// The key set could not be fetched.
     JwksUnavailable, "jwks_unavailable", RetryAfter, "The project's signing keys could not be fetched. Try again in a moment.";
+    /// Supabase Auth could not be asked whether the session still stands.
+    AuthUnavailable, "auth_unavailable", RetryAfter, "Supabase Auth could not be reached. Try again in a moment.";
     /// The user's plan could not be read.
     PlanUnavailable, "plan_unavailable", RetryAfter, "The user's plan could not be read. Try again in a moment.";
     /// Behest could not be reached to mint.

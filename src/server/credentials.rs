@@ -22,7 +22,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Secret, Error> {
         return Err(Error::new(Reason::MissingToken, "the request has no authorization header"));
     };
     if values.next().is_some() {
-        return Err(invalid("the request has more than one authorization header"));
+        return Err(invalid("the request has more than one access token"));
     }
     let text = value.to_str().map_err(|_| invalid("the authorization header is not plain ASCII"))?.trim();
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
@@ -40,7 +40,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Secret, Error> {
     }
     // What some hosts make of two headers, `one, Bearer two`, ends here too.
     if token.contains([' ', ',', '\t']) {
-        return Err(invalid("the authorization header holds more than one token"));
+        return Err(invalid("the request has more than one access token"));
     }
     Ok(Secret::from(token))
 }

@@ -37,6 +37,7 @@ const DEFAULT_AUDIENCE: &str = "behest";
 /// | `SUPABASE_PUBLIC_URL` | the project's public address where `SUPABASE_URL` is an internal one: its issuer is accepted too |
 /// | `ALLOW_HTTP_HOSTS` | hosts that may be reached without TLS, comma-separated; loopback always may |
 /// | `ALLOW_ANONYMOUS` | `true` gives tokens to anonymous users; default `false` |
+/// | `CHECK_SESSION` | `true` asks Supabase Auth about each session, so that one that was ended elsewhere is refused at once; default `false` |
 /// | `BEHEST_TTL` | life of a token in seconds, 60 to 86400; default 900 |
 /// | `BEHEST_MINT_PATH` | default `/v1/auth/mint`; some projects have `/auth/v1/auth/mint` |
 /// | `BEHEST_ISSUER`, `BEHEST_AUDIENCE` | claims of tokens signed here; default `https://api.behest.ai`, `behest` |
@@ -55,6 +56,7 @@ pub struct Config {
     pub(super) policy: Option<Arc<dyn Policy>>,
     pub(super) http: Option<Arc<dyn HttpClient>>,
     pub(super) clock: Clock,
+    pub(super) check_session: bool,
 }
 
 impl Config {
@@ -83,6 +85,13 @@ impl Config {
     /// Gives tokens to anonymous users too. Default false.
     pub fn allow_anonymous(mut self, allow: bool) -> Self {
         self.rules.allow_anonymous = allow;
+        self
+    }
+
+    /// Asks Supabase Auth about each session: one more exchange, and a session that was ended elsewhere is refused at once
+    /// instead of when its access token expires. Default false.
+    pub fn check_session(mut self, check: bool) -> Self {
+        self.check_session = check;
         self
     }
 
@@ -186,6 +195,7 @@ impl<'a> Reader<'a> {
     fn config(&mut self) -> Option<Config> {
         let project = self.project();
         let allow_anonymous = self.flag("ALLOW_ANONYMOUS");
+        let check_session = self.flag("CHECK_SESSION");
         let publishable_key = self.publishable_key();
         let mode = self.mode();
         let ttl = self.ttl();
@@ -204,6 +214,7 @@ impl<'a> Reader<'a> {
             policy: None,
             http: None,
             clock: Clock::system(),
+            check_session,
             supabase_url,
         })
     }

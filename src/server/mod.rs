@@ -37,6 +37,7 @@ mod native;
 mod pkcs8;
 mod policy;
 mod respond;
+mod standing;
 mod verify;
 pub mod webhook;
 
@@ -72,6 +73,7 @@ use self::cors::{Caller, Cors};
 use self::jwks::Jwks;
 use self::mint::{Minter, Order};
 use self::policy::ProfilePlan;
+use self::standing::Standing;
 use self::verify::Verifier;
 use crate::wire::{TokenRequest, is_header_safe};
 use crate::{Error, Reason};
@@ -108,13 +110,15 @@ impl TokenEndpoint {
             None => platform::http_client()?,
         };
         let published = config.jwks_url.map(|url| Jwks::new(url, Arc::clone(&http), config.clock.clone()));
+        let standing = config.check_session.then(|| (config.supabase_url.clone(), config.publishable_key.clone()));
         let policy = config.policy.unwrap_or_else(|| {
             let http = Arc::clone(&http);
             Arc::new(ProfilePlan { supabase_url: config.supabase_url, publishable_key: config.publishable_key, http })
         });
         let clock = config.clock;
+        let standing = standing.map(|(url, key)| Standing::new(&url, key, Arc::clone(&http)));
         Ok(Self(Arc::new(Inner {
-            verifier: Verifier { own: config.own_keys, published, rules: config.rules, clock: clock.clone() },
+            verifier: Verifier { own: config.own_keys, published, rules: config.rules, clock: clock.clone(), standing },
             policy,
             minter: Minter { mode: config.mode, http, clock },
             cors: config.cors,

@@ -17,6 +17,8 @@ pub(super) fn status_of(reason: Reason) -> StatusCode {
         | Reason::MalformedToken
         | Reason::UnsupportedAlgorithm
         | Reason::UnknownKey
+        | Reason::MissingKid
+        | Reason::SessionRevoked
         | Reason::InvalidSignature
         | Reason::TokenExpired
         | Reason::TokenNotYetValid
@@ -37,7 +39,9 @@ pub(super) fn status_of(reason: Reason) -> StatusCode {
         Reason::Conflict => StatusCode::CONFLICT,
         Reason::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Reason::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        Reason::JwksUnavailable | Reason::PlanUnavailable | Reason::MintUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::JwksUnavailable | Reason::AuthUnavailable | Reason::PlanUnavailable | Reason::MintUnavailable => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -9,6 +9,7 @@ use super::claims::{Rules, User};
 use super::clock::Clock;
 use super::jwk::{Algorithm, KeySet, Miss};
 use super::jwks::{Failure, Jwks};
+use super::standing::Standing;
 use crate::{Error, Reason, Secret};
 
 /// The part of a token's header that is looked at. `jku`, `jwk`, `x5u` and `x5c` are not: keys come from the settings.
@@ -27,6 +28,8 @@ pub(super) struct Verifier {
     pub(super) published: Option<Jwks>,
     pub(super) rules: Rules,
     pub(super) clock: Clock,
+    /// Asks whether the session still stands, if the settings want that.
+    pub(super) standing: Option<Standing>,
 }
 
 impl Verifier {
@@ -60,7 +63,11 @@ impl Verifier {
         if !verified {
             return Err(Error::new(Reason::InvalidSignature, "the token's signature does not verify"));
         }
-        self.rules.check(&payload, self.clock.now(), token)
+        let user = self.rules.check(&payload, self.clock.now(), token)?;
+        if let Some(standing) = &self.standing {
+            standing.check(&user).await?;
+        }
+        Ok(user)
     }
 
     async fn keys(
@@ -89,7 +96,7 @@ impl Verifier {
                 Error::new(Reason::UnknownKey, "the project has several keys with the token's kid")
             }
             Failure::Miss(Miss::NoKid, _) => {
-                Error::new(Reason::UnknownKey, "the token names no key, and not exactly one would fit")
+                Error::new(Reason::MissingKid, "the token names no key, and not exactly one would fit")
             }
         })
     }

@@ -147,6 +147,13 @@ test("every runtime gives every case the answer it documents, and the same as ax
   );
 });
 
+test("what @supabase/server 1.4.1 answers with one code has a reason each", () => {
+  const causes = ["no header", "the word undefined", "expired", "unknown kid", "missing kid, several keys fit", "the key set cannot be fetched"];
+  const codes = causes.map((cause) => cases.find(({ name }) => name === cause).code);
+  assert.equal(new Set(codes).size, causes.length, codes.join());
+  assert.equal(cases.find(({ name }) => name === "bearer in lower case").status, 200);
+});
+
 test("nothing secret is in any log", () => {
   for (const [name, host] of Object.entries(hosts)) {
     const log = host.log();

@@ -20,6 +20,9 @@ const KEYS: [(&str, &str); 2] = [
     ("SUPABASE_SECRET_KEYS", r#"{"default":"sb_secret_1","jobs":"sb_secret_jobs"}"#),
 ];
 
+/// Variables, or headers.
+type Pairs<'a> = &'a [(&'static str, &'a str)];
+
 fn modes(texts: &[&str]) -> Result<Vec<Mode>, Error> {
     texts.iter().map(|text| text.parse()).collect()
 }
@@ -49,7 +52,7 @@ async fn caller(guard: &Guard, pairs: &[(&'static str, &str)]) -> Result<Caller,
 
 #[test]
 fn what_could_never_let_anybody_in_is_refused_at_the_start() {
-    let cases: [(&[(&str, &str)], &[&str], &str); 12] = [
+    let cases: [(Pairs, &[&str], &str); 12] = [
         (&KEYS, &[], "empty"),
         (&KEYS, &["none", "user"], "last"),
         (&KEYS, &["secret:missing"], "secret:missing"),
@@ -113,7 +116,7 @@ async fn data_is_read_under_the_callers_identity_or_the_secret_key() {
     http.on("/rest/v1/notes", |_| answer(200, json!([])));
     let token = session();
     let bearer = format!("Bearer {token}");
-    let cases: [(&[(&'static str, &str)], &str, Option<&str>, &str); 4] = [
+    let cases: [(Pairs, &str, Option<&str>, &str); 4] = [
         (&[("authorization", &bearer)], "sb_publishable_1", Some(&bearer), "sb_secret_1"),
         (&[("apikey", "sb_publishable_web")], "sb_publishable_web", None, "sb_secret_1"),
         (&[("apikey", "sb_secret_jobs")], "sb_publishable_1", None, "sb_secret_jobs"),

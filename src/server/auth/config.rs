@@ -13,6 +13,7 @@ use crate::server::env::{Project, Reader};
 use crate::server::http::HttpClient;
 use crate::server::jwks::Jwks;
 use crate::server::platform;
+use crate::server::standing::Standing;
 use crate::server::verify::Verifier;
 use crate::{Error, Reason};
 
@@ -32,6 +33,7 @@ pub struct AuthConfig {
     secret: Keys,
     cors: Cors,
     wrong_keys_are_nobody: bool,
+    check_session: bool,
     http: Option<Arc<dyn HttpClient>>,
     clock: Clock,
 }
@@ -60,7 +62,16 @@ impl AuthConfig {
             let mut project = project?;
             project.rules.allow_anonymous = true;
             let (http, clock) = (None, Clock::system());
-            Some(Self { project, publishable, secret, cors: cors?, wrong_keys_are_nobody: false, http, clock })
+            Some(Self {
+                project,
+                publishable,
+                secret,
+                cors: cors?,
+                wrong_keys_are_nobody: false,
+                check_session: false,
+                http,
+                clock,
+            })
         })
     }
 
@@ -98,6 +109,13 @@ impl AuthConfig {
     /// Default false: a key that is sent must be right.
     pub fn wrong_keys_are_nobody(mut self, allow: bool) -> Self {
         self.wrong_keys_are_nobody = allow;
+        self
+    }
+
+    /// Asks Supabase Auth about each session: one more exchange, and a session that was ended elsewhere is refused at once
+    /// instead of when its access token expires. Default false.
+    pub fn check_session(mut self, check: bool) -> Self {
+        self.check_session = check;
         self
     }
 
@@ -141,10 +159,12 @@ impl AuthConfig {
         }
         let http = self.http.map_or_else(platform::http_client, Ok)?;
         let Project { url, own_keys, jwks_url, rules } = self.project;
+        let key = self.publishable.preferred(None).cloned();
+        let standing = self.check_session.then(|| Standing::new(&url, key, Arc::clone(&http)));
         let published = jwks_url.map(|url| Jwks::new(url, Arc::clone(&http), self.clock.clone()));
         Ok(Guard(Arc::new(Surroundings {
             modes,
-            verifier: Verifier { own: own_keys, published, rules, clock: self.clock },
+            verifier: Verifier { own: own_keys, published, rules, clock: self.clock, standing },
             publishable: self.publishable,
             secret: self.secret,
             cors: self.cors,

@@ -76,6 +76,9 @@ fn build(lookup: &Function, options: &Object) -> Result<Guard, Error> {
     if let Some(allow) = flag(options, "wrongKeysAreNobody")? {
         config = config.wrong_keys_are_nobody(allow);
     }
+    if let Some(check) = flag(options, "checkSession")? {
+        config = config.check_session(check);
+    }
     let modes = match texts(options, "auth")? {
         Some(modes) => modes,
         None => texts(options, "allow")?.unwrap_or_else(|| vec!["user".to_owned()]),

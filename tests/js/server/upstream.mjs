@@ -49,6 +49,12 @@ export async function startUpstream() {
     for await (const chunk of request) body += chunk;
     if (url.pathname.endsWith("/jwks.json")) return answer(response, 200, published);
     if (url.pathname === "/jwks-broken") return answer(response, 500, {});
+    if (url.pathname === "/auth/v1/user") {
+      if (request.headers.apikey !== "sb_publishable_default") return answer(response, 401, {});
+      const { sub } = JSON.parse(Buffer.from(request.headers.authorization.split(".")[1], "base64url"));
+      const [status, id] = { ended: [403], "auth-down": [500], mistaken: [200, "somebody-else"] }[sub] ?? [200, sub];
+      return answer(response, status, { id });
+    }
     if (url.pathname === "/rest/v1/profiles") {
       const known = /^Bearer ey/.test(request.headers.authorization ?? "") && request.headers.apikey === "sb_publishable_default";
       if (!known) return answer(response, 401, { code: "PGRST301" });
