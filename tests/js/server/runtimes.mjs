@@ -21,6 +21,13 @@ export function installProject(tarball) {
   return { folder: project, remove: () => rmSync(project, { recursive: true, force: true }) };
 }
 
+/** Makes one file of a program of this folder and the packages it imports. */
+export function bundleProgram(name, output) {
+  const options = ["--bundle", "--format=esm", "--platform=browser", `--outfile=${output}`, "--log-level=error"];
+  execFileSync(program("esbuild"), [join(here, name), ...options]);
+  return output;
+}
+
 /** A function of the Supabase example, on Deno, with the installed package in place of the registry's. */
 export function startFunction(folder, index, variables) {
   const map = join(mkdtempSync(join(folder, "function-")), "import-map.json");
