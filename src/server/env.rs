@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::auth::keys::Keys;
 use super::claims::Rules;
 use super::clock::Clock;
 use super::cors::Cors;
@@ -38,6 +39,7 @@ const DEFAULT_AUDIENCE: &str = "behest";
 /// | `ALLOW_HTTP_HOSTS` | hosts that may be reached without TLS, comma-separated; loopback always may |
 /// | `ALLOW_ANONYMOUS` | `true` gives tokens to anonymous users; default `false` |
 /// | `CHECK_SESSION` | `true` asks Supabase Auth about each session, so that one that was ended elsewhere is refused at once; default `false` |
+/// | `PLAN_WITH_SECRET_KEY` | `true` reads `profiles.plan` with `SUPABASE_SECRET_KEYS` (its `default`, or `SUPABASE_SECRET_KEY`), for tables that users must not read; default `false` |
 /// | `BEHEST_TTL` | life of a token in seconds, 60 to 86400; default 900 |
 /// | `BEHEST_MINT_PATH` | default `/v1/auth/mint`; some projects have `/auth/v1/auth/mint` |
 /// | `BEHEST_ISSUER`, `BEHEST_AUDIENCE` | claims of tokens signed here; default `https://api.behest.ai`, `behest` |
@@ -57,6 +59,8 @@ pub struct Config {
     pub(super) http: Option<Arc<dyn HttpClient>>,
     pub(super) clock: Clock,
     pub(super) check_session: bool,
+    /// Reads plans past row level security, if the settings want that.
+    pub(super) plan_key: Option<Secret>,
 }
 
 impl Config {
@@ -196,6 +200,7 @@ impl<'a> Reader<'a> {
         let project = self.project();
         let allow_anonymous = self.flag("ALLOW_ANONYMOUS");
         let check_session = self.flag("CHECK_SESSION");
+        let plan_key = self.flag("PLAN_WITH_SECRET_KEY").then(|| self.secret_key()).flatten();
         let publishable_key = self.publishable_key();
         let mode = self.mode();
         let ttl = self.ttl();
@@ -215,6 +220,7 @@ impl<'a> Reader<'a> {
             http: None,
             clock: Clock::system(),
             check_session,
+            plan_key,
             supabase_url,
         })
     }
@@ -286,6 +292,15 @@ impl<'a> Reader<'a> {
             return names.remove("default").or_else(|| names.into_values().next()).map(Secret::from);
         }
         self.get("SUPABASE_ANON_KEY").map(Secret::from)
+    }
+
+    fn secret_key(&mut self) -> Option<Secret> {
+        let known = self.problems.len();
+        let key = Keys::read(self, "SUPABASE_SECRET_KEYS", &["SUPABASE_SECRET_KEY"]).preferred(None).cloned();
+        if key.is_none() && self.problems.len() == known {
+            self.problems.push("SUPABASE_SECRET_KEYS is not set, and PLAN_WITH_SECRET_KEY needs it".into());
+        }
+        key
     }
 
     fn mode(&mut self) -> Option<Mode> {

@@ -72,7 +72,7 @@ pub use self::native::NativeClient;
 use self::cors::{Caller, Cors};
 use self::jwks::Jwks;
 use self::mint::{Minter, Order};
-use self::policy::ProfilePlan;
+use self::policy::{Identity, ProfilePlan};
 use self::standing::Standing;
 use self::verify::Verifier;
 use crate::wire::{TokenRequest, is_header_safe};
@@ -113,7 +113,11 @@ impl TokenEndpoint {
         let standing = config.check_session.then(|| (config.supabase_url.clone(), config.publishable_key.clone()));
         let policy = config.policy.unwrap_or_else(|| {
             let http = Arc::clone(&http);
-            Arc::new(ProfilePlan { supabase_url: config.supabase_url, publishable_key: config.publishable_key, http })
+            let identity = match config.plan_key {
+                Some(key) => Identity::Server(key),
+                None => Identity::User(config.publishable_key),
+            };
+            Arc::new(ProfilePlan { supabase_url: config.supabase_url, identity, http })
         });
         let clock = config.clock;
         let standing = standing.map(|(url, key)| Standing::new(&url, key, Arc::clone(&http)));

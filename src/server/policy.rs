@@ -61,11 +61,19 @@ where
 }
 
 /// The documented policy: the column `plan` of the user's row in `profiles`, read under the user's own token so that
-/// row level security applies. `pro` is tier 2, `max` tier 3; everything else, no row and no table included, tier 1.
+/// row level security applies, or with a secret key, if the settings want that. `pro` is tier 2, `max` tier 3; everything else, no row and no table included, tier 1.
 pub(super) struct ProfilePlan {
     pub(super) supabase_url: Url,
-    pub(super) publishable_key: Option<Secret>,
+    pub(super) identity: Identity,
     pub(super) http: Arc<dyn HttpClient>,
+}
+
+/// Under whose eyes the plan is read.
+pub(super) enum Identity {
+    /// The user's own, with the publishable key that says which application asks.
+    User(Option<Secret>),
+    /// This server's: row level security does not apply, and the filter by the user's id alone decides.
+    Server(Secret),
 }
 
 const LIMITS: Limits = Limits::new(Duration::from_secs(5), 64 * 1024);
@@ -96,7 +104,7 @@ impl ProfilePlan {
                 tracing::warn!("there is no readable profiles.plan, so every user has tier {FREE}");
                 Ok(FREE)
             }
-            (403, Some("42501")) => Err(unavailable("the role authenticated lacks `grant select on profiles`")),
+            (403, Some("42501")) => Err(unavailable("the role that asks lacks `grant select on profiles`")),
             (_, code) => Err(unavailable(&format!("rest/v1 answered {status} {}", code.unwrap_or_default()))),
         }
     }
@@ -104,10 +112,15 @@ impl ProfilePlan {
     fn request(&self, user: &User) -> Option<Request<Bytes>> {
         let mut url = join(&self.supabase_url, "/rest/v1/profiles");
         url.query_pairs_mut().append_pair("select", "plan").append_pair("id", &format!("eq.{}", user.id()));
-        let mut request = Request::get(url.as_str())
-            .header(ACCEPT, "application/vnd.pgrst.object+json")
-            .header(AUTHORIZATION, user.access_token().bearer()?);
-        if let Some(key) = &self.publishable_key {
+        let mut request = Request::get(url.as_str()).header(ACCEPT, "application/vnd.pgrst.object+json");
+        let key = match &self.identity {
+            Identity::Server(key) => Some(key),
+            Identity::User(key) => {
+                request = request.header(AUTHORIZATION, user.access_token().bearer()?);
+                key.as_ref()
+            }
+        };
+        if let Some(key) = key {
             let mut value = HeaderValue::from_str(key.expose()).ok()?;
             value.set_sensitive(true);
             request = request.header("apikey", value);

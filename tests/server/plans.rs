@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use behest_client::server::{Grant, HttpError, User};
+use behest_client::server::{Config, Grant, HttpError, User};
 use behest_client::{Error, Reason};
 use serde_json::{Value, json};
 
@@ -28,6 +28,21 @@ async fn the_plan_is_asked_for_as_the_user() {
     assert_eq!(call.headers()["apikey"], "sb_publishable_1");
     assert_eq!(call.headers()["accept"], "application/vnd.pgrst.object+json");
     assert!(call.headers()["authorization"].is_sensitive() && call.headers()["apikey"].is_sensitive());
+}
+
+#[tokio::test]
+async fn the_plan_can_be_asked_for_with_the_secret_key() {
+    let secret = ("SUPABASE_SECRET_KEYS", r#"{"jobs":"sb_secret_jobs","default":"sb_secret_1"}"#);
+    let world = World::with(&[("PLAN_WITH_SECRET_KEY", "true"), secret], |config| config);
+    world.post(&session()).await;
+    let calls = world.http.calls(PROFILES);
+    let call = &calls[0];
+    assert_eq!(call.uri().to_string(), format!("{PROJECT}{PROFILES}?select=plan&id=eq.{USER}"));
+    assert_eq!(call.headers()["apikey"], "sb_secret_1");
+    assert!(call.headers()["apikey"].is_sensitive() && !call.headers().contains_key("authorization"));
+
+    let missing = Config::from_lookup(lookup(&[("PLAN_WITH_SECRET_KEY", "true")])).unwrap_err();
+    assert!(missing.message().contains("SUPABASE_SECRET_KEYS"), "{}", missing.message());
 }
 
 #[tokio::test]

@@ -9,12 +9,12 @@ use crate::server::env::Reader;
 
 /// Keys of one kind.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Keys(Vec<(String, Secret)>);
+pub(in crate::server) struct Keys(Vec<(String, Secret)>);
 
 impl Keys {
     /// Reads the map in the variable `plural`, or else the one key in the first of `singular` that is set. A map that is set
     /// is authoritative: a damaged one is an error, never a reason to look elsewhere.
-    pub(super) fn read(reader: &mut Reader<'_>, plural: &str, singular: &[&str]) -> Self {
+    pub(in crate::server) fn read(reader: &mut Reader<'_>, plural: &str, singular: &[&str]) -> Self {
         if let Some(json) = reader.get(plural) {
             let keys = parse(&json).ok_or("must be a JSON object of names and keys, each a text that is not blank");
             return Self(reader.checked(plural, keys).unwrap_or_default());
@@ -36,7 +36,7 @@ impl Keys {
     }
 
     /// The key of this name, or else `default`, or else the first.
-    pub(super) fn preferred(&self, name: Option<&str>) -> Option<&Secret> {
+    pub(in crate::server) fn preferred(&self, name: Option<&str>) -> Option<&Secret> {
         let named = self.get(name.unwrap_or("default"));
         named.or_else(|| self.0.first().map(|(_, key)| key))
     }

@@ -13,7 +13,7 @@
 //! refused, never passed over, and so is a key.
 
 mod config;
-mod keys;
+pub(super) mod keys;
 mod mode;
 mod rest;
 
