@@ -49,7 +49,7 @@ pub(crate) async fn completions(
         },
         gateway.recorder.clone(),
     );
-    permit.use_up();
+    meter.limit(permit.use_up());
     let reply = tokio::select! {
         reply = gateway.upstream.chat(&request) => reply,
         () = gateway.cut.cancelled() => Err(GatewayError::upstream("The gateway is shutting down")),

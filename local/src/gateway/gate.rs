@@ -34,12 +34,14 @@ pub(crate) struct Caller {
 pub(crate) struct Permit {
     request_id: Option<String>,
     recorder: Recorder,
+    most: Option<usize>,
 }
 
 impl Permit {
-    /// The reservation is now the meter's to settle.
-    pub(crate) fn use_up(mut self) {
+    /// The reservation is now the meter's to settle. Gives the most pieces the answer may have, where a limit applies.
+    pub(crate) fn use_up(mut self) -> Option<usize> {
         self.request_id = None;
+        self.most
     }
 }
 
@@ -146,7 +148,9 @@ impl Gateway {
                 ask.size = most(cap);
             }
             ledger::reserve(db, &ask, now)?;
-            Ok(Ok((Permit { request_id: Some(ask.request_id), recorder }, cap)))
+            let answer = limit.or(cap).filter(|_| bounded);
+            let most = answer.map(|answer| usize::try_from(answer.saturating_mul(choices)).unwrap_or(usize::MAX));
+            Ok(Ok((Permit { request_id: Some(ask.request_id), recorder, most }, cap)))
         });
         let (permit, cap) = decision.await??;
         if let Some(cap) = cap {

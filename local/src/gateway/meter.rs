@@ -148,6 +148,8 @@ pub(crate) struct Meter {
     answer_bytes: usize,
     finish: Option<Outcome>,
     failed: bool,
+    /// The most pieces the answer may have.
+    most: Option<usize>,
     /// Kept only for a thread.
     answer: Answer,
 }
@@ -162,8 +164,19 @@ impl Meter {
             answer_bytes: 0,
             finish: None,
             failed: false,
+            most: None,
             answer: Answer::default(),
         }
+    }
+
+    /// Bounds the answer's pieces, each of which is a token at least.
+    pub(crate) fn limit(&mut self, most: Option<usize>) {
+        self.most = most;
+    }
+
+    /// The answer is longer than what was reserved for it: the upstream does not keep to `max_tokens`.
+    pub(crate) fn is_over(&self) -> bool {
+        self.most.is_some_and(|most| self.deltas > most)
     }
 
     /// Looks at a completion or at one chunk of it.

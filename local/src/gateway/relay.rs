@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream, Stream};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::GatewayError;
@@ -85,6 +85,14 @@ impl Relay {
                 }
                 Data::Json(json) => {
                     self.meter.see(&json);
+                    if self.meter.is_over() {
+                        // Dropped, the upstream is cancelled.
+                        self.upstream = stream::empty().boxed();
+                        self.over = true;
+                        self.meter.end(Outcome::Length).await;
+                        ready.extend_from_slice(&length_events(json));
+                        break;
+                    }
                     if !(self.hides_usage && is_usage_alone(&json)) {
                         ready.extend_from_slice(&event);
                     }
@@ -100,6 +108,15 @@ impl Relay {
         self.meter.end(Outcome::Failed).await;
         error_event(message)
     }
+}
+
+/// The end of an answer that got too long, written after its last chunk.
+fn length_events(mut chunk: Value) -> Bytes {
+    chunk["choices"] = json!([{ "index": 0, "delta": {}, "finish_reason": "length" }]);
+    if let Some(chunk) = chunk.as_object_mut() {
+        chunk.remove("usage");
+    }
+    format!("data: {chunk}\n\ndata: [DONE]\n\n").into()
 }
 
 fn error_event(message: &'static str) -> Bytes {

@@ -82,6 +82,29 @@ async fn world(server: &Server, upstream: impl FnOnce(&mut Upstream)) -> (World,
     (world, token)
 }
 
+#[tokio::test]
+async fn an_upstream_that_ignores_the_limit_is_cut_where_a_budget_applies() {
+    let mut server = Server::start().await;
+    let settings = Upstream { url: server.url.clone(), key: None, model: None, silence: DEADLINE };
+    let budgets = vec!["session=1000".parse().unwrap()];
+    let world = World::with(Config { upstream: Some(settings), budgets, ..config() }).await;
+    let token = world.minted("ada").await;
+    let mut body = question(true);
+    body["max_tokens"] = json!(3);
+    let answer = tokio::spawn(send(world.chat(&token, &body)));
+    let asked = server.next().await;
+    let (chunks, response) = stream();
+    asked.answer.send(response).unwrap();
+    let endless = async { while chunks.send(Ok(delta("more ").into())).await.is_ok() {} };
+    in_time(endless).await;
+    let text = in_time(answer).await.unwrap().text;
+    assert_eq!(text.matches("more ").count(), 3, "{text}");
+    assert!(text.contains("\"finish_reason\":\"length\"") && text.ends_with(DONE), "{text}");
+    let row = world.running.usage().await.unwrap().remove(0);
+    assert_eq!((row.outcome.as_str(), row.source.as_str()), ("length", "estimated"));
+    assert!(row.output_tokens <= 5, "{row:?}");
+}
+
 fn question(stream: bool) -> Value {
     json!({ "model": "default", "messages": [{ "role": "user", "content": "Hi" }], "stream": stream, "seed": 5 })
 }
