@@ -147,6 +147,23 @@ test("every runtime gives every case the answer it documents, and the same as ax
   );
 });
 
+test("a caller who hangs up while the keys are fetched takes nobody along", { timeout: 60_000 }, async (t) => {
+  for (const name of RUNTIMES) {
+    await t.test(name, async () => {
+      const { port } = hosts[name];
+      const authorization = `Bearer ${token({}, upstream.url)}`;
+      const held = upstream.holdNext();
+      const first = connect({ host: "127.0.0.1", port, path: "/held", method: "POST", headers: { authorization }, agent: false });
+      first.on("error", () => {});
+      first.end();
+      await held;
+      first.destroy();
+      const answer = await send(port, { on: "held" }, token({}, upstream.url));
+      assert.equal(answer.status, 200, answer.text);
+    });
+  }
+});
+
 test("what @supabase/server 1.4.1 answers with one code has a reason each", () => {
   const causes = ["no header", "the word undefined", "expired", "unknown kid", "missing kid, several keys fit", "the key set cannot be fetched"];
   const codes = causes.map((cause) => cases.find(({ name }) => name === cause).code);

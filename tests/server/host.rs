@@ -55,6 +55,7 @@ fn guard(options: &Value) -> Result<Guard, Box<dyn Error>> {
     };
     let modes = modes.iter().map(|mode| mode.parse()).collect::<Result<Vec<Mode>, _>>()?;
     Ok(AuthConfig::from_lookup(|name| options["env"][name].as_str().map(str::to_owned))?
+        .check_session(options["checkSession"] == true)
         .wrong_keys_are_nobody(options["wrongKeysAreNobody"] == true)
         .guard(modes)?)
 }

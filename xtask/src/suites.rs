@@ -38,7 +38,7 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("types", "the shipped types against TypeScript and against openai's", 4, types),
     suite("chrome", "behest-client in headless Chromium", 75, |context| in_browser(context, Browser::Chrome)),
     suite("firefox", "behest-client in headless Firefox", 75, |context| in_browser(context, Browser::Firefox)),
-    suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", 1264, runtimes),
+    suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", 1282, runtimes),
     suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", 112, end_to_end),
     suite("demo", "cargo xtask demo --check", 1, demo_check),
     Suite {

@@ -39,15 +39,24 @@ function mint(order) {
     : [200, { jwt: token, project_id: "p", ttl: order.ttl, session_id: order.session_id }];
 }
 
-/** Starts it; `calls` counts requests by path. */
+/** Starts it. `calls` counts requests by path; `holdNext()` resolves once a request for `/jwks-held` came and was left unanswered. */
 export async function startUpstream() {
   const calls = {};
+  const held = [];
+  let hold;
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://upstream");
     calls[url.pathname] = (calls[url.pathname] ?? 0) + 1;
     let body = "";
     for await (const chunk of request) body += chunk;
     if (url.pathname.endsWith("/jwks.json")) return answer(response, 200, published);
+    if (url.pathname === "/jwks-held" && hold) {
+      held.push(response);
+      hold();
+      hold = undefined;
+      return;
+    }
+    if (url.pathname === "/jwks-held") return answer(response, 200, published);
     if (url.pathname === "/jwks-broken") return answer(response, 500, {});
     if (url.pathname === "/auth/v1/user") {
       if (request.headers.apikey !== "sb_publishable_default") return answer(response, 401, {});
@@ -73,5 +82,13 @@ export async function startUpstream() {
     answer(response, 404, {});
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { url: `http://127.0.0.1:${server.address().port}`, calls, stop: () => server.close() };
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    calls,
+    holdNext: () => new Promise((resolve) => (hold = resolve)),
+    stop() {
+      for (const response of held) response.destroy();
+      server.close();
+    },
+  };
 }
