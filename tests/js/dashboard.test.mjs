@@ -150,6 +150,9 @@ test("budgets, faults and the kill switch work at once", LIMIT, async () => {
   await budgets.getByText("Session small: 10 tokens").waitFor();
   assert.equal((await chat({ "x-session-id": "small" })).status, 200);
   assert.equal((await chat({ "x-session-id": "small" })).body.error.code, "budget_exceeded");
+  await page.reload();
+  await budgets.getByText("63 used").waitFor();
+  assert.equal(await budgets.getByRole("img").getAttribute("aria-label"), "100 percent");
   await budgets.getByRole("button", { name: "Remove" }).click();
   await budgets.getByText("Nobody has a budget.").waitFor();
   assert.equal((await chat({ "x-session-id": "small" })).status, 200);

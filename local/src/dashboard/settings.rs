@@ -1,13 +1,17 @@
 //! What can be changed while the servers run.
 
-use super::page::{id, number};
-use super::{Dashboard, Failure};
+use super::page::{dollars, id, number};
+use super::{Dashboard, Failure, chart};
 use crate::html::escape;
 use crate::limits::{Allowance, Scope};
-use crate::store::ledger;
+use crate::store::ledger::{self, Amount};
 
 pub(super) async fn render(dashboard: &Dashboard) -> Result<String, Failure> {
-    let budgets = dashboard.store.run(|db| ledger::budgets(db)).await?;
+    let budgets = dashboard.store.run(|db| {
+        let rules = ledger::budgets(db)?;
+        rules.into_iter().map(|rule| Ok((ledger::spent_of(db, &rule)?, rule))).collect::<anyhow::Result<Vec<_>>>()
+    });
+    let budgets = budgets.await?;
     let key = format!("<input type=\"hidden\" name=\"key\" value=\"{}\">", dashboard.form_key);
     let item = |action: &str, text: String, hidden: String, what: &str| {
         format!(
@@ -28,7 +32,7 @@ pub(super) async fn render(dashboard: &Dashboard) -> Result<String, Failure> {
         .collect();
     let budgets: String = budgets
         .iter()
-        .map(|rule| {
+        .map(|(spent, rule)| {
             let whose = match (rule.scope, rule.subject.as_str()) {
                 (Scope::Project, _) => "The whole project".to_owned(),
                 (Scope::User, "") => "Each user".to_owned(),
@@ -36,7 +40,11 @@ pub(super) async fn render(dashboard: &Dashboard) -> Result<String, Failure> {
                 (Scope::User, subject) => format!("User {}", id(subject)),
                 (Scope::Session, subject) => format!("Session {}", id(subject)),
             };
-            let text = format!("{whose}: {}", amount(rule.allowance));
+            let text = format!(
+                "{whose}: {}{}",
+                amount(rule.allowance),
+                spent.map(|spent| used(rule.allowance, spent)).unwrap_or_default()
+            );
             let fields =
                 hidden("scope", rule.scope.name()) + &hidden("subject", &rule.subject) + &hidden("remove", "yes");
             item("budgets", text, fields, &format!("budget of {} {}", rule.scope.name(), rule.subject))
@@ -106,6 +114,15 @@ pub(super) async fn render(dashboard: &Dashboard) -> Result<String, Failure> {
         none(budgets, "Nobody has a budget."),
         none(faults, "Everything works as it should."),
     ))
+}
+
+/// How much of a budget is used, where it is one budget and not a rule for many.
+fn used(allowance: Allowance, spent: Amount) -> String {
+    let (text, part, whole) = match (allowance.tokens, allowance.cost_nanos) {
+        (Some(limit), _) => (number(spent.tokens), spent.tokens, limit),
+        (None, limit) => (dollars(spent.cost_nanos), spent.cost_nanos, limit.unwrap_or_default()),
+    };
+    format!("<span class=\"small muted used\">{text} used {}</span>", chart::share(part.min(whole), whole))
 }
 
 fn amount(allowance: Allowance) -> String {

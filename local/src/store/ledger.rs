@@ -184,6 +184,23 @@ pub(crate) fn budgets(db: &Connection) -> Result<Vec<BudgetRule>> {
     .collect()
 }
 
+/// What was spent of a budget; `None` for a rule that stands for many users or sessions.
+pub(crate) fn spent_of(db: &Connection, rule: &BudgetRule) -> Result<Option<Amount>> {
+    let subject = rule.subject.as_str();
+    Ok(match (rule.scope, subject) {
+        (Scope::Project, _) => Some(spent(db, None, None)?),
+        (_, "") => None,
+        (Scope::User, user) => Some(spent(db, Some(user), None)?),
+        (Scope::Session, session) => {
+            // Of the user who spent most in a session of this name: the budget is each one's own.
+            let query =
+                "SELECT coalesce(max(tokens), 0), coalesce(max(cost_nanos), 0) FROM spent WHERE session_id = ?1";
+            let amount = |row: &rusqlite::Row<'_>| Ok(Amount { tokens: row.get(0)?, cost_nanos: row.get(1)? });
+            Some(db.query_row(query, [session], amount)?)
+        }
+    })
+}
+
 /// Sets a budget, or takes it away.
 pub(crate) fn set_budget(db: &Connection, scope: Scope, subject: &str, allowance: Option<Allowance>) -> Result<()> {
     match allowance {
