@@ -13,9 +13,12 @@ const GAP: f64 = 2.0;
 /// Tokens over time, prompts below answers. `labels` names each slice.
 pub(super) fn tokens(slices: &[Sums], labels: &[String]) -> String {
     let most = slices.iter().map(Sums::tokens).max().unwrap_or_default();
+    if most == 0 {
+        return "<p class=\"muted empty\">No chats in this time.</p>".to_owned();
+    }
     let top = nice(most);
     let width = slices.len() as f64 * BAR;
-    let scale = |tokens: i64| if top == 0 { 0.0 } else { tokens as f64 / top as f64 * HEIGHT };
+    let scale = |tokens: i64| tokens as f64 / top as f64 * HEIGHT;
     let mut bars = String::new();
     for (at, (slice, label)) in slices.iter().zip(labels).enumerate() {
         let x = at as f64 * BAR + GAP / 2.0;
@@ -62,9 +65,6 @@ pub(super) fn share(part: i64, whole: i64) -> String {
 
 /// The next round number: 1, 2 or 5 times a power of ten.
 fn nice(most: i64) -> i64 {
-    if most <= 0 {
-        return 0;
-    }
     let mut step = 1_i64;
     loop {
         for factor in [1, 2, 5] {
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_scale_is_a_round_number_above_the_highest_bar() {
-        for (most, top) in [(0, 0), (1, 2), (2, 2), (3, 5), (50, 50), (51, 100), (1234, 2000), (i64::MAX, i64::MAX)] {
+        for (most, top) in [(1, 2), (2, 2), (3, 5), (50, 50), (51, 100), (1234, 2000), (i64::MAX, i64::MAX)] {
             assert_eq!(nice(most), top, "{most}");
         }
     }
@@ -94,6 +94,7 @@ mod tests {
         let svg = tokens(&[slice, Sums::default()], &["<a>".into(), "b".into()]);
         assert!(svg.contains("class=\"in\" x=\"1.0\" y=\"50.00\" width=\"8.0\" height=\"50.00\""), "{svg}");
         assert!(svg.contains("class=\"out\" x=\"1.0\" y=\"0.00\" width=\"8.0\" height=\"50.00\""), "{svg}");
+        assert!(tokens(&[Sums::default()], &["a".into()]).contains("No chats"));
         assert!(svg.contains("&lt;a&gt;") && !svg.contains("<a>"), "{svg}");
         assert!(share(1, 0).contains("0 percent") && share(1, 4).contains("width=\"25.0\""));
     }
