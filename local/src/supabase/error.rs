@@ -14,7 +14,7 @@ const API_VERSION: &str = "x-supabase-api-version";
 /// From this version on `code` is a word; before, it was the status.
 const WORD_CODES_SINCE: &str = "2024-01-01";
 
-/// A refusal of Supabase Auth. Its body is written by [`write`], which knows the request's headers.
+/// A refusal of Supabase Auth. Its body is written by [`write()`], which knows the request's headers.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthError {
     status: StatusCode,
