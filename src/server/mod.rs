@@ -144,9 +144,8 @@ impl TokenEndpoint {
         self.finish(caller.clone(), self.answer(&caller, request)).await
     }
 
-    /// Refuses a request whose body could not be read, as [`handle`](Self::handle) would refuse it.
-    #[cfg(any(feature = "axum", target_arch = "wasm32"))]
-    async fn refuse(&self, headers: &HeaderMap, error: Error) -> Response<Bytes> {
+    /// Refuses a request whose body an adapter could not read, as [`handle`](Self::handle) would refuse it.
+    pub async fn refuse(&self, headers: &HeaderMap, error: Error) -> Response<Bytes> {
         self.finish(self.0.cors.judge(headers), std::future::ready(Err(error))).await
     }
 
