@@ -1,4 +1,5 @@
 import { CoreHolder } from "./core.js";
+import { invalidRequest, requireText } from "./error.js";
 import { sessionSource } from "./session.js";
 import { ChatStream } from "./stream.js";
 
@@ -8,7 +9,9 @@ export function clientFactory(load) {
     const source = sessionSource(options);
     const settings = { ...options, supabaseUrl: options.supabaseUrl ?? options.supabase?.supabaseUrl };
     const core = new CoreHolder(load, (instance) => instance.createCore(settings, source.getAccessToken));
-    const sessionChanged = (accessToken) => core.current?.sessionChanged(accessToken ?? undefined);
+    const sessionChanged = (accessToken) => {
+      core.current?.sessionChanged(accessToken ? requireText("the access token", accessToken) : undefined);
+    };
     return {
       ...calls(core),
       conversation: (options) => conversation(load, core, options),
@@ -36,37 +39,44 @@ function conversation(load, parent, { sessionId, threadId, budget } = {}) {
 }
 
 function calls(core) {
-  async function json(call) {
-    const [text, trace] = await core.run(call);
+  async function json(call, options) {
+    const [text, trace] = await core.run(call, options);
     return text ? withTrace(JSON.parse(text), trace) : undefined;
   }
 
-  async function create(body, options = {}) {
+  async function create(body, options) {
+    if (!Array.isArray(body?.messages)) throw invalidRequest("the request must have `messages`, an array");
     const text = JSON.stringify({ model: "default", ...body });
-    if (!body.stream) return json((core) => core.chat(text, options));
-    return core.run(async (core, instance) => {
+    if (!body.stream) return json((core, _, options) => core.chat(text, options), options);
+    return core.run(async (core, instance, options) => {
       const stream = await core.chatStream(text, options);
       return new ChatStream(stream, instance, options.signal);
-    });
+    }, options);
   }
 
-  const resource = (kind, id, query, options) => json((core) => core.resource(kind, id, query, options));
+  const resource = async (kind, id, query, options) => {
+    requireText("the thread id", id);
+    return json((core, _, options) => core.resource(kind, id, query, options), options);
+  };
 
   return {
-    ask: (text, options = {}) => core.run((core) => core.ask(text, options)),
+    async ask(text, options) {
+      requireText("the question", text);
+      return core.run((core, _, options) => core.ask(text, options), options);
+    },
     chat: { completions: { create } },
     threads: {
-      list: (options = {}) => resource("threads", "", {}, options),
-      get: (id, options = {}) => resource("thread", id, {}, options),
-      messages: (id, options = {}) => resource("messages", id, {}, options),
-      delete: (id, options = {}) => resource("delete", id, {}, options),
+      list: (options) => resource("threads", "", {}, options),
+      get: (id, options) => resource("thread", id, {}, options),
+      messages: (id, options) => resource("messages", id, {}, options),
+      delete: (id, options) => resource("delete", id, {}, options),
     },
     usage: {
-      get({ from, to, granularity } = {}, options = {}) {
+      async get({ from, to, granularity } = {}, options) {
         return resource("usage", "", { from: dateText(from), to: dateText(to), granularity }, options);
       },
     },
-    models: { list: (options = {}) => resource("models", "", {}, options) },
+    models: { list: (options) => resource("models", "", {}, options) },
     warm: () => core.run((core) => core.warm()),
     token: {
       peek() {
@@ -78,13 +88,18 @@ function calls(core) {
   };
 }
 
-const dateText = (date) => (date instanceof Date ? date.toISOString() : date);
+function dateText(date) {
+  if (!(date instanceof Date)) return date;
+  if (Number.isNaN(date.getTime())) throw invalidRequest("a date of the usage query is no valid date");
+  return date.toISOString();
+}
 
-/** Not enumerable: the object stays what the gateway sent. */
+/** Not enumerable, and never in place of a field of the gateway's: the object stays what was sent. */
 function withTrace(value, trace) {
-  return Object.defineProperties(value, {
-    trace: { value: trace },
-    sessionId: { value: trace.sessionId },
-    traceId: { value: trace.traceId },
-  });
+  if (typeof value !== "object" || value === null) return value;
+  const { sessionId, traceId } = trace;
+  for (const [name, known] of Object.entries({ trace, sessionId, traceId })) {
+    if (!Object.hasOwn(value, name)) Object.defineProperty(value, name, { value: known });
+  }
+  return value;
 }

@@ -33,7 +33,7 @@ export const toBehestError = (thrown) =>
   thrown?.reason && !(thrown instanceof BehestError) ? new BehestError(thrown) : thrown;
 
 export const invalidConfig = (message) =>
-  new BehestError({ reason: "invalid_config", action: "fix_config", message, hint: "Correct the option named in the message." });
+  local("invalid_config", "fix_config", message, "Correct the option named in the message.");
 
 export function wasmLoadFailed(cause) {
   const csp = cause instanceof WebAssembly.CompileError && /Content Security Policy|unsafe-eval/.test(cause.message);
@@ -48,6 +48,28 @@ export function wasmLoadFailed(cause) {
     },
     { cause },
   );
+}
+
+const local = (reason, action, message, hint) => new BehestError({ reason, action, message, hint });
+
+export const aborted = () => local("aborted", "give_up", "the signal was aborted", "The caller cancelled this call.");
+
+export const timedOut = (ms) =>
+  local("timeout", "retry_after", `the module did not load within ${ms} ms (timeoutMs)`, "Try again, or raise the limit.");
+
+export const malformedToken = (cause) =>
+  new BehestError(
+    { reason: "malformed_token", action: "fix_config", message: "this is no JWT", hint: "Give the whole token, as it was issued." },
+    { cause },
+  );
+
+export const invalidRequest = (message) =>
+  local("invalid_request", "fix_config", message, "Correct the request as the message says.");
+
+/** What goes into the module as a text must be one: anything else would corrupt its memory. */
+export function requireText(name, value) {
+  if (typeof value !== "string") throw invalidRequest(`${name} must be a string, not ${value === null ? "null" : typeof value}`);
+  return value;
 }
 
 export const internal = (cause) =>

@@ -78,6 +78,8 @@ export type Outcome =
 
 /** Everything that goes wrong. `message` is made of full sentences and says what to do; it never holds a token. */
 export class BehestError extends Error {
+  /** For the package itself, and for tests of applications. */
+  constructor(fields: { reason: Reason; action: Action; message: string; hint: string; status?: number; retryAfterMs?: number; code?: string; traceId?: string }, options?: { cause?: unknown });
   readonly name: "BehestError";
   readonly reason: Reason;
   readonly action: Action;
@@ -153,7 +155,7 @@ export interface CallOptions {
   signal?: AbortSignal | null;
   /** For the whole call, from the session to the last byte, in place of `timeouts.totalMs`. */
   timeoutMs?: number;
-  /** In place of the client's `maxRetries`. */
+  /** In place of the client's `maxRetries`, for the call to the gateway. A mint is shared by calls and keeps the client's. */
   maxRetries?: number;
 }
 
@@ -281,7 +283,10 @@ export interface UsageQuery {
   granularity?: "minute" | "hour" | "day";
 }
 
-/** What a conversation may spend. Kept by this client alone: it begins anew with the page. */
+/**
+ * What a conversation may spend. A guard of this client alone, no limit of the gateway's: it begins anew with the page,
+ * and should the module ever have to be restarted. Calls that are under way together may pass it together.
+ */
 export interface Budget {
   /** Prompt and completion tokens together. */
   tokens?: number;
@@ -345,7 +350,7 @@ export interface Conversation extends Calls {
   readonly threadId: string | undefined;
 }
 
-/** The claims of a token, unverified: for display and debugging, never for a decision. */
+/** The claims of a token, unverified: for display and debugging, never for a decision. Throws `malformed_token`. */
 export function decodeToken(token: string): Record<string, any>;
 
 /** A new session id: a random UUID. */

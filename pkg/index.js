@@ -6,9 +6,12 @@ export { BehestError } from "./error.js";
 export { decodeToken, generateSessionId } from "./token.js";
 export const createClient = clientFactory(moduleLoader(fetchModule));
 
+/** A load that hangs is given up, so that the next call can try again. */
+const LONGEST_LOAD_MS = 30_000;
+
 async function fetchModule() {
   const url = new URL("./dist/behest.wasm", import.meta.url);
-  const response = await fetch(url);
+  const response = await fetch(url, { signal: AbortSignal.timeout(LONGEST_LOAD_MS) });
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
   const bytes = new Uint8Array(await response.arrayBuffer());
   // A server that answers unknown paths with its start page is the usual cause.

@@ -18,14 +18,21 @@ export class ChatStream {
   #core;
   #instance;
   #signal;
+  #onAbort;
+  #last = Promise.resolve();
 
   constructor(core, instance, signal) {
     this.#core = core;
     this.#instance = instance;
     this.#signal = signal;
     this.#look();
-    signal?.addEventListener("abort", this.abort);
-    if (signal?.aborted) this.abort();
+    if (!signal) return;
+    // Weakly: a signal that lives as long as the page does not keep every stream that was opened with it.
+    const stream = new WeakRef(this);
+    this.#onAbort = () => stream.deref()?.abort();
+    signal.addEventListener("abort", this.#onAbort);
+    forgotten.register(this, { signal, onAbort: this.#onAbort });
+    if (signal.aborted) this.abort();
   }
 
   /** Cancels the request. What came so far stays; a pending `next` ends. */
@@ -35,7 +42,14 @@ export class ChatStream {
     this.#end("aborted");
   };
 
-  async next() {
+  /** The next chunk. Calls are answered in order, also when they come all at once. */
+  next() {
+    const next = this.#last.then(() => this.#next());
+    this.#last = next.catch(() => {});
+    return next;
+  }
+
+  async #next() {
     if (this.outcome) return { done: true, value: undefined };
     try {
       const text = await this.#instance.settle(this.#instance.alive && this.#core.next());
@@ -44,7 +58,10 @@ export class ChatStream {
       return { done: true, value: undefined };
     } catch (thrown) {
       this.error = toBehestError(thrown);
-      if (!this.outcome) this.#end((this.#instance.alive && this.#core.outcome) || "failed");
+      if (this.outcome) throw this.error;
+      const outcome = (this.#instance.alive && this.#core.outcome) || "failed";
+      if (this.#instance.alive) this.#core.abort();
+      this.#end(outcome);
       throw this.error;
     }
   }
@@ -97,8 +114,11 @@ export class ChatStream {
 
   #end(outcome) {
     this.outcome = outcome;
-    this.#signal?.removeEventListener("abort", this.abort);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
   }
 }
 
-const firstOf = (chunk) => chunk.choices?.find(({ index }) => !index);
+const firstOf = (chunk) => chunk.choices?.find((choice) => choice && !choice.index);
+
+/** Streams that nobody read to their end: their listeners go with them. */
+const forgotten = new FinalizationRegistry(({ signal, onAbort }) => signal.removeEventListener("abort", onAbort));

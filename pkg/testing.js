@@ -40,6 +40,7 @@ export class World {
   fetch = async (request) => {
     const { method, url, signal } = request;
     const seen = { method, url, headers: Object.fromEntries(request.headers), body: await request.text(), cancelled: false };
+    // A request whose answer has come whole is never aborted by the client.
     signal.addEventListener("abort", () => (seen.cancelled = true));
     this.requests.push(seen);
     return respond(await this.#serve(seen, this), signal);

@@ -1,9 +1,15 @@
+import { malformedToken } from "./error.js";
+
 /** The claims of a token, unverified: for display and debugging, never for a decision. */
 export function decodeToken(token) {
-  const payload = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
-  // Through bytes: names and e-mail addresses are UTF-8.
-  const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
-  return JSON.parse(new TextDecoder().decode(bytes));
+  try {
+    const [, payload, , more] = token.split(".");
+    // Through bytes: names and e-mail addresses are UTF-8.
+    const binary = more === undefined && atob(payload.replace(/-/g, "+").replace(/_/g, "/"));
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(binary, (character) => character.charCodeAt(0))));
+  } catch (cause) {
+    throw malformedToken(cause);
+  }
 }
 
 /** A new session id: a random UUID, also where `crypto.randomUUID` is missing (pages without HTTPS). */

@@ -217,6 +217,33 @@ reasons! {
     }
 }
 
+impl Reason {
+    /// What only a client can find out about itself. A server that uses such a word means something else by it.
+    const LOCAL: [Reason; 15] = [
+        Reason::SignedOut,
+        Reason::SessionTimeout,
+        Reason::SessionFailed,
+        Reason::InvalidConfig,
+        Reason::Network,
+        Reason::Aborted,
+        Reason::InvalidBundle,
+        Reason::InvalidResponse,
+        Reason::BudgetExhausted,
+        Reason::Truncated,
+        Reason::Disconnected,
+        Reason::Stalled,
+        Reason::EventTooLarge,
+        Reason::Internal,
+        Reason::WasmLoadFailed,
+    ];
+
+    /// The reason of this name, if a server can mean it.
+    #[cfg_attr(not(feature = "client"), allow(dead_code))]
+    pub(crate) fn from_server(name: &str) -> Option<Reason> {
+        Self::from_name(name).filter(|reason| !Self::LOCAL.contains(reason))
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -170,6 +170,11 @@ impl ErrorBody {
         }
     }
 
+    /// A message without any structure.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self { message: Some(text.chars().take(LONGEST_TEXT).collect()), ..Self::default() }
+    }
+
     /// The error for a refusal with this status. `server` says who refused, as in "the gateway".
     pub fn into_error(self, server: &str, status: u16) -> Error {
         let code = self.code.as_deref().unwrap_or_default();
@@ -191,7 +196,7 @@ impl ErrorBody {
             code if QUOTA_CODES.contains(&code) => Reason::QuotaExceeded,
             code => match code.parse() {
                 Ok(status) => reason_of(status, ""),
-                Err(_) => Reason::from_name(code).unwrap_or(Reason::ServerError),
+                Err(_) => Reason::from_server(code).unwrap_or(Reason::ServerError),
             },
         };
         let said = self.message.as_deref().unwrap_or("no message");

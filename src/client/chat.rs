@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Client;
 use super::gateway::{Call, Reply, SERVER};
-use super::stream::{ChatStream, RawStream};
+use super::stream::{ChatStream, RawStream, reports_an_error};
 use super::trace::Trace;
 use crate::json::{Json, quote};
 use crate::wire::ErrorBody;
@@ -243,7 +243,7 @@ impl Client {
             return Ok(reply);
         }
         // Some gateways report an error with status 200, as they would in a stream.
-        let reported = json.as_ref().filter(|_| find("error").is_some()).map(ErrorBody::of);
+        let reported = json.as_ref().filter(|json| reports_an_error(json)).map(ErrorBody::of);
         Err(match reported {
             Some(error) => error.into_reported(SERVER).with_status(reply.status).with_trace_id(reply.trace.trace_id),
             None => invalid(&reply, "is not a chat completion: it has no choices"),

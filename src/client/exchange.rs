@@ -12,6 +12,9 @@ use crate::{Error, Reason};
 /// Larger than any JSON reply worth having in memory.
 const LARGEST_REPLY: usize = 16 << 20;
 
+/// How long the words of a refusal are waited for.
+const REFUSAL: Duration = Duration::from_secs(5);
+
 /// The wait in whose name the limit is set, for the error of a limit that passed.
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
@@ -84,8 +87,9 @@ async fn refusal(transport: &dyn Transport, limit: Limit, server: &'static str, 
     let status = response.status;
     let id = trace_id(&response);
     let wait = response.header("retry-after").and_then(|value| retry_after(value, transport.now().wall));
-    // A refusal whose body breaks off is still a refusal.
-    let body = read(transport, limit, server, response).await.unwrap_or_default();
+    // A refusal whose body breaks off, or never ends, is still a refusal.
+    let limit = Limit { time: limit.time.min(REFUSAL), ..limit };
+    let body = within(transport, limit, read(transport, limit, server, response)).await.flatten().unwrap_or_default();
     let error = ErrorBody::parse(&body).into_error(server, status);
     let wait = wait.or(error.retry_after());
     error.with_retry_after(wait).with_trace_id(id)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exchange::{self, Limit};
 use super::retry::wait_before_retry;
-use super::session::{CurrentUser, Identity, Outdated, check_access_token};
+use super::session::{Identity, Outdated, check_access_token};
 use super::transport::{Now, Request};
 use super::{Shared, no_one_signed_in};
 use crate::json::quote;
@@ -29,19 +29,21 @@ pub(crate) struct Took {
 }
 
 /// Reads the session and asks the function for a token. `Ok(None)`: the user changed meanwhile, so begin again.
-pub(crate) async fn mint(shared: &Shared, session_id: Option<String>) -> Result<Option<Minted>, Error> {
+///
+/// `session_id` tells the session to ask for, for the epoch that the session read turns out to belong to.
+pub(crate) async fn mint(shared: &Shared, session_id: impl Fn(u64) -> Option<String>) -> Result<Option<Minted>, Error> {
     let began = shared.transport.now();
-    let notices = shared.user.notices();
+    let changes = shared.user.changes();
     let Some(session) = read_session(shared).await? else {
-        shared.user.found_nobody();
-        return Err(no_one_signed_in());
+        return match shared.user.found_nobody(changes) {
+            Ok(()) => Err(no_one_signed_in()),
+            Err(Outdated) => Ok(None),
+        };
     };
     check_access_token(&session)?;
-    let Ok(epoch) = CurrentUser::found(&shared.user, Identity::of(&session), notices).map_err(|Outdated| ()) else {
-        return Ok(None);
-    };
+    let Ok(epoch) = shared.user.found(Identity::of(&session), changes) else { return Ok(None) };
     let asked = shared.transport.now();
-    let (reply, started) = request_token(shared, &session, session_id).await?;
+    let (reply, started) = request_token(shared, &session, session_id(epoch)).await?;
     let took = Took { session: asked.since(began), function: shared.transport.now().since(asked) };
     Ok(Some(Minted { reply, started, epoch, took }))
 }
@@ -99,7 +101,7 @@ fn request(shared: &Shared, session: &Secret, session_id: Option<String>) -> Req
 
 /// The function speaks our own vocabulary; any other server's 401 means that it did not accept the session.
 fn as_functions_error(error: Error) -> Error {
-    let named = error.code().and_then(Reason::from_name);
+    let named = error.code().and_then(Reason::from_server);
     match (named, error.status()) {
         (Some(reason), Some(_)) => error.with_reason(reason),
         (None, Some(401)) => error.with_reason(Reason::SessionRefused),

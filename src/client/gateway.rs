@@ -1,5 +1,6 @@
 //! Calls to the gateway: authorised, limited in time, tried again where that is safe.
 
+use std::future::Future;
 use std::time::Duration;
 
 use super::Client;
@@ -58,8 +59,13 @@ impl Client {
         let mut trace = Trace::default();
         let mut renewed = false;
         let mut attempt = 0;
+        let mut epoch = None;
         loop {
             let (token, cached) = self.tokens.get().await?;
+            // What one user asked is never sent again in the name of the next.
+            if *epoch.get_or_insert(token.epoch) != token.epoch {
+                return Err(Error::new(Reason::SignedOut, "the user changed during the call"));
+            }
             if !cached {
                 trace.session = Some(token.took.session);
                 trace.mint = Some(token.took.function);
@@ -116,13 +122,14 @@ impl Client {
             }
             Ok(Reply { status, json, trace })
         };
-        match self.total {
-            None => whole.await,
-            Some(time) => {
-                let limit = Limit { time, reason: Reason::Timeout, what: "the whole call (timeouts.total)" };
-                exchange::within(&*self.shared.transport, limit, whole).await?
-            }
-        }
+        self.bounded(whole).await
+    }
+
+    /// Within the limit on the whole of a call, if there is one.
+    pub(crate) async fn bounded<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Some(time) = self.total else { return call.await };
+        let limit = Limit { time, reason: Reason::Timeout, what: "the whole call (timeouts.total)" };
+        exchange::within(&*self.shared.transport, limit, call).await?
     }
 
     pub(crate) async fn get(&self, path: impl Into<String>) -> Result<Reply, Error> {

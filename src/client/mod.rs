@@ -98,7 +98,7 @@ impl Client {
 
     /// Gets a token now, so that the first question need not wait for it.
     pub async fn warm(&self) -> Result<(), Error> {
-        self.tokens.get().await.map(|_| ())
+        self.bounded(self.tokens.get()).await.map(drop)
     }
 
     /// Says who is signed in now: the new access token, or `None` after a sign-out.

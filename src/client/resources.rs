@@ -43,11 +43,14 @@ impl Client {
         let fields = fields.iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(value.as_ref()?))));
         let query = fields.collect::<Vec<_>>().join("&");
         let query = if query.is_empty() { query } else { format!("?{query}") };
-        match self.get(format!("/v1/usage{query}")).await {
-            // Both paths are documented; gateways serve one of them.
-            Err(error) if error.status() == Some(404) => self.get(format!("/v1/billing/usage{query}")).await,
-            result => result,
-        }
+        let found = async {
+            match self.get(format!("/v1/usage{query}")).await {
+                // Both paths are documented; gateways serve one of them.
+                Err(error) if error.status() == Some(404) => self.get(format!("/v1/billing/usage{query}")).await,
+                result => result,
+            }
+        };
+        self.bounded(found).await
     }
 
     /// The models the gateway offers.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Error, Reason};
+use crate::{Action, Error, Reason};
 
 /// Waiting longer than this is the caller's decision, not ours.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -34,6 +34,9 @@ pub(crate) fn fraction(random: [u8; 16]) -> f64 {
 }
 
 fn is_transient(error: &Error) -> bool {
+    if error.action() == Action::FixConfig {
+        return false;
+    }
     match error.status() {
         None => error.reason() == Reason::Network,
         Some(408 | 409 | 500..=599) => true,

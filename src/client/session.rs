@@ -43,10 +43,14 @@ pub(crate) fn check_access_token(token: &Secret) -> Result<(), Error> {
     if !is_header_safe(text) || text.contains(' ') {
         return Err(Error::new(Reason::MalformedToken, "the session source gave something that is no token"));
     }
-    if Claims::of(text).is_some_and(|claims| claims.role.as_deref() == Some("service_role")) {
-        return Err(Error::new(Reason::RoleRefused, "the session source gave the project's service_role key"));
+    // The older form of Supabase's keys: tokens of a role and of no user.
+    match Claims::of(text).and_then(|claims| claims.role).as_deref() {
+        Some("service_role") => {
+            Err(Error::new(Reason::RoleRefused, "the session source gave the project's service_role key"))
+        }
+        Some("anon") => Err(Error::new(Reason::ApiKeyAsBearer, "the session source gave the project's anon key")),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// One user's session: `sub` and `session_id` of the access token. A rotated token keeps both.
@@ -75,8 +79,8 @@ pub(crate) struct CurrentUser {
 struct State {
     identity: Option<Identity>,
     epoch: u64,
-    /// Counts what we were told from outside, to know a session read that began before it.
-    notices: u64,
+    /// Counts what was told and found out, to know a session read that began before it.
+    changes: u64,
 }
 
 /// The user changed while a session was being read: read it again.
@@ -87,8 +91,8 @@ impl CurrentUser {
         self.state().epoch
     }
 
-    pub(crate) fn notices(&self) -> u64 {
-        self.state().notices
+    pub(crate) fn changes(&self) -> u64 {
+        self.state().changes
     }
 
     /// Resolves at the next change of epoch.
@@ -99,41 +103,47 @@ impl CurrentUser {
     /// The application says who is signed in now.
     pub(crate) fn notice(&self, identity: Option<Identity>) {
         let mut state = self.state();
-        state.notices += 1;
         // The first word about an unknown user changes nothing; a sign-out always does.
         let first = state.identity.is_none() && identity.is_some();
-        if first {
+        if first || (identity.is_some() && state.identity == identity) {
+            state.changes += 1;
             state.identity = identity;
-        } else if state.identity != identity || identity.is_none() {
+        } else {
             self.change(state, identity);
         }
     }
 
-    /// A session read that began at `notices` found this user. Gives the epoch it belongs to.
-    pub(crate) fn found(&self, identity: Identity, notices: u64) -> Result<u64, Outdated> {
+    /// A session read that began when `changes` had happened found this user. Gives the epoch it belongs to.
+    pub(crate) fn found(&self, identity: Identity, changes: u64) -> Result<u64, Outdated> {
         let mut state = self.state();
-        let signed_out_meanwhile = state.identity.is_none() && state.notices != notices;
         match &state.identity {
             Some(known) if *known == identity => Ok(state.epoch),
-            None if !signed_out_meanwhile => {
+            _ if state.changes != changes => Err(Outdated),
+            Some(_) => Ok(self.change(state, Some(identity))),
+            None => {
+                state.changes += 1;
                 state.identity = Some(identity);
                 Ok(state.epoch)
             }
-            Some(_) if state.notices == notices => Ok(self.change(state, Some(identity))),
-            _ => Err(Outdated),
         }
     }
 
-    /// A session read found that nobody is signed in.
-    pub(crate) fn found_nobody(&self) {
+    /// A session read that began when `changes` had happened found that nobody is signed in.
+    pub(crate) fn found_nobody(&self, changes: u64) -> Result<(), Outdated> {
         let state = self.state();
-        if state.identity.is_some() {
-            self.change(state, None);
+        match &state.identity {
+            None => Ok(()),
+            Some(_) if state.changes != changes => Err(Outdated),
+            Some(_) => {
+                self.change(state, None);
+                Ok(())
+            }
         }
     }
 
     fn change(&self, mut state: MutexGuard<'_, State>, identity: Option<Identity>) -> u64 {
         state.identity = identity;
+        state.changes += 1;
         state.epoch += 1;
         let epoch = state.epoch;
         drop(state);

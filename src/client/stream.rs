@@ -1,13 +1,14 @@
 //! A streamed answer: its chunks as they come, and the truth about how it ended.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use super::budget::Tab;
 use super::chat::{ChatChunk, Usage};
-use super::exchange::{self, Limit, within};
+use super::exchange::{self, Limit};
 use super::gateway::{Answer, Call, SERVER};
 use super::sse::{Decoder, Event, TooLarge};
 use super::tools::{ToolCall, ToolCalls};
@@ -19,6 +20,10 @@ use crate::wire::ErrorBody;
 use crate::{Error, Reason};
 use event_listener::EventListener;
 use futures_util::Stream;
+use futures_util::future::select;
+
+/// How long the server has for what it sends after the end marker.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// How a stream ended. Whatever it is, the text so far is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,8 +81,10 @@ pub struct RawStream {
     /// Dropped at the end: that is what cancels the request.
     response: Option<Response>,
     decoder: Decoder,
+    too_large: bool,
     shared: Arc<Shared>,
-    idle: BoxFuture<'static, ()>,
+    /// Runs only while bytes are waited for: a caller who takes their time is not a gateway that is silent.
+    idle: Option<BoxFuture<'static, ()>>,
     total: Option<BoxFuture<'static, ()>>,
     user_changed: EventListener,
     epoch: u64,
@@ -92,21 +99,21 @@ pub struct RawStream {
 impl RawStream {
     pub(crate) async fn open(client: &Client, call: Call) -> Result<Self, Error> {
         let shared = client.shared.clone();
-        let mut total = client.total.map(|time| (time, shared.transport.sleep(time)));
-        let Answer { response, epoch, trace, sent, tab } = match &mut total {
-            None => client.call(&call).await?,
-            Some((time, _)) => {
-                let limit = Limit { time: *time, reason: Reason::Timeout, what: "the whole call (timeouts.total)" };
-                within(&*shared.transport, limit, client.call(&call)).await??
-            }
-        };
-        let checked = check_is_stream(&shared, response).await;
-        let response = checked.map_err(|error| error.with_trace_id(trace.trace_id.clone()))?;
+        let total = client.total.map(|time| shared.transport.sleep(time));
+        let Answer { response, epoch, trace, sent, tab } = client
+            .bounded(async {
+                let mut answer = client.call(&call).await?;
+                let checked = check_is_stream(&shared, answer.response).await;
+                answer.response = checked.map_err(|error| error.with_trace_id(answer.trace.trace_id.clone()))?;
+                Ok(answer)
+            })
+            .await?;
         Ok(Self {
             response: Some(response),
             decoder: Decoder::new(shared.largest_event),
-            idle: shared.transport.sleep(shared.timeouts.idle),
-            total: total.map(|(_, sleep)| sleep),
+            idle: None,
+            too_large: false,
+            total,
             user_changed: shared.user.listen(),
             epoch,
             trace,
@@ -152,6 +159,10 @@ impl RawStream {
             if self.outcome.is_some() {
                 return Poll::Ready(None);
             }
+            // First of all: what has arrived for a user who has left is nobody's any more.
+            if let Some(error) = self.interrupted(context) {
+                return Poll::Ready(Some(Err(error)));
+            }
             if let Some(event) = self.decoder.next_event() {
                 match self.take(event) {
                     Ok(None) => continue,
@@ -159,18 +170,15 @@ impl RawStream {
                     Err(error) => return Poll::Ready(Some(Err(error))),
                 }
             }
-            if let Some(error) = self.interrupted(context) {
-                return Poll::Ready(Some(Err(error)));
+            if self.too_large {
+                let message = format!("an event of the stream is larger than {} bytes", self.shared.largest_event);
+                return Poll::Ready(Some(Err(self.fail(Outcome::Failed, Reason::EventTooLarge, message))));
             }
             let Some(response) = &mut self.response else { return Poll::Ready(self.at_end()) };
             match response.body.poll_chunk(context) {
                 Poll::Ready(Some(Ok(bytes))) => {
-                    self.idle = self.shared.transport.sleep(self.shared.timeouts.idle);
-                    if let Err(TooLarge) = self.decoder.push(&bytes) {
-                        let message =
-                            format!("an event of the stream is larger than {} bytes", self.shared.largest_event);
-                        return Poll::Ready(Some(Err(self.fail(Outcome::Failed, Reason::EventTooLarge, message))));
-                    }
+                    self.idle = None;
+                    self.too_large = self.decoder.push(&bytes) == Err(TooLarge);
                 }
                 Poll::Ready(None) => {
                     self.response = None;
@@ -191,7 +199,9 @@ impl RawStream {
 
     /// Nothing has come: is it time to give up?
     fn wait(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<String, Error>>> {
-        if self.idle.as_mut().poll(context).is_pending() {
+        let Shared { transport, timeouts, .. } = &*self.shared;
+        let idle = self.idle.get_or_insert_with(|| transport.sleep(timeouts.idle));
+        if idle.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
         let message = format!("nothing came for {} ms (timeouts.idle)", self.shared.timeouts.idle.as_millis() as u64);
@@ -216,14 +226,23 @@ impl RawStream {
 
     /// One event: a chunk, the end marker, an error, or something to skip.
     fn take(&mut self, event: Event) -> Result<Option<String>, Error> {
-        if event.data.trim() == "[DONE]" {
+        let data = event.data.trim();
+        if data == "[DONE]" {
+            self.drain();
             self.end(self.finished().unwrap_or(Outcome::Complete));
             return Ok(None);
         }
-        let Some(json) = Json::parse(&event.data) else {
-            if event.data.trim() == "null" {
-                return Ok(None);
-            }
+        if data.is_empty() || data == "null" {
+            // Keep-alives.
+            return Ok(None);
+        }
+        let json = Json::parse(data);
+        if event.name == "error" || json.as_ref().is_some_and(reports_an_error) {
+            self.end(Outcome::Failed);
+            let said = json.map(|json| ErrorBody::of(&json)).unwrap_or_else(|| ErrorBody::of_text(data));
+            return Err(said.into_reported(SERVER).with_trace_id(self.trace.trace_id.clone()));
+        }
+        let Some(json) = json else {
             if self.response.is_none() {
                 // Half an event, flushed at the end of the bytes.
                 return self.at_end().map_or(Ok(None), |result| result.map(Some));
@@ -231,18 +250,16 @@ impl RawStream {
             let message = format!("{SERVER}'s stream has a chunk that is not JSON");
             return Err(self.fail(Outcome::Failed, Reason::InvalidResponse, message));
         };
-        if event.name == "error" || json.find(&["error"]).is_some() {
-            self.end(Outcome::Failed);
-            return Err(ErrorBody::of(&json).into_reported(SERVER).with_trace_id(self.trace.trace_id.clone()));
-        }
         if !json.is_object() {
             return Ok(None);
         }
         if let Some(tab) = &mut self.tab {
             tab.usage = json.find(&["usage"]).or(tab.usage.take());
         }
-        if let Some(choice) = json.find(&["choices", "0"]).filter(|choice| choice.find(&["index"]).is_none_or(is_zero))
-        {
+        let first = json.find(&["choices"]).and_then(|choices| {
+            choices.items().find(|choice| choice.find(&["index"]).is_none_or(|index| index.number() == Some(0.0)))
+        });
+        if let Some(choice) = first {
             self.note(&choice);
         }
         Ok(Some(event.data))
@@ -285,12 +302,26 @@ impl RawStream {
         Error::new(reason, message).with_trace_id(self.trace.trace_id.clone())
     }
 
+    /// Lets the server finish its answer after the end marker. Hanging up at once would look to it like a caller who
+    /// left, and the connection could not be used again.
+    fn drain(&mut self) {
+        let Some(mut response) = self.response.take() else { return };
+        let (shared, limit) = (self.shared.clone(), self.shared.transport.sleep(DRAIN));
+        shared.transport.spawn(Box::pin(async move {
+            let rest = poll_fn(|context| {
+                while let Some(Ok(_)) = ready!(response.body.poll_chunk(context)) {}
+                Poll::Ready(())
+            });
+            select(rest, limit).await;
+        }));
+    }
+
     fn end(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
         self.response = None;
         self.tab = None;
         // The stream may be kept for its text; its timers are not.
-        self.idle = Box::pin(std::future::pending());
+        self.idle = None;
         self.total = None;
     }
 }
@@ -305,16 +336,17 @@ async fn check_is_stream(shared: &Shared, response: Response) -> Result<Response
     let limit =
         Limit { time: shared.timeouts.idle, reason: Reason::Timeout, what: "the gateway's reply (timeouts.idle)" };
     let body = exchange::read(&*shared.transport, limit, SERVER, response).await?;
-    let said = ErrorBody::parse(&body);
-    let message = match &said.message {
-        Some(message) => format!("{SERVER} answered {kind} instead of a stream: {message}"),
-        None => format!("{SERVER} answered {kind} instead of a stream"),
-    };
-    Err(Error::new(Reason::InvalidResponse, message).with_status(status).with_code(said.code))
+    let json = Json::parse_bytes(&body);
+    Err(match json.filter(reports_an_error) {
+        Some(json) => ErrorBody::of(&json).into_reported(SERVER),
+        None => Error::new(Reason::InvalidResponse, format!("{SERVER} answered {kind} instead of a stream")),
+    }
+    .with_status(status))
 }
 
-fn is_zero(index: Json) -> bool {
-    index.number() == Some(0.0)
+/// `"error": null` and `"error": false` report none.
+pub(crate) fn reports_an_error(json: &Json) -> bool {
+    json.find(&["error"]).is_some_and(|error| error.is_object() || error.text().is_some())
 }
 
 /// A streamed answer as typed chunks: a [`Stream`] of `Result<ChatChunk, Error>`.
@@ -368,7 +400,7 @@ impl Stream for ChatStream {
     type Item = Result<ChatChunk, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = std::task::ready!(self.raw.poll_chunk(context));
+        let item = ready!(self.raw.poll_chunk(context));
         Poll::Ready(item.map(|json| self.read(&json?)))
     }
 }

@@ -40,7 +40,7 @@ impl Token {
 
     /// Short lives shrink the margin, or such a token would never be used.
     fn margin(&self, margin: Duration) -> Duration {
-        if self.ttl <= margin * 2 { self.ttl / 2 } else { margin }
+        if self.ttl <= margin.saturating_mul(2) { self.ttl / 2 } else { margin }
     }
 }
 
@@ -71,6 +71,8 @@ struct State {
     token: Option<Arc<Token>>,
     minted: u64,
     flight: Option<Flight>,
+    /// The mint under way was asked to be forgotten before it ended.
+    discard: bool,
     /// The session id kept across tokens, and the epoch it belongs to.
     session_id: Option<(u64, String)>,
     failure: Option<Failed>,
@@ -82,7 +84,7 @@ struct Failed {
     in_a_row: u32,
     at: Now,
     cool_down: Duration,
-    notices: u64,
+    changes: u64,
 }
 
 impl TokenCache {
@@ -107,7 +109,10 @@ impl TokenCache {
 
     /// Forgets the current token.
     pub(crate) fn clear(&self) {
-        self.state().token = None;
+        let mut state = self.state();
+        state.token = None;
+        // What is being minted now may be what the caller wants to be rid of.
+        state.discard = state.flight.is_some();
     }
 
     pub(crate) fn peek(&self) -> Option<TokenInfo> {
@@ -118,7 +123,10 @@ impl TokenCache {
 
     /// The session id that the next call will carry, if it is known already.
     pub(crate) fn session_id(&self) -> Option<String> {
-        let epoch = self.shared.user.epoch();
+        self.session_id_of(self.shared.user.epoch())
+    }
+
+    fn session_id_of(&self, epoch: u64) -> Option<String> {
         let kept = self.state().session_id.clone();
         kept.filter(|(of, _)| *of == epoch).map(|(_, id)| id).or_else(|| self.own_session_id.clone())
     }
@@ -152,14 +160,14 @@ impl TokenCache {
             if let Some(token) = self.fresh() {
                 return Ok(token);
             }
-            let notices = self.shared.user.notices();
+            let changes = self.shared.user.changes();
             let failure = match self.cooling_down() {
                 Some(error) => Some(error),
                 None => self.flight().wait().await.clone().err(),
             };
             match failure {
                 // What failed for one user says nothing about the next one.
-                Some(error) if notices == self.shared.user.notices() => {
+                Some(error) if changes == self.shared.user.changes() => {
                     return self.usable(self.shared.transport.now()).ok_or(error);
                 }
                 _ => {}
@@ -190,7 +198,7 @@ impl TokenCache {
     }
 
     async fn mint(&self) -> Result<(), Error> {
-        match mint(&self.shared, self.session_id()).await {
+        match mint(&self.shared, |epoch| self.session_id_of(epoch)).await {
             Ok(Some(minted)) => self.store(minted),
             // The user changed meanwhile: those who wait begin again.
             Ok(None) => {}
@@ -205,10 +213,13 @@ impl TokenCache {
     /// Keeps a new token. If its user has left meanwhile its epoch is over, and nobody is given it.
     fn store(&self, Minted { reply, started, epoch, took }: Minted) {
         let session_id = self
-            .session_id()
+            .session_id_of(epoch)
             .or(reply.session_id)
             .unwrap_or_else(|| super::conversation::uuid_v4(self.shared.transport.random()));
         let mut state = self.state();
+        if state.discard {
+            return;
+        }
         state.minted += 1;
         state.failure = None;
         state.session_id = Some((epoch, session_id.clone()));
@@ -219,7 +230,10 @@ impl TokenCache {
 
     fn remember(&self, error: &Error) {
         let mut state = self.state();
-        let in_a_row = state.failure.as_ref().map_or(0, |failed| failed.in_a_row);
+        let now = self.shared.transport.now();
+        // A failure long after the last one is the first of its kind, and a sign-out is none.
+        let recent = state.failure.as_ref().filter(|failed| now.since(failed.at) < LARGEST_COOL_DOWN * 2);
+        let in_a_row = recent.map_or(0, |failed| failed.in_a_row);
         let jitter = 0.5 + fraction(self.shared.transport.random()) / 2.0;
         let back_off = back_off(FIRST_COOL_DOWN, LARGEST_COOL_DOWN, in_a_row).mul_f64(jitter);
         let cool_down = match error.reason() {
@@ -229,19 +243,19 @@ impl TokenCache {
         };
         state.failure = Some(Failed {
             error: error.clone(),
-            in_a_row: in_a_row + 1,
-            at: self.shared.transport.now(),
+            in_a_row: in_a_row + u32::from(error.reason() != Reason::SignedOut),
+            at: now,
             cool_down,
-            notices: self.shared.user.notices(),
+            changes: self.shared.user.changes(),
         });
     }
 
     fn cooling_down(&self) -> Option<Error> {
         let now = self.shared.transport.now();
-        let notices = self.shared.user.notices();
+        let changes = self.shared.user.changes();
         let state = self.state();
         let failed = state.failure.as_ref()?;
-        let over = now.since(failed.at) >= failed.cool_down || failed.notices != notices;
+        let over = now.since(failed.at) >= failed.cool_down || failed.changes != changes;
         (!over).then(|| failed.error.clone())
     }
 
@@ -265,7 +279,11 @@ impl Landing {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.cache.state().flight = None;
+        {
+            let mut state = self.cache.state();
+            state.flight = None;
+            state.discard = false;
+        }
         // Nobody else sets it, so it is set at once.
         let _ = self.flight.set(self.result.clone()).now_or_never();
     }

@@ -130,16 +130,16 @@ fn usage_query(query: &Object) -> Result<UsageQuery, Error> {
 }
 
 fn conversation_options(options: &Object) -> Result<ConversationOptions, Error> {
-    let budget = match field(options, "budget").dyn_ref::<Object>() {
+    let budget = match object(options, "budget")? {
         None => None,
         Some(budget) => Some(Budget {
-            tokens: number(budget, "tokens")?.map(|tokens| tokens as u64),
-            cost: match number(budget, "cost")? {
+            tokens: number(&budget, "tokens")?.map(|tokens| tokens as u64),
+            cost: match number(&budget, "cost")? {
                 None => None,
                 Some(limit) => Some(Cost {
                     limit,
-                    prompt_price: required(budget, "promptPrice")?,
-                    completion_price: required(budget, "completionPrice")?,
+                    prompt_price: required(&budget, "promptPrice")?,
+                    completion_price: required(&budget, "completionPrice")?,
                 }),
             },
         }),
@@ -187,8 +187,8 @@ fn build(options: &Object, get_access_token: Function) -> Result<Client, Error> 
 
 fn timeouts(options: &Object) -> Result<Timeouts, Error> {
     let mut timeouts = Timeouts::default();
-    let given = field(options, "timeouts");
-    let Some(given) = given.dyn_ref::<Object>() else { return Ok(timeouts) };
+    let Some(given) = object(options, "timeouts")? else { return Ok(timeouts) };
+    let given = &given;
     let limits = [
         ("sessionMs", &mut timeouts.session),
         ("tokenMs", &mut timeouts.token),
@@ -208,12 +208,20 @@ fn field(object: &Object, name: &str) -> JsValue {
     Reflect::get(object, &name.into()).unwrap_or(JsValue::UNDEFINED)
 }
 
+fn object(options: &Object, name: &str) -> Result<Option<Object>, Error> {
+    match field(options, name) {
+        value if value.is_undefined() || value.is_null() => Ok(None),
+        value if value.is_object() => Ok(Some(value.unchecked_into())),
+        _ => Err(invalid(name, "must be an object")),
+    }
+}
+
 fn number(object: &Object, name: &str) -> Result<Option<f64>, Error> {
     match field(object, name) {
         value if value.is_undefined() || value.is_null() => Ok(None),
         value => {
             let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0);
-            number.map(Some).ok_or_else(|| invalid(name, "must be a number of zero or more"))
+            number.map(Some).ok_or_else(|| invalid(name, "must be a finite number of zero or more"))
         }
     }
 }

@@ -144,10 +144,28 @@ tests! {
         timeouts.total = Some(Duration::from_secs(7));
         let client = world.builder().timeouts(timeouts).build().unwrap();
         assert_eq!((ask(&world, &client).reason(), world.seconds()), (Reason::Timeout, 7.0));
-        // A refusal whose body never comes is still that refusal.
+        // A refusal whose body never comes, or never ends, is still that refusal, and soon.
         let world = hang();
         world.serve(|request, log| if request.url == FUNCTION { default_reply(request, log) } else { Reply::stream([Chunk::Stall]).status(403) });
-        assert_eq!(ask(&world, &world.client()).reason(), Reason::Forbidden);
+        assert_eq!((ask(&world, &world.client()).reason(), world.seconds()), (Reason::Forbidden, 5.0));
+        let world = hang();
+        let drip: Vec<Chunk> = (0..1000).flat_map(|_| [Chunk::Wait(Duration::from_secs(1)), Chunk::Bytes(b" ".to_vec())]).collect();
+        world.serve(move |request, log| if request.url == FUNCTION { default_reply(request, log) } else { Reply::stream(drip.clone()).status(403) });
+        assert_eq!((ask(&world, &world.client()).reason(), world.seconds()), (Reason::Forbidden, 5.0));
+    }
+
+    fn words_that_only_a_client_can_mean_are_not_believed_from_a_server() {
+        for code in ["internal", "aborted", "signed_out", "budget_exhausted", "network"] {
+            let error = function_says(move || Reply::json(500, format!(r#"{{"error":{{"code":"{code}"}}}}"#)));
+            assert_eq!((error.reason(), error.code()), (Reason::ServerError, Some(code)));
+        }
+    }
+
+    fn what_a_developer_must_repair_is_not_retried() {
+        let world = World::new();
+        world.serve(|_, _| Reply::json(500, r#"{"error":{"code":"misconfigured","message":"m"}}"#));
+        assert_eq!(ask(&world, &world.client()).reason(), Reason::Misconfigured);
+        world.log(|log| assert_eq!(log.mints(), 1));
     }
 
     fn the_functions_refusals_keep_its_own_reason_and_status() {

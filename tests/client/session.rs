@@ -72,12 +72,14 @@ tests! {
 
     fn keys_and_nonsense_never_leave_as_a_bearer_token() {
         let service_role = jwt(&serde_json::json!({"role": "service_role"}));
+        let anon = jwt(&serde_json::json!({"role": "anon", "iss": "supabase"}));
         let cases = [
             ("sb_publishable_abc", Reason::ApiKeyAsBearer),
             ("sb_secret_abc", Reason::ApiKeyAsBearer),
             ("behest_sk_live_abc", Reason::ApiKeyAsBearer),
             ("sk-abc", Reason::ApiKeyAsBearer),
             (service_role.as_str(), Reason::RoleRefused),
+            (anon.as_str(), Reason::ApiKeyAsBearer),
             ("two words", Reason::MalformedToken),
             ("line\nbreak", Reason::MalformedToken),
         ];
@@ -214,6 +216,108 @@ tests! {
             assert_eq!(world.run(call).unwrap_err().reason(), Reason::SignedOut);
         }
         world.log(|log| assert_eq!((log.session_reads, log.requests.len()), (2, 0)));
+    }
+
+    fn the_session_id_of_a_user_who_was_found_to_have_left_is_not_asked_for_again() {
+        let world = World::new();
+        world.serve(|request, log| match request.url == FUNCTION {
+            true => Reply::json(200, format!(r#"{{"token":"t{0}","ttl":900,"sessionId":"s{0}"}}"#, log.mints())),
+            false => default_reply(request, log),
+        });
+        let client = world.client();
+        world.run(client.ask("Hi!")).unwrap();
+        world.signed_in("user-2", "login-1");
+        world.pass(1000);
+        world.run(client.ask("Hi!")).unwrap();
+        world.log(|log| {
+            assert_eq!(log.requests[2].body, None);
+            assert_eq!(header(&log.requests[3], "x-session-id"), Some("s2"));
+        });
+    }
+
+    fn what_one_user_asked_is_never_repeated_in_the_name_of_the_next() {
+        for status in [503, 401] {
+            let world = World::new();
+            let client = world.client();
+            let (switching, servers) = (client.clone(), world.clone());
+            world.serve(move |request, log| {
+                if request.url == FUNCTION || log.chats() > 1 {
+                    return default_reply(request, log);
+                }
+                servers.signed_in("user-2", "login-1");
+                switching.session_changed(None);
+                switching.session_changed(Some(&access_token("user-2", "login-1")));
+                Reply::json(status, "{}")
+            });
+            assert_eq!(world.run(client.ask("a secret of user 1")).unwrap_err().reason(), Reason::SignedOut);
+            world.log(|log| assert_eq!(log.chats(), 1));
+        }
+    }
+
+    fn invalidating_covers_the_mint_under_way() {
+        let world = World::new();
+        world.serve(|request, log| match request.url == FUNCTION {
+            true => bundle(&format!("token-{}", log.mints()), 900).delayed(Duration::from_secs(1)),
+            false => default_reply(request, log),
+        });
+        let client = world.client();
+        {
+            let mut warming = pin!(client.warm());
+            assert!(world.poll_once(warming.as_mut()).is_pending());
+            client.invalidate_token();
+            world.run(warming).unwrap();
+        }
+        world.run(client.ask("Hi!")).unwrap();
+        assert_eq!(last_token(&world), "Bearer token-2");
+    }
+
+    fn a_session_read_that_is_late_overrides_nothing() {
+        for late in [None, Some(access_token("user-9", "login-9"))] {
+            let world = World::new();
+            world.sessions_take(Duration::from_secs(5));
+            let slow = late.clone();
+            world.sessions(move || Ok(slow.clone()));
+            let client = world.client();
+            let mut call = pin!(client.ask("Hi!"));
+            assert!(world.poll_once(call.as_mut()).is_pending());
+            // While that read is under way, user 1 signs in and gets an answer elsewhere.
+            world.signed_in("user-1", "login-1");
+            world.sessions_take(Duration::ZERO);
+            client.session_changed(Some(&access_token("user-1", "login-1")));
+            let conversation = client.conversation(Default::default()).unwrap();
+            world.run(conversation.warm()).unwrap();
+            assert!(world.run(call).is_ok());
+            assert!(conversation.token_info().is_some(), "the late read did not end user 1's epoch");
+        }
+    }
+
+    fn what_has_arrived_for_a_user_who_left_is_not_handed_out() {
+        let world = World::new();
+        world.serve(|request, log| match request.url == FUNCTION {
+            true => default_reply(request, log),
+            false => Reply::stream([text(["a", "b", "c"].map(delta).concat()), Chunk::Stall]),
+        });
+        let client = world.client();
+        let mut stream = world.run(client.chat_stream(&ChatRequest::user("Hi!"))).unwrap();
+        assert_eq!(world.run(stream.next()).unwrap().unwrap().text(), "a");
+        client.session_changed(None);
+        assert_eq!(world.run(stream.next()).unwrap().unwrap_err().reason(), Reason::SignedOut);
+        assert_eq!(stream.text(), "a");
+    }
+
+    fn asking_while_signed_out_makes_later_failures_no_longer() {
+        let world = World::new();
+        let client = world.client();
+        world.signed_out();
+        for _ in 0..10 {
+            assert!(world.run(client.ask("Hi!")).is_err());
+        }
+        world.signed_in("user-1", "login-1");
+        world.serve(|_, _| Reply::json(403, "{}"));
+        assert!(world.run(client.ask("Hi!")).is_err());
+        world.serve(default_reply);
+        world.pass(1);
+        assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello");
     }
 
     fn signing_out_ends_that_users_streams_at_once() {

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use behest_client::client::transport::Transport;
 use behest_client::client::{ChatRequest, ChatStream, Client, Outcome, Timeouts};
 use behest_client::{Error, Reason};
 use futures_util::StreamExt;
@@ -242,10 +243,11 @@ tests! {
     }
 
     fn a_success_that_is_no_stream_is_an_error_that_says_so() {
-        for (kind, body, said) in [
-            ("application/json", r#"{"error":{"message":"streaming is off"}}"#, "streaming is off"),
-            ("application/json; charset=utf-8", r#"{"choices":[]}"#, "instead of a stream"),
-            ("text/html", "<html>", "text/html"),
+        for (kind, body, reason, said) in [
+            ("application/json", r#"{"error":{"message":"streaming is off"}}"#, Reason::ServerError, "streaming is off"),
+            ("application/json", r#"{"error":{"code":"insufficient_quota"}}"#, Reason::QuotaExceeded, "reported an error"),
+            ("application/json; charset=utf-8", r#"{"choices":[]}"#, Reason::InvalidResponse, "instead of a stream"),
+            ("text/html", "<html>", Reason::InvalidResponse, "text/html"),
         ] {
             let world = World::new();
             world.serve(move |request, log| match request.url == FUNCTION {
@@ -254,9 +256,56 @@ tests! {
             });
             let client = world.client();
             let error = world.run(client.chat_stream(&ChatRequest::user("Hi!"))).err().unwrap();
-            assert_eq!((error.reason(), error.status()), (Reason::InvalidResponse, Some(200)));
+            assert_eq!((error.reason(), error.status()), (reason, Some(200)));
             assert!(error.to_string().contains(said), "{error}");
         }
+    }
+
+    fn a_caller_who_takes_time_is_no_silence() {
+        let world = gateway_streams(vec![text(delta("a")), text(delta("b")), text(DONE)]);
+        let client = world.client();
+        let mut stream = open(&world, &client);
+        while let Some(item) = world.run(stream.next()) {
+            item.unwrap();
+            world.pass(3600);
+        }
+        assert_eq!((stream.outcome(), stream.text()), (Some(Outcome::Complete), "ab"));
+    }
+
+    fn after_its_end_marker_a_stream_is_read_out_not_cancelled() {
+        for (rest, cancelled) in [(vec![Chunk::Wait(Duration::from_secs(1)), text(": bye\n\n")], 0), (vec![Chunk::Stall], 1)] {
+            let world = gateway_streams([vec![text(delta("Hi")), text(DONE)], rest].concat());
+            let client = world.client();
+            let mut stream = open(&world, &client);
+            while let Some(item) = world.run(stream.next()) {
+                item.unwrap();
+            }
+            assert_eq!((stream.outcome(), world.seconds()), (Some(Outcome::Complete), 0.0), "nobody waits for it");
+            world.run(world.sleep(Duration::from_secs(3)));
+            world.log(|log| assert_eq!(log.cancelled, cancelled));
+        }
+    }
+
+    fn text_before_an_event_that_is_too_large_is_kept_in_any_split() {
+        let huge = format!("{}data: {}", delta("Hi"), "x".repeat(2 << 20));
+        for size in [huge.len(), 1 << 19, 60] {
+            let pieces = huge.as_bytes().chunks(size).map(|piece| Chunk::Bytes(piece.to_vec())).collect();
+            let (outcome, text, error) = read(&gateway_streams(pieces));
+            assert_eq!((outcome, text.as_str(), error.unwrap().reason()), (Outcome::Failed, "Hi", Reason::EventTooLarge));
+        }
+    }
+
+    fn oddities_of_gateways_end_no_stream() {
+        let error_false = "data: {\"error\":false,\"choices\":[]}\n\n";
+        let (outcome, kept, _) = read(&gateway_streams(vec![text("data:\n\n"), text(error_false), text(delta("Hi")), text(DONE)]));
+        assert_eq!((outcome, kept.as_str()), (Outcome::Complete, "Hi"));
+        // The answer asked for need not be the first of the list.
+        let both = "data: {\"choices\":[{\"index\":1,\"delta\":{}},{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n";
+        assert_eq!(read(&gateway_streams(vec![text(both)])).0, Outcome::Complete);
+        let plain = "event: error\ndata: the model is gone\n\n";
+        let (outcome, _, error) = read(&gateway_streams(vec![text(plain)]));
+        assert_eq!((outcome, error.as_ref().map(Error::reason)), (Outcome::Failed, Some(Reason::ServerError)));
+        assert!(error.unwrap().message().contains("the model is gone"));
     }
 
     fn other_answers_of_the_same_call_do_not_mix() {

@@ -199,6 +199,84 @@ test("a stream whose module stops is failed and keeps its text", LIMIT, async ()
   stream.abort();
 });
 
+test("chunks asked for all at once come in order", LIMIT, async () => {
+  const { behest } = setUp(() => lab.stream([lab.delta("a"), lab.wait(5), lab.delta("b"), lab.finish(), lab.event("[DONE]")]));
+  const stream = await streamOf(behest);
+  const steps = await Promise.all(Array.from({ length: 5 }, () => stream.next()));
+  assert.deepEqual(steps.map(({ done }) => done), [false, false, false, true, true]);
+  assert.deepEqual([stream.content, stream.outcome], ["ab", "complete"]);
+});
+
+test("a reader who takes time is no silence", LIMIT, async () => {
+  const { behest } = setUp(() => lab.stream([lab.delta("a"), lab.delta("b"), lab.finish()]), { timeouts: { idleMs: 30 } });
+  const stream = await streamOf(behest);
+  for await (const _ of stream) await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.deepEqual([stream.content, stream.outcome], ["ab", "complete"]);
+});
+
+test("what has come whole is not cancelled", LIMIT, async () => {
+  const { world, behest } = setUp();
+  await behest.ask("Hi!");
+  for await (const _ of await streamOf(behest));
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.deepEqual(world.requests.map(({ cancelled }) => cancelled), [false, false, false]);
+});
+
+test("a module that is still loading keeps no call waiting", LIMIT, async () => {
+  const { clientFactory } = await import(pathToFileURL(`${installed.packageFolder}/client.js`).href);
+  const create = clientFactory(() => new Promise(() => {}));
+  const behest = create({ getAccessToken: () => null, behestUrl: "https://g.example", supabaseUrl: "https://p.example" });
+  const controller = new AbortController();
+  const call = behest.ask("Hi!", { signal: controller.signal });
+  controller.abort();
+  await assert.rejects(call, fails("aborted"));
+  await assert.rejects(behest.ask("Hi!", { timeoutMs: 10 }), fails("timeout"));
+  await assert.rejects(behest.conversation().ask("Hi!", { signal: AbortSignal.abort() }), fails("aborted"));
+});
+
+test("arguments of another type are refused before they reach the module", LIMIT, async () => {
+  const { world, behest } = setUp();
+  await behest.warm();
+  for (const wrong of [undefined, null, 123, {}, [], Symbol("s"), true]) {
+    await assert.rejects(behest.ask(wrong), fails("invalid_request"));
+    await assert.rejects(behest.threads.get(wrong), fails("invalid_request"));
+    await assert.rejects(behest.chat.completions.create(wrong), fails("invalid_request"));
+  }
+  assert.throws(() => behest.sessionChanged({ access_token: "x" }), fails("invalid_request"));
+  await assert.rejects(behest.usage.get({ from: new Date(NaN) }), fails("invalid_request"));
+  await assert.rejects(behest.usage.get({ from: 7 }), fails("invalid_config"));
+  for (const nonsense of ["nonsense", "a.!!.c", undefined, 7]) assert.throws(() => decodeToken(nonsense), fails("malformed_token"));
+  assert.equal(await behest.ask("Hi!"), "Hello");
+  assert.equal(world.mints, 1, "the module is still the same one");
+});
+
+test("fields of the gateway's are not overwritten", LIMIT, async () => {
+  const { behest } = setUp(({ url }) => lab.json(200, url.includes("usage") ? 7 : { id: "t", sessionId: "own", trace: "own" }));
+  const thread = await behest.threads.get("t");
+  assert.deepEqual({ ...thread }, { id: "t", sessionId: "own", trace: "own" });
+  assert.equal(await behest.usage.get(), 7);
+});
+
+test("a chunk without choices, or with null among them, is no harm", LIMIT, async () => {
+  const odd = [lab.event({ choices: null }), lab.event({ choices: [null] }), lab.event({})];
+  const { behest } = setUp(() => lab.stream([...odd, lab.delta("Hi"), lab.finish()]));
+  const stream = await streamOf(behest);
+  for await (const _ of stream);
+  assert.deepEqual([stream.content, stream.outcome], ["Hi", "complete"]);
+});
+
+test("a signal that lives long is not listened to by streams that ended", LIMIT, async () => {
+  const { behest } = setUp();
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = EventTarget.prototype;
+  signal.addEventListener = (...args) => (listeners++, addEventListener.apply(signal, args));
+  signal.removeEventListener = (...args) => (listeners--, removeEventListener.apply(signal, args));
+  for (let i = 0; i < 20; i++) for await (const _ of await streamOf(behest, { signal }));
+  await behest.ask("Hi!", { signal });
+  assert.equal(listeners, 0);
+});
+
 test("threads, usage and models", LIMIT, async () => {
   const { world, behest } = setUp(({ method }) => (method === "DELETE" ? lab.json(204, "") : lab.json(200, { data: [] })));
   assert.deepEqual(await behest.threads.list(), { data: [] });
@@ -242,6 +320,7 @@ test("conversations keep their session and thread, and their budget", LIMIT, asy
   }
   await assert.rejects(behest.conversation({ sessionId: "line\nbreak" }).ask("Hi!"), fails("invalid_config"));
   await assert.rejects(behest.conversation({ budget: { cost: 1 } }).ask("Hi!"), fails("invalid_config"));
+  await assert.rejects(behest.conversation({ budget: 1 }).ask("Hi!"), fails("invalid_config"));
 });
 
 test("limits may be set for a call", LIMIT, async () => {
@@ -261,6 +340,8 @@ test("bad options are named", LIMIT, async () => {
     [{ functionName: "a/b" }, /functionName/],
     [{ marginMs: "60" }, /marginMs/],
     [{ timeouts: { idleMs: NaN } }, /idleMs/],
+    [{ timeouts: 5000 }, /timeouts/],
+    [{ marginMs: 1e40 }, /marginMs/],
     [{ fetch: "fetch" }, /fetch/],
     [{ apiKey: "sb_secret_x" }, /publishable/],
   ]) {

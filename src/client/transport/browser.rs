@@ -43,8 +43,9 @@ impl Transport for BrowserTransport {
     fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
         let fetch = self.fetch.clone();
         Box::pin(async move {
-            let guard = AbortGuard(AbortController::new().map_err(failure)?);
-            let request = to_fetch(request, &guard.0)?;
+            let controller = AbortController::new().map_err(failure)?;
+            let request = to_fetch(request, &controller)?;
+            let guard = AbortGuard(Some(controller));
             let promise = match fetch {
                 Some(fetch) => fetch.call1(&JsValue::UNDEFINED, &request).map(|value| Promise::resolve(&value)),
                 None => global_fetch(&request),
@@ -56,7 +57,7 @@ impl Transport for BrowserTransport {
             let response = FetchResponse::from(response);
             let headers = response.headers();
             let headers = READ_HEADERS.iter().filter_map(|name| Some((*name, headers.get(name)?))).collect();
-            let body = BrowserBody { reader: reader(&response)?, read: None, _guard: guard };
+            let body = BrowserBody { reader: reader(&response)?, read: None, guard };
             Ok(Response { status: response.status(), headers, body: Box::new(body) })
         })
     }
@@ -87,11 +88,13 @@ impl Transport for BrowserTransport {
 }
 
 /// Cancels the fetch when dropped. It moves into the body, so that dropping a stream cancels it too.
-struct AbortGuard(AbortController);
+struct AbortGuard(Option<AbortController>);
 
 impl Drop for AbortGuard {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(controller) = &self.0 {
+            controller.abort();
+        }
     }
 }
 
@@ -121,19 +124,30 @@ fn reader(response: &FetchResponse) -> Result<Option<ReadableStreamDefaultReader
 struct BrowserBody {
     reader: Option<ReadableStreamDefaultReader>,
     read: Option<JsFuture>,
-    _guard: AbortGuard,
+    guard: AbortGuard,
+}
+
+impl BrowserBody {
+    /// The body is whole: there is nothing left to cancel.
+    fn disarm(&mut self) {
+        self.guard.0 = None;
+    }
 }
 
 impl Body for BrowserBody {
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Vec<u8>, Failure>>> {
-        let Some(reader) = &self.reader else { return Poll::Ready(None) };
+        let Some(reader) = &self.reader else {
+            self.disarm();
+            return Poll::Ready(None);
+        };
         let read = self.read.get_or_insert_with(|| JsFuture::from(reader.read()));
         let result = ready!(Pin::new(read).poll(context));
         self.read = None;
-        Poll::Ready(match result {
-            Ok(result) => chunk(&result).transpose(),
-            Err(error) => Some(Err(failure(error))),
-        })
+        let chunk = result.map_err(failure).and_then(|result| chunk(&result));
+        if let Ok(None) = chunk {
+            self.disarm();
+        }
+        Poll::Ready(chunk.transpose())
     }
 }
 
