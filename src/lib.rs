@@ -15,10 +15,10 @@
 mod error;
 #[cfg(not(all(feature = "js", target_arch = "wasm32")))]
 #[cfg_attr(not(feature = "client"), allow(dead_code))]
-mod json;
+mod parse;
 #[cfg(all(feature = "js", target_arch = "wasm32"))]
-#[path = "js/json.rs"]
-mod json;
+#[path = "js/parse.rs"]
+mod parse;
 mod secret;
 pub mod wire;
 

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::json::Json;
+use crate::parse::Json;
 use crate::{Error, Reason, Secret};
 
 /// Request headers the client may send to the token function: what its CORS answer must allow.
@@ -171,6 +171,7 @@ impl ErrorBody {
     }
 
     /// A message without any structure.
+    #[cfg(feature = "client")]
     pub(crate) fn of_text(text: &str) -> Self {
         Self { message: Some(text.chars().take(LONGEST_TEXT).collect()), ..Self::default() }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::json::Json;
+use crate::parse::Json;
 use crate::{Error, Reason};
 
 /// What a conversation may spend. Once it is spent, calls are refused before they are sent; a call under way is not cut.

@@ -8,7 +8,7 @@ use super::Client;
 use super::gateway::{Call, Reply, SERVER};
 use super::stream::{ChatStream, RawStream, reports_an_error};
 use super::trace::Trace;
-use crate::json::{Json, quote};
+use crate::parse::{Json, quote};
 use crate::wire::ErrorBody;
 use crate::{Error, Reason};
 

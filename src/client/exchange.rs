@@ -1,11 +1,12 @@
 //! One request and its answer, with a limit on every wait.
 
 use std::future::{Future, poll_fn};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
 use super::transport::{Request, Response, Transport};
+use crate::parse::http_date;
 use crate::wire::ErrorBody;
 use crate::{Error, Reason};
 
@@ -89,7 +90,10 @@ async fn refusal(transport: &dyn Transport, limit: Limit, server: &'static str, 
     let wait = response.header("retry-after").and_then(|value| retry_after(value, transport.now().wall));
     // A refusal whose body breaks off, or never ends, is still a refusal.
     let limit = Limit { time: limit.time.min(REFUSAL), ..limit };
-    let body = within(transport, limit, read(transport, limit, server, response)).await.flatten().unwrap_or_default();
+    let body = within(transport, limit, read(transport, limit, server, response))
+        .await
+        .and_then(|body| body)
+        .unwrap_or_default();
     let error = ErrorBody::parse(&body).into_error(server, status);
     let wait = wait.or(error.retry_after());
     error.with_retry_after(wait).with_trace_id(id)
@@ -101,8 +105,7 @@ pub(crate) fn retry_after(value: &str, now: Duration) -> Option<Duration> {
     if let Some(wait) = decimal_seconds(value) {
         return Some(wait);
     }
-    let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(date.saturating_sub(now))
+    Some(http_date(value)?.saturating_sub(now))
 }
 
 /// `12` or `1.5`, to the millisecond. (The standard library's parser of floats is large, and this needs no exponents.)

@@ -7,7 +7,7 @@ use super::retry::wait_before_retry;
 use super::session::{Identity, Outdated, check_access_token};
 use super::transport::{Now, Request};
 use super::{Shared, no_one_signed_in};
-use crate::json::quote;
+use crate::parse::quote;
 use crate::wire::TokenReply;
 use crate::{Error, Reason, Secret};
 

@@ -10,7 +10,7 @@ use super::retry::wait_before_retry;
 use super::token::Token;
 use super::trace::{Retry, Trace};
 use super::transport::{Now, Request, Response};
-use crate::json::Json;
+use crate::parse::Json;
 use crate::{Error, Reason};
 
 pub(crate) const SERVER: &str = "the gateway";

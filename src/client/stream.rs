@@ -15,7 +15,7 @@ use super::tools::{ToolCall, ToolCalls};
 use super::trace::Trace;
 use super::transport::{BoxFuture, Now, Response};
 use super::{Client, Shared, no_one_signed_in};
-use crate::json::Json;
+use crate::parse::Json;
 use crate::wire::ErrorBody;
 use crate::{Error, Reason};
 use event_listener::EventListener;

@@ -1,6 +1,6 @@
 //! Tool calls, put together from the pieces of a stream.
 
-use crate::json::Json;
+use crate::parse::Json;
 
 /// A call that the model asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,8 @@
-//! The view of `json.rs` over the parser that every JavaScript host has.
+//! The functions of `parse.rs` over the parsers that every JavaScript host has.
 
-use js_sys::{Array, JSON, Object, Reflect};
+use std::time::Duration;
+
+use js_sys::{Array, Date, JSON, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
 /// A JSON value that is not null.
@@ -48,6 +50,14 @@ impl Json {
     fn present(value: JsValue) -> Option<Self> {
         Some(Self(value)).filter(|json| !json.0.is_null())
     }
+}
+
+/// An HTTP date, since the Unix epoch.
+pub(crate) fn http_date(text: &str) -> Option<Duration> {
+    // Of what `Date.parse` reads, only what begins with the name of a day is an HTTP date.
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        .then(|| Date::parse(text) / 1000.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
 /// A text as a JSON string, quotes included.

@@ -1,7 +1,10 @@
-//! Reading JSON whose shape is other people's: one small view of a value.
+//! Reading what other people's servers wrote: JSON of any shape through one small view, and dates.
 //!
-//! Here over serde_json. The npm package has the same view over the browser's own parser (`js/json.rs`), which
-//! saves its users a second one.
+//! Here with serde_json and httpdate. The npm package has the same functions over the parsers that every browser
+//! brings along (`js/parse.rs`), which saves its users a second set.
+
+#[cfg(feature = "client")]
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -52,6 +55,12 @@ impl Json {
     fn present(value: Value) -> Option<Self> {
         Some(Self(value)).filter(|json| !json.0.is_null())
     }
+}
+
+/// An HTTP date, since the Unix epoch.
+#[cfg(feature = "client")]
+pub(crate) fn http_date(text: &str) -> Option<Duration> {
+    httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()
 }
 
 /// A text as a JSON string, quotes included.
