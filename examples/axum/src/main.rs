@@ -21,10 +21,12 @@ use serde_json::{Value, json};
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().init();
+    // First of all: its error lists every setting that is missing.
+    let endpoint = TokenEndpoint::from_env()?;
     let stripe = std::env::var("STRIPE_WEBHOOK_SECRET").context("STRIPE_WEBHOOK_SECRET is not set")?;
     let stripe = Arc::new(Webhook::stripe(&stripe)?);
     let app = Router::new()
-        .nest("/functions/v1/behest-token", router(TokenEndpoint::from_env()?))
+        .nest("/functions/v1/behest-token", router(endpoint))
         // One user's own rows.
         .route("/notes", get(notes).layer(from_fn_with_state(guard(&["user"])?, authenticate)))
         // Another server of ours, with the secret key named `jobs`.
