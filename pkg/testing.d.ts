@@ -5,6 +5,8 @@ export interface SeenRequest {
   /** Lower-case names. */
   headers: Record<string, string>;
   body: string;
+  /** The answer has been read to its end. */
+  answered: boolean;
   /** The client gave it up. */
   cancelled: boolean;
 }

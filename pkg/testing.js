@@ -4,7 +4,7 @@
  * reads no clock but `Date.now`, `performance.now` and `setTimeout`.
  */
 export class World {
-  /** Every request so far: `{ method, url, headers, body, cancelled }`. */
+  /** Every request so far: `{ method, url, headers, body, answered, cancelled }`. */
   requests = [];
   sessionReads = 0;
   #serve = defaultReply;
@@ -39,11 +39,12 @@ export class World {
 
   fetch = async (request) => {
     const { method, url, signal } = request;
-    const seen = { method, url, headers: Object.fromEntries(request.headers), body: await request.text(), cancelled: false };
+    const headers = Object.fromEntries(request.headers);
+    const seen = { method, url, headers, body: await request.text(), answered: false, cancelled: false };
     // A request whose answer has come whole is never aborted by the client.
     signal.addEventListener("abort", () => (seen.cancelled = true));
     this.requests.push(seen);
-    return respond(await this.#serve(seen, this), signal);
+    return respond(await this.#serve(seen, this), signal, () => (seen.answered = true));
   };
 }
 
@@ -105,10 +106,13 @@ export function defaultReply(request, world) {
   return json(200, { id: "c1", object: "chat.completion", choices: [{ index: 0, message, finish_reason: "stop" }] });
 }
 
-async function respond({ status, headers, pieces, failure, hangs }, signal) {
+async function respond({ status, headers, pieces, failure, hangs }, signal, answered) {
   if (failure) throw new TypeError(failure);
   if (hangs) await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-  if (status === 204) return new Response(null, { status, headers });
+  if (status === 204) {
+    answered();
+    return new Response(null, { status, headers });
+  }
   const left = [...pieces];
   // One piece for each pull: nothing is made before it is asked for.
   const body = new ReadableStream(
@@ -116,7 +120,10 @@ async function respond({ status, headers, pieces, failure, hangs }, signal) {
       async pull(out) {
         for (;;) {
           const piece = left.shift();
-          if (piece === undefined) return out.close();
+          if (piece === undefined) {
+            answered();
+            return out.close();
+          }
           if (piece === STALL) return new Promise(() => {});
           if (piece === CUT) return out.error(new TypeError("network error"));
           if (piece.ms === undefined) return out.enqueue(typeof piece === "string" ? new TextEncoder().encode(piece) : piece);

@@ -192,7 +192,7 @@ impl TokenCache {
         };
         self.shared.transport.spawn(Box::pin(async move {
             let result = landing.cache.mint().await;
-            landing.with(result);
+            landing.land(result);
         }));
         flight
     }
@@ -272,7 +272,7 @@ struct Landing {
 }
 
 impl Landing {
-    fn with(mut self, result: Result<(), Error>) {
+    fn land(mut self, result: Result<(), Error>) {
         self.result = result;
     }
 }

@@ -2,29 +2,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { launch, openPage } from "./support/browser.mjs";
+import { openPage } from "./support/browser.mjs";
 import { signIn, storedSession } from "./support/demo-page.mjs";
 import { growth } from "./support/growth.mjs";
 import { addHelpers } from "./support/in-page.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
+import { browser, installed, stack } from "./support/setting.mjs";
 import { startStack } from "./support/stack.mjs";
-
-let installed;
-let stack;
-let browser;
-
-before(async () => {
-  installed = await installPackage();
-  stack = await startStack(installed);
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await stack?.stop();
-  await installed?.remove();
-});
 
 const encoded = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const swapped = (signature) => signature.replace(/^(.{4})(.{4})/, "$2$1");

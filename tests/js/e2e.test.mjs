@@ -2,32 +2,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { launch, openPage } from "./support/browser.mjs";
+import { openPage } from "./support/browser.mjs";
 import { ask, signIn, signOut, storedSession, usageRow } from "./support/demo-page.mjs";
 import { growth } from "./support/growth.mjs";
 import { addHelpers } from "./support/in-page.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
-import { startStack } from "./support/stack.mjs";
+import { browser, stack } from "./support/setting.mjs";
 
 const TOKEN_FUNCTION = "/functions/v1/behest-token";
 const CHAT = "/v1/chat/completions";
-
-let installed;
-let stack;
-let browser;
-
-before(async () => {
-  installed = await installPackage();
-  stack = await startStack(installed);
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await stack?.stop();
-  await installed?.remove();
-});
 
 const uniqueUser = () => ({ email: `${crypto.randomUUID()}@example.com`, password: crypto.randomUUID() });
 

@@ -161,18 +161,20 @@ class Poisoned extends Response {
 
 test("when the module stops, every pending call rejects and the next one works", LIMIT, async () => {
   let poisoned = true;
+  let hanging = 0;
   const { world, behest } = setUp(undefined, {
     timeouts: SOON,
     fetch: async (request) => {
       if (lab.isMint(request) || !poisoned) return world.fetch(request);
-      if (request.headers.get("x-session-id") === "hanging") return new Promise(() => {});
-      return new Poisoned("{}");
+      if (request.headers.get("x-session-id") !== "hanging") return new Poisoned("{}");
+      hanging += 1;
+      return new Promise(() => {});
     },
   });
   const conversation = behest.conversation({ sessionId: "hanging" });
   const others = [conversation.ask("one"), conversation.ask("two")];
   for (const call of others) call.catch(() => {});
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  while (hanging < others.length) await new Promise(setImmediate);
   await assert.rejects(behest.ask("Hi!"), fails("internal"));
   for (const call of others) await assert.rejects(call, fails("internal"));
   assert.equal(behest.token.peek(), null);
@@ -218,7 +220,8 @@ test("what has come whole is not cancelled", LIMIT, async () => {
   const { world, behest } = setUp();
   await behest.ask("Hi!");
   for await (const _ of await streamOf(behest));
-  await new Promise((resolve) => setTimeout(resolve, 10));
+  while (!world.requests.every(({ answered }) => answered)) await new Promise(setImmediate);
+  await new Promise(setImmediate);
   assert.deepEqual(world.requests.map(({ cancelled }) => cancelled), [false, false, false]);
 });
 

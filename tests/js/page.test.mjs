@@ -4,31 +4,14 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
 
-import { launch, openPage } from "./support/browser.mjs";
+import { openPage } from "./support/browser.mjs";
 import { ask, signIn, signOut } from "./support/demo-page.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
-import { startStack } from "./support/stack.mjs";
+import { browser, stack } from "./support/setting.mjs";
 
 const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
 const DESKTOP = { viewport: { width: 1280, height: 800 } };
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-let installed;
-let stack;
-let browser;
-
-before(async () => {
-  installed = await installPackage();
-  stack = await startStack(installed);
-  browser = await launch();
-});
-
-after(async () => {
-  await browser?.close();
-  await stack?.stop();
-  await installed?.remove();
-});
 
 const problemOf = (page) => page.locator("#sign-in-problem").filter({ hasText: /\S/ });
 
