@@ -1,5 +1,5 @@
 import { createGlue } from "./dist/server-glue.js";
-import { BehestError, internal, toBehestError } from "./error.js";
+import { BehestError, internal, toBehestError } from "./lib/error.js";
 
 /** The functions of `behest-client/server`, over a way to get the compiled module. */
 export function serverModule(compile) {

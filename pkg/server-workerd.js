@@ -2,7 +2,7 @@
 import wasm from "./dist/server.wasm";
 import { serverModule } from "./server-core.js";
 
-export { BehestError } from "./error.js";
+export { BehestError } from "./lib/error.js";
 export const { createTokenEndpoint, withSupabase, createSupabaseContext, verifyWebhook } = serverModule(
   () => wasm,
 );

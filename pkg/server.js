@@ -2,7 +2,7 @@
 import bytes from "./dist/server-bytes.js";
 import { serverModule } from "./server-core.js";
 
-export { BehestError } from "./error.js";
+export { BehestError } from "./lib/error.js";
 export const { createTokenEndpoint, withSupabase, createSupabaseContext, verifyWebhook } = serverModule(
   () => new WebAssembly.Module(bytes),
 );

@@ -39,6 +39,7 @@ impl Action {
 
 macro_rules! reasons {
     (
+        local { $($(#[$local_doc:meta])* $local_variant:ident, $local_name:literal, $local_action:ident, $local_hint:literal;)* }
         client { $($(#[$doc:meta])* $variant:ident, $name:literal, $action:ident, $hint:literal;)* }
         server { $($(#[$server_doc:meta])* $server_variant:ident, $server_name:literal, $server_action:ident, $server_hint:literal;)* }
     ) => {
@@ -46,17 +47,19 @@ macro_rules! reasons {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Reason {
+            $($(#[$local_doc])* $local_variant,)*
             $($(#[$doc])* $variant,)*
             $($(#[$server_doc])* $server_variant,)*
         }
 
         impl Reason {
             /// Every reason, in the order of the documentation.
-            pub const ALL: &[Reason] = &[$(Reason::$variant,)* $(Reason::$server_variant,)*];
+            pub const ALL: &[Reason] = &[$(Reason::$local_variant,)* $(Reason::$variant,)* $(Reason::$server_variant,)*];
 
             /// The stable name used in JSON and TypeScript.
             pub const fn as_str(self) -> &'static str {
                 match self {
+                    $(Reason::$local_variant => $local_name,)*
                     $(Reason::$variant => $name,)*
                     $(Reason::$server_variant => $server_name,)*
                 }
@@ -65,6 +68,7 @@ macro_rules! reasons {
             /// What the caller can do.
             pub const fn action(self) -> Action {
                 match self {
+                    $(Reason::$local_variant => Action::$local_action,)*
                     $(Reason::$variant => Action::$action,)*
                     $(Reason::$server_variant => Action::$server_action,)*
                 }
@@ -73,17 +77,31 @@ macro_rules! reasons {
             /// One sentence that says what to do.
             pub const fn hint(self) -> &'static str {
                 match self {
+                    $(Reason::$local_variant => $local_hint,)*
                     $(Reason::$variant => $hint,)*
-                    // The endpoint sends these sentences with its refusals: a browser need not carry them.
-                    _ if cfg!(all(feature = "js", not(feature = "server"), target_arch = "wasm32")) => {
-                        "See what the token endpoint says."
-                    }
                     $(Reason::$server_variant => $server_hint,)*
                 }
             }
 
+            /// Is it the token endpoint that says so, with a hint of its own? Then a client need not carry the sentence.
+            #[doc(hidden)]
+            pub const fn is_sent_with_its_hint(self) -> bool {
+                // These a client finds out as well, before it sends anything.
+                !matches!(self, Reason::ApiKeyAsBearer | Reason::MalformedToken | Reason::RoleRefused)
+                    && matches!(self, $(Reason::$server_variant)|*)
+            }
+
             /// The reason of this name.
             pub fn from_name(name: &str) -> Option<Reason> {
+                match name {
+                    $($local_name => Some(Reason::$local_variant),)*
+                    name => Self::from_server(name),
+                }
+            }
+
+            /// The reason of this name, if a server can mean it. What only a client can find out about itself, a server
+            /// that uses the word means otherwise.
+            pub(crate) fn from_server(name: &str) -> Option<Reason> {
                 match name {
                     $($name => Some(Reason::$variant),)*
                     $($server_name => Some(Reason::$server_variant),)*
@@ -95,34 +113,52 @@ macro_rules! reasons {
 }
 
 reasons! {
-    // Found out by the client.
-    client {
+    // What only a client can find out about itself.
+    local {
     /// Nobody is signed in; nothing was sent.
     SignedOut, "signed_out", SignIn, "Nobody is signed in. Sign in and call again.";
     /// The session source did not answer in time.
     SessionTimeout, "session_timeout", RetryAfter, "The session source did not answer in time. Check that getAccessToken always settles.";
     /// The session source failed.
     SessionFailed, "session_failed", RetryAfter, "The session could not be read. See the cause given by the session source.";
+    /// The user whose call, stream or conversation it was has left; what was asked is not sent in the name of the next one.
+    UserChanged, "user_changed", GiveUp, "The user who began this is no longer signed in. Begin anew as the one who is.";
     /// An option is missing or malformed.
     InvalidConfig, "invalid_config", FixConfig, "Correct the option named in the message.";
     /// No answer came: offline, DNS, connection refused, or a CORS refusal. Browsers do not say which.
     Network, "network", RetryAfter, "No answer came. Check the connection, the URL, and that the server allows this page's origin (CORS).";
-    /// A deadline passed.
-    Timeout, "timeout", RetryAfter, "No answer came in time. Try again, or raise the limit named in the message.";
     /// The caller cancelled.
     Aborted, "aborted", GiveUp, "The caller cancelled this call.";
     /// The token function answered with something that is not a token bundle.
     InvalidBundle, "invalid_bundle", FixConfig, "The token function must answer with JSON {token, ttl, sessionId, expiresAt}.";
     /// The gateway answered with something that is not the documented reply.
     InvalidResponse, "invalid_response", GiveUp, "The server's reply is not what its API documents. Check that the URL is the right one.";
+    /// The local budget of a conversation would be exceeded; nothing was sent.
+    BudgetExhausted, "budget_exhausted", Upgrade, "The budget set for this conversation is spent. Raise it or begin a new conversation.";
+    /// A stream ended cleanly but without its end marker.
+    Truncated, "truncated", RetryAfter, "The answer stopped without its end marker, so it may be incomplete. Ask again or continue from the text so far.";
+    /// The connection broke in the middle of a stream.
+    Disconnected, "disconnected", RetryAfter, "The connection broke during the answer. The text so far is kept; ask again to go on.";
+    /// A stream went silent.
+    Stalled, "stalled", RetryAfter, "The answer went silent. The text so far is kept; ask again to go on.";
+    /// One event of a stream is larger than the limit.
+    EventTooLarge, "event_too_large", GiveUp, "One event of the stream is larger than the limit. Check what the URL serves.";
+    /// A defect of this library; the next call starts afresh.
+    Internal, "internal", GiveUp, "This is a defect of behest-client. Please report it with the message.";
+    /// The WebAssembly module could not be loaded.
+    WasmLoadFailed, "wasm_load_failed", RetryAfter, "The .wasm file could not be loaded. The message says what came instead.";
+    }
+
+    // Said by the gateway or the token function, in whatever words.
+    client {
+    /// A deadline passed.
+    Timeout, "timeout", RetryAfter, "No answer came in time. Try again, or raise the limit named in the message.";
     /// The token function does not accept this session.
     SessionRefused, "session_refused", SignIn, "The token function does not accept this session. Sign in again.";
     /// The gateway does not accept the token, not even a fresh one.
     InvalidToken, "invalid_token", ReMint, "The gateway does not accept the token. Check that function and gateway belong to the same project.";
     /// The allowance of the user's plan is spent.
     QuotaExceeded, "quota_exceeded", Upgrade, "The allowance of this plan is spent. Offer an upgrade, or wait for the next period.";
-    /// The local budget of a conversation would be exceeded; nothing was sent.
-    BudgetExhausted, "budget_exhausted", Upgrade, "The budget set for this conversation is spent. Raise it or begin a new conversation.";
     /// This caller may not do this.
     Forbidden, "forbidden", GiveUp, "This caller may not do this. Check the project's settings.";
     /// No such function, model, thread or path.
@@ -139,19 +175,6 @@ reasons! {
     ContentBlocked, "content_blocked", GiveUp, "The gateway's guardrail refused this content.";
     /// The server failed.
     ServerError, "server_error", RetryAfter, "The server failed. Try again in a moment.";
-    /// A stream ended cleanly but without its end marker.
-    Truncated, "truncated", RetryAfter, "The answer stopped without its end marker, so it may be incomplete. Ask again or continue from the text so far.";
-    /// The connection broke in the middle of a stream.
-    Disconnected, "disconnected", RetryAfter, "The connection broke during the answer. The text so far is kept; ask again to go on.";
-    /// A stream went silent.
-    Stalled, "stalled", RetryAfter, "The answer went silent. The text so far is kept; ask again to go on.";
-    /// One event of a stream is larger than the limit.
-    EventTooLarge, "event_too_large", GiveUp, "One event of the stream is larger than the limit. Check what the URL serves.";
-    /// A defect of this library; the next call starts afresh.
-    Internal, "internal", GiveUp, "This is a defect of behest-client. Please report it with the message.";
-    /// The WebAssembly module could not be loaded.
-    WasmLoadFailed, "wasm_load_failed", RetryAfter, "The .wasm file could not be loaded. The message says what came instead.";
-
     }
 
     // Found out by the token endpoint: the session, then its own surroundings.
@@ -217,33 +240,6 @@ reasons! {
     }
 }
 
-impl Reason {
-    /// What only a client can find out about itself. A server that uses such a word means something else by it.
-    const LOCAL: [Reason; 15] = [
-        Reason::SignedOut,
-        Reason::SessionTimeout,
-        Reason::SessionFailed,
-        Reason::InvalidConfig,
-        Reason::Network,
-        Reason::Aborted,
-        Reason::InvalidBundle,
-        Reason::InvalidResponse,
-        Reason::BudgetExhausted,
-        Reason::Truncated,
-        Reason::Disconnected,
-        Reason::Stalled,
-        Reason::EventTooLarge,
-        Reason::Internal,
-        Reason::WasmLoadFailed,
-    ];
-
-    /// The reason of this name, if a server can mean it.
-    #[cfg_attr(not(feature = "client"), allow(dead_code))]
-    pub(crate) fn from_server(name: &str) -> Option<Reason> {
-        Self::from_name(name).filter(|reason| !Self::LOCAL.contains(reason))
-    }
-}
-
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -253,10 +249,10 @@ impl fmt::Display for Reason {
 /// What went wrong, where, and what to do about it.
 ///
 /// Cheap to clone: one failed mint is told to every call that waited for it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Error(Arc<Inner>);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct Inner {
     reason: Reason,
     message: Cow<'static, str>,
@@ -319,6 +315,22 @@ impl Error {
         self.change(|inner| inner.trace_id = id)
     }
 
+    /// Without this credential, and without anything else that looks like one: servers echo what they were sent.
+    #[cfg_attr(not(feature = "engine"), allow(dead_code))]
+    pub(crate) fn redact(self, credential: &str) -> Self {
+        let clean = |text: &str| redacted(text, credential);
+        self.change(|inner| {
+            if let Some(message) = clean(&inner.message) {
+                inner.message = message.into();
+            }
+            for text in [&mut inner.hint, &mut inner.code, &mut inner.trace_id].into_iter().flatten() {
+                if let Some(redacted) = clean(text) {
+                    *text = redacted;
+                }
+            }
+        })
+    }
+
     fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
@@ -344,6 +356,12 @@ impl Error {
         self.0.hint.as_deref().unwrap_or(self.0.reason.hint())
     }
 
+    /// The server's sentence for what to do, if it sent one.
+    #[cfg_attr(not(feature = "js"), allow(dead_code))]
+    pub(crate) fn own_hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// The HTTP status, if an answer came at all.
     pub fn status(&self) -> Option<u16> {
         self.0.status
@@ -365,6 +383,40 @@ impl Error {
     }
 }
 
+/// The text without credentials, if it has any.
+#[cfg_attr(not(feature = "engine"), allow(dead_code))]
+fn redacted(text: &str, credential: &str) -> Option<String> {
+    const MASK: &str = "[credential]";
+    /// Shorter than any token or key worth the name.
+    const SHORTEST: usize = 12;
+    let (mut replaced, mut from) = (String::new(), 0);
+    if credential.len() >= SHORTEST {
+        while let Some(at) = crate::text::find(&text[from..], credential) {
+            replaced.push_str(&text[from..from + at]);
+            replaced.push_str(MASK);
+            from += at + credential.len();
+        }
+    }
+    replaced.push_str(&text[from..]);
+    let known = from > 0;
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let is_credential = |word: &str| {
+        word.len() >= SHORTEST && (word.starts_with("eyJ") || crate::wire::CredentialKind::looks_secret(word))
+    };
+    let (mut clean, mut rest, mut found) = (String::new(), &*replaced, known);
+    while !rest.is_empty() {
+        let word = rest.bytes().position(|byte| !is_part(byte)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(word);
+        let hide = is_credential(word);
+        clean.push_str(if hide { MASK } else { word });
+        found |= hide;
+        let gap = after.bytes().position(is_part).unwrap_or(after.len());
+        clean.push_str(&after[..gap]);
+        rest = &after[gap..];
+    }
+    found.then_some(clean)
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
@@ -381,6 +433,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("reason", &inner.reason.as_str())
             .field("message", &inner.message)
+            .field("hint", &self.hint())
             .field("status", &inner.status)
             .field("retry_after", &inner.retry_after)
             .field("code", &inner.code)

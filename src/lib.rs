@@ -12,14 +12,14 @@
 // One type serves both targets; in browsers, where futures stay on one thread, `Arc` costs what `Rc` does.
 #![cfg_attr(target_arch = "wasm32", allow(clippy::arc_with_non_send_sync))]
 
+#[cfg(feature = "engine")]
+mod engine;
 mod error;
-#[cfg(not(all(feature = "js", target_arch = "wasm32")))]
-#[cfg_attr(not(feature = "client"), allow(dead_code))]
-mod parse;
-#[cfg(all(feature = "js", target_arch = "wasm32"))]
-#[path = "js/parse.rs"]
-mod parse;
+mod json;
+#[cfg(feature = "client")]
+mod platform;
 mod secret;
+mod text;
 pub mod wire;
 
 #[cfg(feature = "client")]

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::parse::Json;
+use crate::json::Json;
+use crate::text::digits;
 use crate::{Error, Reason, Secret};
 
 /// Request headers the client may send to the token function: what its CORS answer must allow.
@@ -63,12 +62,12 @@ impl TokenReply {
     /// Reads a reply. Unknown fields are ignored; a token without a lifetime is refused.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
         let invalid = |what: &'static str| Error::new(Reason::InvalidBundle, what);
-        let reply = Json::parse_bytes(body)
-            .filter(Json::is_object)
+        let reply = Json::of_bytes(body)
+            .filter(|reply| reply.is_object())
             .ok_or_else(|| invalid("the token reply is not a JSON object"))?;
         let text =
-            |names: &[&str]| names.iter().find_map(|name| reply.find(&[name])?.text().filter(|text| !text.is_empty()));
-        let number = |name: &str| match reply.find(&[name]) {
+            |names: &[&str]| names.iter().find_map(|name| reply.field(name)?.text().filter(|text| !text.is_empty()));
+        let number = |name: &str| match reply.field(name) {
             None => Ok(None),
             Some(value) => {
                 value.number().map(Some).ok_or_else(|| invalid("the token's lifetime in the reply is not a number"))
@@ -86,12 +85,73 @@ impl TokenReply {
             (Some(seconds), None) | (None, Some(seconds)) => seconds,
             (None, None) => return Err(invalid("the token reply has neither ttl nor expires_in")),
         };
-        let ttl = Duration::try_from_secs_f64(seconds)
-            .ok()
-            .filter(|ttl| !ttl.is_zero())
-            .ok_or_else(|| invalid("the token's lifetime is not a positive number of seconds"))?;
-        let session_id = text(&["sessionId", "session_id"]).filter(|id| is_header_safe(id));
+        if !(seconds > 0.0 && seconds <= LONGEST_LIFE) {
+            return Err(invalid("the token's lifetime is not a positive number of seconds"));
+        }
+        let ttl = duration(seconds);
+        let session_id = text(&["sessionId", "session_id"]).filter(|id| is_id(id));
         Ok(Self { token: Secret::new(token), ttl, session_id })
+    }
+}
+
+/// A century, in seconds: what claims to live longer was not meant.
+const LONGEST_LIFE: f64 = 3.2e9;
+
+/// Seconds as others count them. What is too large for a duration becomes the largest.
+pub(crate) fn duration(seconds: f64) -> Duration {
+    millis(seconds * 1000.0)
+}
+
+/// Milliseconds as the engine counts them.
+pub(crate) fn millis(millis: f64) -> Duration {
+    Duration::from_nanos((millis * 1e6) as u64)
+}
+
+/// A session or thread id: 1 to 255 characters that a header can carry.
+pub(crate) fn is_id(id: &str) -> bool {
+    id.len() <= 255 && is_header_safe(id)
+}
+
+/// How the keys begin that no browser may have: Supabase's, OpenAI's and its like, Behest's.
+pub const SECRET_KEY_PREFIXES: &[&str] = &["sb_", "sk-", "sk_", "behest_", "bh_"];
+
+/// What a text that is used as a credential is, by its looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "engine"), allow(dead_code))]
+pub(crate) enum CredentialKind {
+    /// Supabase's publishable key, which may be seen.
+    Publishable,
+    /// A key that no browser may have: Supabase's, Behest's, OpenAI's.
+    SecretKey,
+    /// Supabase's older keys: tokens of a role and of no user.
+    ServiceRole,
+    /// The one of them that may be seen.
+    Anon,
+    /// Perhaps a user's token.
+    Other,
+}
+
+#[cfg_attr(not(feature = "engine"), allow(dead_code))]
+impl CredentialKind {
+    const PUBLISHABLE_PREFIX: &str = "sb_publishable_";
+    /// Does it begin as those keys do?
+    pub(crate) fn looks_secret(credential: &str) -> bool {
+        let begins = |prefix: &&str| credential.starts_with(*prefix);
+        !credential.starts_with(Self::PUBLISHABLE_PREFIX) && SECRET_KEY_PREFIXES.iter().any(begins)
+    }
+
+    pub(crate) fn of(credential: &str) -> Self {
+        if credential.starts_with(Self::PUBLISHABLE_PREFIX) {
+            return Self::Publishable;
+        }
+        if Self::looks_secret(credential) {
+            return Self::SecretKey;
+        }
+        match Claims::of(credential).and_then(|claims| claims.role).as_deref() {
+            Some("service_role") => Self::ServiceRole,
+            Some("anon") => Self::Anon,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -110,12 +170,38 @@ fn payload(token: &str) -> Option<Vec<u8>> {
     let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return None;
     };
-    URL_SAFE_NO_PAD.decode(payload).ok()
+    base64url(payload)
+}
+
+/// [Base64url](https://www.rfc-editor.org/rfc/rfc4648#section-5) without padding, as JWTs have it. (A library for it is as
+/// large as the engine's whole token cache.)
+fn base64url(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let (mut bits, mut count) = (0u32, 0);
+    for byte in text.bytes() {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(six);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    // What is left over must be less than a character, and nothing.
+    let left = bits & ((1 << count) - 1);
+    (count < 6 && left == 0).then_some(bytes)
 }
 
 /// The claims of a JWT that the client looks at. Nothing is verified: that is the server's part.
 #[derive(Clone, Debug, Default)]
-#[cfg_attr(not(feature = "client"), allow(dead_code))]
+#[cfg_attr(not(feature = "engine"), allow(dead_code))]
 pub(crate) struct Claims {
     pub(crate) sub: Option<String>,
     pub(crate) session_id: Option<String>,
@@ -127,9 +213,10 @@ pub(crate) struct Claims {
 impl Claims {
     /// The claims of `token`; `None` if it is not a JWT.
     pub(crate) fn of(token: &str) -> Option<Self> {
-        let json = Json::parse_bytes(&payload(token)?)?;
-        let text = |name: &str| json.find(&[name])?.text();
-        let number = |name: &str| json.find(&[name])?.number();
+        let payload = payload(token)?;
+        let json = Json::of_bytes(&payload)?;
+        let text = |name: &str| json.field(name)?.text();
+        let number = |name: &str| json.field(name)?.number();
         let lifetime = number("exp").and_then(|exp| Some(exp - number("iat")?));
         Some(Self { sub: text("sub"), session_id: text("session_id"), role: text("role"), lifetime })
     }
@@ -149,31 +236,39 @@ pub struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// Reads a body; one that is not JSON gives an empty result, never an error.
+    /// Reads a body. Plain text is a message too; a page of HTML says nothing.
     pub fn parse(body: &[u8]) -> Self {
-        Json::parse_bytes(body).map(|json| Self::of(&json)).unwrap_or_default()
+        if let Some(json) = Json::of_bytes(body) {
+            return Self::of(json);
+        }
+        let text = String::from_utf8_lossy(body);
+        let text = text.trim();
+        let says_something = !text.is_empty() && !text.starts_with(['<', '{', '[']) && text != "null";
+        Self { message: says_something.then(|| shortened(text)), ..Self::default() }
     }
 
     /// Reads a body that is parsed already, or the data of a stream's error event.
-    pub(crate) fn of(body: &Json) -> Self {
-        let nested = body.find(&["error"]).filter(Json::is_object);
-        let find = |key: &str| nested.as_ref().and_then(|error| error.find(&[key])).or_else(|| body.find(&[key]));
+    pub(crate) fn of(body: Json<'_>) -> Self {
+        let nested = body.field("error").filter(|error| error.is_object());
+        let find = |key: &str| nested.and_then(|error| error.field(key)).or_else(|| body.field(key));
         let text = |key: &str| find(key).and_then(short_text);
         // Supabase Auth sends a numeric `code` (the status) beside `error_code`: the word is the better one.
         let named = text("error_code").or_else(|| text("code").filter(|code| code.parse::<u16>().is_err()));
-        let flat = body.find(&["error"]).and_then(short_text);
+        let flat = || body.field("error").and_then(short_text).or_else(|| short_text(body));
+        // FastAPI's: a text, or a list with a `msg` for each field.
+        let detail = || {
+            let detail = find("detail")?;
+            let first = detail.items().into_iter().next().unwrap_or(detail);
+            short_text(first)
+                .or_else(|| ["msg", "message"].iter().find_map(|key| first.field(key).and_then(short_text)))
+        };
+        let message = ["message", "msg", "error_description"].iter().find_map(|key| text(key));
         Self {
             code: named.or_else(|| text("type")).or_else(|| text("code")),
-            message: ["message", "msg", "error_description"].iter().find_map(|key| text(key)).or(flat),
+            message: message.or_else(flat).or_else(detail),
             hint: text("hint"),
-            retry_after: find("retry_after").and_then(|value| value.number()),
+            retry_after: find("retry_after").and_then(Json::number),
         }
-    }
-
-    /// A message without any structure.
-    #[cfg(feature = "client")]
-    pub(crate) fn of_text(text: &str) -> Self {
-        Self { message: Some(text.chars().take(LONGEST_TEXT).collect()), ..Self::default() }
     }
 
     /// The error for a refusal with this status. `server` says who refused, as in "the gateway".
@@ -181,15 +276,15 @@ impl ErrorBody {
         let code = self.code.as_deref().unwrap_or_default();
         let reason = reason_of(status, code);
         let message = match &self.message {
-            Some(message) => format!("{server} answered {status}: {message}"),
-            None => format!("{server} answered {status}"),
+            Some(message) => [server, " answered ", &digits(u64::from(status)), ": ", message].concat(),
+            None => [server, " answered ", &digits(u64::from(status))].concat(),
         };
-        let wait = self.retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let wait = self.retry_after.filter(|seconds| *seconds >= 0.0).map(duration);
         Error::new(reason, message).with_status(status).with_code(self.code).with_hint(self.hint).with_retry_after(wait)
     }
 
     /// The error for what a server reports after it has sent the status of a success.
-    #[cfg(feature = "client")]
+    #[cfg(feature = "engine")]
     pub(crate) fn into_reported(self, server: &str) -> Error {
         let reason = match self.code.as_deref().unwrap_or_default() {
             "rate_limited" | "rate_limit_exceeded" => Reason::RateLimited,
@@ -201,7 +296,7 @@ impl ErrorBody {
             },
         };
         let said = self.message.as_deref().unwrap_or("no message");
-        Error::new(reason, format!("{server} reported an error: {said}")).with_code(self.code)
+        Error::new(reason, [server, " reported an error: ", said].concat()).with_code(self.code)
     }
 }
 
@@ -211,10 +306,16 @@ const LONGEST_TEXT: usize = 500;
 /// A 429 with one of these codes means "spent", not "slower".
 const QUOTA_CODES: [&str; 4] = ["insufficient_quota", "quota_exceeded", "quota_exhausted", "budget_exceeded"];
 
-fn short_text(value: Json) -> Option<String> {
-    let number = || value.number().map(|number| (number as i64).to_string());
-    let text = value.text().or_else(number).filter(|text| !text.is_empty())?;
-    Some(text.chars().take(LONGEST_TEXT).collect())
+fn short_text(value: Json<'_>) -> Option<String> {
+    let number = || {
+        let number = value.number()?;
+        Some([if number < 0.0 { "-" } else { "" }, &digits(number.abs() as u64)].concat())
+    };
+    value.text().or_else(number).filter(|text| !text.is_empty()).map(|text| shortened(&text))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST_TEXT).collect()
 }
 
 /// The reason for a status and code of the gateway.

@@ -1,20 +1,12 @@
 //! OpenAI-compatible chat completions: known fields typed, unknown ones kept.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::Client;
-use super::gateway::{Call, Reply, SERVER};
-use super::stream::{ChatStream, RawStream, reports_an_error};
-use super::trace::Trace;
-use crate::parse::{Json, quote};
-use crate::wire::ErrorBody;
-use crate::{Error, Reason};
+use crate::engine::Trace;
 
-const PATH: &str = "/v1/chat/completions";
 /// The gateway's name for "the model this project is set to".
-const DEFAULT_MODEL: &str = "default";
+pub(super) const DEFAULT_MODEL: &str = "default";
 
 /// A chat completion request in OpenAI's shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,13 +124,13 @@ pub struct Choice {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// In the request.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub prompt_tokens: u64,
     /// In the answer.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub completion_tokens: u64,
     /// Both.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     pub total_tokens: u64,
     /// Details of cached, reasoning or audio tokens.
     #[serde(flatten)]
@@ -184,99 +176,12 @@ pub struct ChunkChoice {
     pub extra: Map<String, Value>,
 }
 
+/// Whatever number a gateway counts with; what is too large becomes the largest.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or_default() as u64)
+}
+
 /// Gateways write null where OpenAI leaves a field out or empty.
 fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-impl Client {
-    /// Asks one question and gives the answer's text.
-    ///
-    /// # Errors
-    /// Besides every error of [`chat`](Self::chat): [`Reason::ContentBlocked`] if a filter left no text, and
-    /// [`Reason::InvalidResponse`] if the reply has none for another cause. An answer cut by a token limit is
-    /// returned as it is; use `chat` to see its `finish_reason`.
-    pub async fn ask(&self, text: impl Into<String>) -> Result<String, Error> {
-        let question = quote(&text.into());
-        let body = format!(r#"{{"model":"{DEFAULT_MODEL}","messages":[{{"role":"user","content":{question}}}]}}"#);
-        let reply = self.chat_json(body).await?;
-        let answer = |path: &[&str]| Json::parse(&reply.json)?.find(path)?.text();
-        if let Some(text) = answer(&["choices", "0", "message", "content"]) {
-            return Ok(text);
-        }
-        let filtered = answer(&["choices", "0", "finish_reason"]).as_deref() == Some("content_filter");
-        let reason = if filtered { Reason::ContentBlocked } else { Reason::InvalidResponse };
-        Err(invalid(&reply, "has no text").with_reason(reason))
-    }
-
-    /// A whole chat completion.
-    ///
-    /// # Errors
-    /// Session and token errors, the gateway's refusals, and [`Reason::InvalidResponse`] for a reply that is no completion.
-    pub async fn chat(&self, request: &ChatRequest) -> Result<ChatResponse, Error> {
-        let reply = self.chat_json(encode(request)?).await?;
-        let mut response: ChatResponse = decode(&reply)?;
-        response.trace = reply.trace;
-        Ok(response)
-    }
-
-    /// A whole chat completion with types of your own, such as `async-openai`'s.
-    pub async fn chat_as<Req: Serialize + ?Sized, Res: DeserializeOwned>(&self, request: &Req) -> Result<Res, Error> {
-        decode(&self.chat_json(encode(request)?).await?)
-    }
-
-    /// A streamed chat completion. Dropping the stream cancels it, on the wire too.
-    ///
-    /// # Errors
-    /// As [`chat`](Self::chat), before the first chunk; later ones come out of the stream.
-    pub async fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
-        let request = ChatRequest { extra: with_stream(request.extra.clone()), ..request.clone() };
-        Ok(ChatStream::new(self.chat_stream_json(encode(&request)?).await?))
-    }
-
-    /// A whole chat completion, JSON text in and out.
-    pub async fn chat_json(&self, body: String) -> Result<Reply, Error> {
-        let reply = self.call_json(call("application/json", body)).await?;
-        let json = Json::parse(&reply.json);
-        let find = |key: &str| json.as_ref().and_then(|json| json.find(&[key]));
-        if find("choices").is_some_and(|choices| choices.is_array()) {
-            return Ok(reply);
-        }
-        // Some gateways report an error with status 200, as they would in a stream.
-        let reported = json.as_ref().filter(|json| reports_an_error(json)).map(ErrorBody::of);
-        Err(match reported {
-            Some(error) => error.into_reported(SERVER).with_status(reply.status).with_trace_id(reply.trace.trace_id),
-            None => invalid(&reply, "is not a chat completion: it has no choices"),
-        })
-    }
-
-    /// A streamed chat completion, JSON text in and out. The body must ask for `"stream": true`.
-    pub async fn chat_stream_json(&self, body: String) -> Result<RawStream, Error> {
-        RawStream::open(self, call("text/event-stream", body)).await
-    }
-}
-
-fn call(accept: &'static str, body: String) -> Call {
-    Call { method: "POST", path: PATH.to_owned(), accept, body: Some(body) }
-}
-
-fn with_stream(mut extra: Map<String, Value>) -> Map<String, Value> {
-    extra.insert("stream".to_owned(), Value::Bool(true));
-    extra
-}
-
-fn encode(request: &(impl Serialize + ?Sized)) -> Result<String, Error> {
-    serde_json::to_string(request).map_err(|error| {
-        Error::new(Reason::InvalidRequest, format!("the request is not representable as JSON: {error}"))
-    })
-}
-
-fn decode<T: DeserializeOwned>(reply: &Reply) -> Result<T, Error> {
-    serde_json::from_str(&reply.json).map_err(|error| invalid(reply, &format!("is not a chat completion: {error}")))
-}
-
-fn invalid(reply: &Reply, what: &str) -> Error {
-    Error::new(Reason::InvalidResponse, format!("{SERVER}'s reply {what}"))
-        .with_status(reply.status)
-        .with_trace_id(reply.trace.trace_id.clone())
 }

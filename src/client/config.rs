@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::session::{CurrentUser, SessionSource};
-use super::transport::{DefaultTransport, Transport};
-use super::{Client, Shared};
-use crate::wire::is_header_safe;
+use super::Client;
+use super::drive::Driver;
+use super::session::SessionSource;
+use crate::engine::{Config, Limits, NEVER};
+use crate::platform::{DefaultTransport, Transport};
+use crate::wire::{CredentialKind, is_header_safe};
 use crate::{Error, Reason};
 
 /// A limit for each kind of wait.
@@ -20,6 +22,9 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two pieces of an answer. Default 60 s.
     pub idle: Duration,
+    /// Between two events of a stream that are no keep-alives. Slow models send comments while they think, and such a
+    /// stream is alive, but not for ever. Default 10 minutes.
+    pub content: Duration,
     /// For everything together. Default none, since a long answer that flows is no failure.
     pub total: Option<Duration>,
 }
@@ -27,7 +32,14 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { session: seconds(10), token: seconds(15), first_byte: seconds(120), idle: seconds(60), total: None }
+        Self {
+            session: seconds(10),
+            token: seconds(15),
+            first_byte: seconds(120),
+            idle: seconds(60),
+            content: seconds(600),
+            total: None,
+        }
     }
 }
 
@@ -135,10 +147,10 @@ impl ClientBuilder {
     /// [`Reason::InvalidConfig`] names the option that is missing or malformed.
     pub fn build(self) -> Result<Client, Error> {
         let gateway_url = base_url("the gateway URL (behestUrl)", &self.gateway_url)?;
-        let gateway_url = gateway_url.strip_suffix("/v1").unwrap_or(gateway_url).trim_end_matches('/').to_owned();
+        let gateway_url = gateway_url.strip_suffix("/v1").unwrap_or(&gateway_url).trim_end_matches('/').to_owned();
         let function_url = match self.function {
             None => return Err(invalid("the token function is missing (supabaseUrl and functionName, or tokenUrl)")),
-            Some(Function::Url(url)) => base_url("the option tokenUrl", &url)?.to_owned(),
+            Some(Function::Url(url)) => base_url("the option tokenUrl", &url)?,
             Some(Function::Supabase { url, name }) => {
                 if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
                     return Err(invalid("the option functionName may hold only letters, digits, - and _"));
@@ -147,41 +159,65 @@ impl ClientBuilder {
             }
         };
         if let Some(key) = &self.api_key {
-            if key.starts_with("sb_secret_") || key.starts_with("behest_") {
+            if matches!(CredentialKind::of(key), CredentialKind::SecretKey | CredentialKind::ServiceRole) {
                 return Err(invalid("the API key is a secret one: only the publishable key may be in a client"));
             }
             if !is_header_safe(key) {
                 return Err(invalid("the API key has characters that no header can carry"));
             }
         }
-        Ok(Client::new(Shared {
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        let Timeouts { session, token, first_byte, idle, content, total } = self.timeouts;
+        let config = Config {
             gateway_url,
             function_url,
             api_key: self.api_key,
-            margin: self.margin,
-            timeouts: self.timeouts,
+            margin: millis(self.margin),
+            limits: Limits {
+                session: millis(session),
+                token: millis(token),
+                first_byte: millis(first_byte),
+                idle: millis(idle),
+                content: millis(content),
+                total: total.map_or(NEVER, millis),
+            },
             max_retries: self.max_retries,
             largest_event: self.largest_event,
-            session: self.session.ok_or_else(|| invalid("the session source is missing"))?,
-            transport: self.transport.unwrap_or_else(|| Box::new(DefaultTransport::default())),
-            user: CurrentUser::default(),
-        }))
+            source_reports: false,
+        };
+        let source = self.session.ok_or_else(|| invalid("the session source is missing"))?;
+        let transport = self.transport.unwrap_or_else(|| Box::new(DefaultTransport::default()));
+        Ok(Client::new(Driver::new(config, source, transport)))
     }
 }
 
-/// An absolute http(s) URL without query or fragment, and without its trailing slashes.
-fn base_url<'a>(what: &str, url: &'a str) -> Result<&'a str, Error> {
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let is_plain = |rest: &str| {
-        !rest.is_empty()
-            && !rest.starts_with('/')
-            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#@\\".contains(&b))
+/// An absolute http(s) URL without user, query or fragment, and without its trailing slashes.
+fn base_url(what: &str, url: &str) -> Result<String, Error> {
+    let checked = || {
+        let (scheme, rest) = url.split_once("://")?;
+        let scheme = scheme.to_ascii_lowercase();
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(bracketed) => bracketed.split_once(']')?,
+            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+        };
+        let is_port = |port: &str| port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+        let is_escape =
+            |after: &str| after.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let is_path = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\\".contains(&byte))
+            && path.split('%').skip(1).all(is_escape);
+        let is_url = matches!(&*scheme, "http" | "https")
+            && !host.is_empty()
+            && host.bytes().all(is_host)
+            && (port.is_empty() || is_port(port))
+            && is_path;
+        is_url.then(|| format!("{scheme}://{}", rest.trim_end_matches('/')))
     };
-    if !host.is_some_and(is_plain) {
+    checked().ok_or_else(|| {
         let message = format!("{what} must be an absolute http(s) URL without user, query or fragment");
-        return Err(Error::new(Reason::InvalidConfig, message));
-    }
-    Ok(url.trim_end_matches('/'))
+        Error::new(Reason::InvalidConfig, message)
+    })
 }
 
 fn invalid(message: &'static str) -> Error {

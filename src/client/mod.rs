@@ -1,68 +1,97 @@
-//! The client: session, token, chat. [`Client`] joins the parts; each part is a file of its own.
+//! The client's Rust face. The rules are the [engine](crate::engine)'s; what they ask for is done by `drive.rs`.
 
-mod budget;
+mod calls;
 mod chat;
 mod config;
-mod conversation;
-mod exchange;
-mod function;
-mod gateway;
-mod resources;
-mod retry;
+mod drive;
 mod session;
-pub mod sse;
 mod stream;
-mod token;
-mod tools;
-mod trace;
-pub mod transport;
+
+/// The door to the outside, for tests or an HTTP client of your own.
+pub mod transport {
+    #[cfg(target_arch = "wasm32")]
+    pub use crate::platform::BrowserTransport;
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use crate::platform::NativeTransport;
+    pub use crate::platform::{
+        Body, BoxFuture, DefaultTransport, Failure, MaybeSend, MaybeSync, Now, READ_HEADERS, Request, Response,
+        Transport,
+    };
+}
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use budget::{Budget, Cost};
+pub use crate::engine::{Budget, ConversationOptions, Cost, Outcome, Reply, Retry, Trace, UsageQuery};
 pub use chat::{ChatChunk, ChatRequest, ChatResponse, Choice, ChunkChoice, Message, Usage};
 pub use config::{ClientBuilder, Timeouts};
-pub use conversation::{ConversationOptions, generate_session_id};
-pub use gateway::Reply;
-pub use resources::UsageQuery;
-pub use session::SessionSource;
-pub use stream::{ChatStream, Outcome, RawStream};
-pub use token::TokenInfo;
-pub use tools::ToolCall;
-pub use trace::{Retry, Trace};
+pub use session::{Session, SessionSource, Watcher};
+pub use stream::{AbortHandle, ChatStream, RawStream, ToolCall};
 
-use crate::{Error, Reason, Secret};
-use budget::Meter;
-use session::{CurrentUser, Identity};
-use token::TokenCache;
-use transport::Transport;
+use crate::engine::{self, Begin, Id, Kind, MAIN};
+use crate::{Error, Secret, platform};
+use drive::{Driver, News};
 
 /// The way from a signed-in user to an answer.
 ///
-/// Cheap to clone; clones share the token. `Send + Sync` on native targets.
+/// Cheap to clone; clones share the token, and are equal. `Send + Sync` everywhere; on wasm32, where values of JavaScript
+/// cannot cross threads, it must be used on the thread that made it, and panics on any other.
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
-    tokens: Arc<TokenCache>,
-    thread_id: Option<Arc<str>>,
-    meter: Option<Arc<Meter>>,
+    conversation: OnThread<Arc<Conversation>>,
     total: Option<Duration>,
-    max_retries: u32,
+    max_retries: Option<u32>,
 }
 
-/// What a client and its conversations have in common.
-pub(crate) struct Shared {
-    gateway_url: String,
-    function_url: String,
-    api_key: Option<String>,
-    margin: Duration,
-    timeouts: Timeouts,
-    max_retries: u32,
-    largest_event: usize,
-    session: Box<dyn SessionSource>,
-    transport: Box<dyn Transport>,
-    user: CurrentUser,
+#[cfg(target_arch = "wasm32")]
+type OnThread<T> = send_wrapper::SendWrapper<T>;
+#[cfg(not(target_arch = "wasm32"))]
+type OnThread<T> = Own<T>;
+
+/// What `SendWrapper` is on wasm32, where nothing needs it.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Clone)]
+struct Own<T>(T);
+
+#[cfg(not(target_arch = "wasm32"))]
+impl<T> Own<T> {
+    fn new(value: T) -> Self {
+        Self(value)
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl<T> std::ops::Deref for Own<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// What the engine knows a client by. Dropped, it is forgotten.
+struct Conversation {
+    driver: Arc<Driver>,
+    id: Id,
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        if self.id != MAIN {
+            self.driver.forget(self.id);
+        }
+    }
+}
+
+/// What is known of the current token. The token itself stays inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// The session it is attributed to.
+    pub session_id: String,
+    /// Its whole life.
+    pub ttl: Duration,
+    /// What is left of it.
+    pub remaining: Duration,
 }
 
 impl Client {
@@ -71,16 +100,9 @@ impl Client {
         ClientBuilder::new(gateway_url.into())
     }
 
-    fn new(shared: Shared) -> Self {
-        let shared = Arc::new(shared);
-        Self {
-            tokens: TokenCache::new(shared.clone(), None),
-            thread_id: None,
-            meter: None,
-            total: shared.timeouts.total,
-            max_retries: shared.max_retries,
-            shared,
-        }
+    fn new(driver: Arc<Driver>) -> Self {
+        let conversation = OnThread::new(Arc::new(Conversation { driver, id: MAIN }));
+        Self { conversation, total: None, max_retries: None }
     }
 
     /// This client with a limit on the whole of each call, from the session to the last byte, in place of
@@ -93,42 +115,88 @@ impl Client {
     /// This client with another number of retries for its calls to the gateway.
     #[must_use]
     pub fn with_max_retries(&self, max_retries: u32) -> Self {
-        Self { max_retries, ..self.clone() }
+        Self { max_retries: Some(max_retries), ..self.clone() }
     }
 
-    /// Gets a token now, so that the first question need not wait for it.
-    pub async fn warm(&self) -> Result<(), Error> {
-        self.bounded(self.tokens.get()).await.map(drop)
-    }
-
-    /// Says who is signed in now: the new access token, or `None` after a sign-out.
+    /// A client with a session of its own, and optionally a thread: for one conversation of several.
     ///
-    /// Another user's token is dropped and that user's streams end with [`Reason::SignedOut`];
-    /// a rotated token of the same session changes nothing.
+    /// It has a token of its own too, minted for its session, so that cost is attributed right
+    /// whether the gateway looks at the header or into the token. It belongs to whoever is signed in now (or at its first
+    /// call): once that user has left, its calls are refused with [`Reason::UserChanged`](crate::Reason::UserChanged).
+    ///
+    /// # Errors
+    /// [`Reason::InvalidConfig`](crate::Reason::InvalidConfig) for an id that no header can carry.
+    pub fn conversation(&self, options: ConversationOptions) -> Result<Client, Error> {
+        let driver = self.driver().clone();
+        let id = driver.engine(|engine| engine.converse(options))?;
+        Ok(Client { conversation: OnThread::new(Arc::new(Conversation { driver, id })), ..self.clone() })
+    }
+
+    /// The session id that calls carry. The plain client learns it with its first token.
+    pub fn session_id(&self) -> Option<String> {
+        self.driver().engine(|engine| engine.session_id(self.conversation.id).cloned())
+    }
+
+    /// Says who is signed in now: the new access token, or `None` after a sign-out. A source that
+    /// [tells of changes](SessionSource::watch) by itself makes this unnecessary.
+    ///
+    /// Another user's token is dropped, and what that user asked ends with
+    /// [`Reason::UserChanged`](crate::Reason::UserChanged); a rotated token of the same session changes nothing.
     pub fn session_changed(&self, access_token: Option<&Secret>) {
-        self.shared.user.notice(access_token.map(Identity::of));
+        self.driver().user(access_token);
     }
 
     /// What is known of the current gateway token.
     pub fn token_info(&self) -> Option<TokenInfo> {
-        self.tokens.peek()
+        let driver = self.driver();
+        let now = driver.now();
+        let token = driver.engine(|engine| engine.token(now, self.conversation.id))?;
+        let (ttl, remaining) = (crate::wire::millis(token.ttl), crate::wire::millis(token.remaining));
+        Some(TokenInfo { session_id: token.session_id, ttl, remaining })
     }
 
     /// Forgets the current gateway token; the next call mints a new one.
     pub fn invalidate_token(&self) {
-        self.tokens.clear();
+        self.driver().engine(|engine| engine.clear_token(self.conversation.id));
+    }
+
+    fn driver(&self) -> &Arc<Driver> {
+        &self.conversation.driver
+    }
+
+    /// Begins a call and waits for what comes of it.
+    async fn start(&self, kind: Kind, body: Option<String>) -> (Id, News) {
+        let driver = self.driver();
+        let (total, max_retries) = driver.engine(|engine| {
+            let config = engine.config();
+            let total = self.total.map_or(config.limits.total, |time| time.as_secs_f64() * 1000.0);
+            (total, self.max_retries.unwrap_or(config.max_retries))
+        });
+        let conversation = self.conversation.id;
+        let begin = Begin { conversation, kind, body: body.as_ref().map(String::len), total, max_retries };
+        driver.call(begin, body).await
+    }
+}
+
+/// Clones of one client, set up alike.
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.conversation, &other.conversation)
+            && (self.total, self.max_retries) == (other.total, other.max_retries)
     }
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("gateway_url", &self.shared.gateway_url)
-            .field("function_url", &self.shared.function_url)
-            .finish_non_exhaustive()
+        let (gateway, function) = self.driver().engine(|engine| {
+            let config = engine.config();
+            (config.gateway_url.clone(), config.function_url.clone())
+        });
+        f.debug_struct("Client").field("gateway_url", &gateway).field("function_url", &function).finish_non_exhaustive()
     }
 }
 
-fn no_one_signed_in() -> Error {
-    Error::new(Reason::SignedOut, "there is no session")
+/// A new session id: a random UUID.
+pub fn generate_session_id() -> String {
+    engine::uuid_v4(platform::random())
 }

@@ -1,21 +1,32 @@
-//! Who is signed in: the source of the user's access token, and whom the client's state belongs to.
+//! Where the user's access token comes from.
 
-use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::future::{Future, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use event_listener::{Event, EventListener};
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
+use crate::{Error, Secret};
 
-use super::transport::{BoxFuture, MaybeSend, MaybeSync};
-use crate::wire::{Claims, is_header_safe};
-use crate::{Error, Reason, Secret};
+/// Told of every change of the session: the new access token, or `None` after a sign-out.
+#[cfg(not(target_arch = "wasm32"))]
+pub type Watcher = Box<dyn Fn(Option<&Secret>) + Send + Sync>;
+/// Told of every change of the session: the new access token, or `None` after a sign-out.
+#[cfg(target_arch = "wasm32")]
+pub type Watcher = Box<dyn Fn(Option<&Secret>)>;
 
 /// Answers "this access token" or "nobody is signed in".
 ///
-/// Implemented for closures (`|| async { Ok(Some(token)) }`), and for a fixed [`Secret`].
-/// It is asked once for each token that is minted, never for each call.
+/// Implemented for closures (`|| async { Ok(Some(token)) }`), for a [`Session`] that is set from outside, and for a fixed
+/// [`Secret`].
 pub trait SessionSource: MaybeSend + MaybeSync + 'static {
     /// The current user's Supabase access token, refreshed if need be; `None` if nobody is signed in.
     fn access_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Error>>;
+
+    /// Tells `changed` of every change from now on. A source that can do so answers `true`, and is then asked once for each
+    /// token that is minted. Any other one is asked at every call, since only so can the client know whose call it is.
+    fn watch(&self, changed: Watcher) -> bool {
+        drop(changed);
+        false
+    }
 }
 
 impl<F, Fut> SessionSource for F
@@ -30,128 +41,64 @@ where
 
 impl SessionSource for Secret {
     fn access_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Error>> {
-        Box::pin(std::future::ready(Ok(Some(self.clone()))))
+        Box::pin(ready(Ok(Some(self.clone()))))
+    }
+
+    fn watch(&self, _changed: Watcher) -> bool {
+        true
     }
 }
 
-/// Refuses what must never leave the browser as a bearer token, and what no header can carry.
-pub(crate) fn check_access_token(token: &Secret) -> Result<(), Error> {
-    let text = token.expose();
-    if ["sb_", "sk-", "behest_", "bh_live_"].iter().any(|prefix| text.starts_with(prefix)) {
-        return Err(Error::new(Reason::ApiKeyAsBearer, "the session source gave an API key"));
-    }
-    if !is_header_safe(text) || text.contains(' ') {
-        return Err(Error::new(Reason::MalformedToken, "the session source gave something that is no token"));
-    }
-    // The older form of Supabase's keys: tokens of a role and of no user.
-    match Claims::of(text).and_then(|claims| claims.role).as_deref() {
-        Some("service_role") => {
-            Err(Error::new(Reason::RoleRefused, "the session source gave the project's service_role key"))
-        }
-        Some("anon") => Err(Error::new(Reason::ApiKeyAsBearer, "the session source gave the project's anon key")),
-        _ => Ok(()),
-    }
-}
-
-/// One user's session: `sub` and `session_id` of the access token. A rotated token keeps both.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Identity(Secret);
-
-impl Identity {
-    /// A token that cannot be read stands for itself: then each rotation counts as another user, which is safe.
-    pub(crate) fn of(token: &Secret) -> Self {
-        let claims = Claims::of(token.expose()).unwrap_or_default();
-        match claims.sub {
-            Some(sub) => Self(format!("{sub} {}", claims.session_id.unwrap_or_default()).into()),
-            None => Self(token.clone()),
-        }
-    }
-}
-
-/// Whom the client works for. Everything kept for a user is kept for an epoch, and a change of user begins a new one.
-#[derive(Default)]
-pub(crate) struct CurrentUser {
-    state: Mutex<State>,
-    changed: Event,
-}
+/// A session that the application sets: the access token of whoever is signed in. Clones are the same session.
+#[derive(Clone, Default)]
+pub struct Session(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    identity: Option<Identity>,
-    epoch: u64,
-    /// Counts what was told and found out, to know a session read that began before it.
-    changes: u64,
+    access_token: Option<Secret>,
+    watchers: Vec<Arc<Watcher>>,
 }
 
-/// The user changed while a session was being read: read it again.
-pub(crate) struct Outdated;
-
-impl CurrentUser {
-    pub(crate) fn epoch(&self) -> u64 {
-        self.state().epoch
+impl Session {
+    /// Nobody is signed in yet.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    pub(crate) fn changes(&self) -> u64 {
-        self.state().changes
-    }
-
-    /// Resolves at the next change of epoch.
-    pub(crate) fn listen(&self) -> EventListener {
-        self.changed.listen()
-    }
-
-    /// The application says who is signed in now.
-    pub(crate) fn notice(&self, identity: Option<Identity>) {
-        let mut state = self.state();
-        // The first word about an unknown user changes nothing; a sign-out always does.
-        let first = state.identity.is_none() && identity.is_some();
-        if first || (identity.is_some() && state.identity == identity) {
-            state.changes += 1;
-            state.identity = identity;
-        } else {
-            self.change(state, identity);
-        }
-    }
-
-    /// A session read that began when `changes` had happened found this user. Gives the epoch it belongs to.
-    pub(crate) fn found(&self, identity: Identity, changes: u64) -> Result<u64, Outdated> {
-        let mut state = self.state();
-        match &state.identity {
-            Some(known) if *known == identity => Ok(state.epoch),
-            _ if state.changes != changes => Err(Outdated),
-            Some(_) => Ok(self.change(state, Some(identity))),
-            None => {
-                state.changes += 1;
-                state.identity = Some(identity);
-                Ok(state.epoch)
-            }
-        }
-    }
-
-    /// A session read that began when `changes` had happened found that nobody is signed in.
-    pub(crate) fn found_nobody(&self, changes: u64) -> Result<(), Outdated> {
-        let state = self.state();
-        match &state.identity {
-            None => Ok(()),
-            Some(_) if state.changes != changes => Err(Outdated),
-            Some(_) => {
-                self.change(state, None);
-                Ok(())
-            }
-        }
-    }
-
-    fn change(&self, mut state: MutexGuard<'_, State>, identity: Option<Identity>) -> u64 {
-        state.identity = identity;
-        state.changes += 1;
-        state.epoch += 1;
-        let epoch = state.epoch;
-        drop(state);
-        self.changed.notify(usize::MAX);
-        epoch
+    /// This user is signed in now, or nobody.
+    pub fn set(&self, access_token: Option<Secret>) {
+        let watchers = {
+            let mut state = self.state();
+            state.access_token.clone_from(&access_token);
+            state.watchers.clone()
+        };
+        watchers.iter().for_each(|watcher| watcher(access_token.as_ref()));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SessionSource for Session {
+    fn access_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Error>> {
+        let access_token = self.state().access_token.clone();
+        Box::pin(ready(Ok(access_token)))
+    }
+
+    fn watch(&self, changed: Watcher) -> bool {
+        let mut state = self.state();
+        // What the client is told first: who is signed in already.
+        if let Some(access_token) = &state.access_token {
+            changed(Some(access_token));
+        }
+        state.watchers.push(Arc::new(changed));
+        true
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("signed_in", &self.state().access_token.is_some()).finish_non_exhaustive()
     }
 }

@@ -1,129 +1,51 @@
 //! A streamed answer: its chunks as they come, and the truth about how it ended.
 
-use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use super::budget::Tab;
-use super::chat::{ChatChunk, Usage};
-use super::exchange::{self, Limit};
-use super::gateway::{Answer, Call, SERVER};
-use super::sse::{Decoder, Event, TooLarge};
-use super::tools::{ToolCall, ToolCalls};
-use super::trace::Trace;
-use super::transport::{BoxFuture, Now, Response};
-use super::{Client, Shared, no_one_signed_in};
-use crate::parse::Json;
-use crate::wire::ErrorBody;
-use crate::{Error, Reason};
-use event_listener::EventListener;
 use futures_util::Stream;
-use futures_util::future::select;
 
-/// How long the server has for what it sends after the end marker.
-const DRAIN: Duration = Duration::from_secs(2);
+use super::Client;
+use super::chat::{ChatChunk, Usage};
+use super::drive::{Driver, Item, Queue, Sleep};
+use crate::engine::{Id, Outcome, Trace};
+use crate::{Error, Reason};
 
-/// How a stream ended. Whatever it is, the text so far is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// The answer is whole.
-    Complete,
-    /// The answer reached its token limit.
-    Length,
-    /// A content filter cut the answer.
-    ContentFilter,
-    /// The answer is a request to call tools.
-    ToolCalls,
-    /// The caller cancelled.
-    Aborted,
-    /// The connection broke.
-    Disconnected,
-    /// Nothing came for longer than the idle limit.
-    Stalled,
-    /// The stream closed cleanly, but without a `finish_reason` and without `[DONE]`.
-    Truncated,
-    /// The gateway reported an error, or sent what is no stream of chunks.
-    Failed,
+/// A call that the model asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolCall {
+    /// The id to answer it by; empty if the server gave none.
+    pub id: String,
+    /// The function's name.
+    pub name: String,
+    /// JSON text, as far as it has come.
+    pub arguments: String,
 }
 
-impl Outcome {
-    /// The stable name used in TypeScript.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Length => "length",
-            Self::ContentFilter => "content_filter",
-            Self::ToolCalls => "tool_calls",
-            Self::Aborted => "aborted",
-            Self::Disconnected => "disconnected",
-            Self::Stalled => "stalled",
-            Self::Truncated => "truncated",
-            Self::Failed => "failed",
-        }
-    }
-
-    fn of_finish_reason(reason: &str) -> Self {
-        match reason {
-            "length" => Self::Length,
-            "content_filter" => Self::ContentFilter,
-            "tool_calls" | "function_call" => Self::ToolCalls,
-            // "stop", and the words of servers that have their own for it.
-            _ => Self::Complete,
-        }
-    }
-}
-
-/// A streamed answer as JSON texts, one for each chunk.
+/// A streamed answer as JSON texts, one for each chunk: a [`Stream`] of `Result<String, Error>`.
 pub struct RawStream {
-    /// Dropped at the end: that is what cancels the request.
-    response: Option<Response>,
-    decoder: Decoder,
-    too_large: bool,
-    shared: Arc<Shared>,
-    /// Runs only while bytes are waited for: a caller who takes their time is not a gateway that is silent.
-    idle: Option<BoxFuture<'static, ()>>,
-    total: Option<BoxFuture<'static, ()>>,
-    user_changed: EventListener,
-    epoch: u64,
+    client: Client,
+    id: Id,
+    queue: Queue,
+    sleep: Sleep,
     trace: Trace,
-    sent: Now,
-    tab: Option<Tab>,
-    tool_calls: ToolCalls,
+    tool_calls: Vec<ToolCall>,
     finish_reason: Option<String>,
     outcome: Option<Outcome>,
 }
 
 impl RawStream {
-    pub(crate) async fn open(client: &Client, call: Call) -> Result<Self, Error> {
-        let shared = client.shared.clone();
-        let total = client.total.map(|time| shared.transport.sleep(time));
-        let Answer { response, epoch, trace, sent, tab } = client
-            .bounded(async {
-                let mut answer = client.call(&call).await?;
-                let checked = check_is_stream(&shared, answer.response).await;
-                answer.response = checked.map_err(|error| error.with_trace_id(answer.trace.trace_id.clone()))?;
-                Ok(answer)
-            })
-            .await?;
-        Ok(Self {
-            response: Some(response),
-            decoder: Decoder::new(shared.largest_event),
-            idle: None,
-            too_large: false,
-            total,
-            user_changed: shared.user.listen(),
-            epoch,
+    pub(super) fn new(client: &Client, id: Id, trace: Trace) -> Self {
+        Self {
+            client: client.clone(),
+            id,
+            queue: Queue::new(),
+            sleep: Sleep::default(),
             trace,
-            sent,
-            tab,
-            tool_calls: ToolCalls::default(),
+            tool_calls: Vec::new(),
             finish_reason: None,
             outcome: None,
-            shared,
-        })
+        }
     }
 
     /// How it ended; `None` while it goes on.
@@ -138,7 +60,7 @@ impl RawStream {
 
     /// The tool calls of the first answer so far.
     pub fn tool_calls(&self) -> impl Iterator<Item = &ToolCall> {
-        self.tool_calls.calls()
+        self.tool_calls.iter()
     }
 
     /// What the call did and how long it took.
@@ -153,203 +75,116 @@ impl RawStream {
         }
     }
 
+    /// Cancels the request from elsewhere, while the stream is being read.
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle { client: self.client.clone(), id: self.id }
+    }
+
     /// The next chunk. After `None` or an error [`outcome`](Self::outcome) is set and only `None` follows.
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<String, Error>>> {
         loop {
             if self.outcome.is_some() {
                 return Poll::Ready(None);
             }
-            // First of all: what has arrived for a user who has left is nobody's any more.
-            if let Some(error) = self.interrupted(context) {
-                return Poll::Ready(Some(Err(error)));
+            let driver = self.client.driver().clone();
+            // Also where something is left to hand out: it may be nobody's any more.
+            if let Some(end) = ready!(driver.poll_stream(self.id, context, &mut self.sleep, &mut self.queue)) {
+                self.end(end.outcome);
+                return Poll::Ready(end.error.map(Err));
             }
-            if let Some(event) = self.decoder.next_event() {
-                match self.take(event) {
-                    Ok(None) => continue,
-                    Ok(Some(chunk)) => return Poll::Ready(Some(Ok(chunk))),
-                    Err(error) => return Poll::Ready(Some(Err(error))),
-                }
-            }
-            if self.too_large {
-                let message = format!("an event of the stream is larger than {} bytes", self.shared.largest_event);
-                return Poll::Ready(Some(Err(self.fail(Outcome::Failed, Reason::EventTooLarge, message))));
-            }
-            let Some(response) = &mut self.response else { return Poll::Ready(self.at_end()) };
-            match response.body.poll_chunk(context) {
-                Poll::Ready(Some(Ok(bytes))) => {
-                    self.idle = None;
-                    self.too_large = self.decoder.push(&bytes) == Err(TooLarge);
-                }
-                Poll::Ready(None) => {
-                    self.response = None;
-                    self.decoder.finish();
-                }
-                Poll::Ready(Some(Err(failure))) => {
-                    if self.finish_reason.is_some() {
-                        // The answer was whole; only the end marker is lost.
-                        return Poll::Ready(self.at_end());
+            self.note_trace(&driver);
+            while let Some(item) = self.queue.pop_front() {
+                if let Item::Chunk(json) = item {
+                    // What belongs to this chunk comes with it.
+                    while let Some(item) = self.queue.pop_front_if(|item| !matches!(item, Item::Chunk(_))) {
+                        self.note(item);
                     }
-                    let message = format!("{SERVER}'s stream broke off: {failure}");
-                    return Poll::Ready(Some(Err(self.fail(Outcome::Disconnected, Reason::Disconnected, message))));
+                    return Poll::Ready(Some(Ok(json)));
                 }
-                Poll::Pending => return self.wait(context),
+                self.note(item);
             }
         }
     }
 
-    /// Nothing has come: is it time to give up?
-    fn wait(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<String, Error>>> {
-        let Shared { transport, timeouts, .. } = &*self.shared;
-        let idle = self.idle.get_or_insert_with(|| transport.sleep(timeouts.idle));
-        if idle.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
-        }
-        let message = format!("nothing came for {} ms (timeouts.idle)", self.shared.timeouts.idle.as_millis() as u64);
-        Poll::Ready(Some(Err(self.fail(Outcome::Stalled, Reason::Stalled, message))))
-    }
-
-    /// The user changed, or the whole call has taken too long.
-    fn interrupted(&mut self, context: &mut Context<'_>) -> Option<Error> {
-        while Pin::new(&mut self.user_changed).poll(context).is_ready() {
-            self.user_changed = self.shared.user.listen();
-        }
-        if self.epoch != self.shared.user.epoch() {
-            self.end(Outcome::Failed);
-            return Some(no_one_signed_in().with_trace_id(self.trace.trace_id.clone()));
-        }
-        if self.total.as_mut().is_some_and(|total| total.as_mut().poll(context).is_ready()) {
-            let message = "the whole call took longer than its limit (timeouts.total)".to_owned();
-            return Some(self.fail(Outcome::Failed, Reason::Timeout, message));
-        }
-        None
-    }
-
-    /// One event: a chunk, the end marker, an error, or something to skip.
-    fn take(&mut self, event: Event) -> Result<Option<String>, Error> {
-        let data = event.data.trim();
-        if data == "[DONE]" {
-            self.drain();
-            self.end(self.finished().unwrap_or(Outcome::Complete));
-            return Ok(None);
-        }
-        if data.is_empty() || data == "null" {
-            // Keep-alives.
-            return Ok(None);
-        }
-        let json = Json::parse(data);
-        if event.name == "error" || json.as_ref().is_some_and(reports_an_error) {
-            self.end(Outcome::Failed);
-            let said = json.map(|json| ErrorBody::of(&json)).unwrap_or_else(|| ErrorBody::of_text(data));
-            return Err(said.into_reported(SERVER).with_trace_id(self.trace.trace_id.clone()));
-        }
-        let Some(json) = json else {
-            if self.response.is_none() {
-                // Half an event, flushed at the end of the bytes.
-                return self.at_end().map_or(Ok(None), |result| result.map(Some));
-            }
-            let message = format!("{SERVER}'s stream has a chunk that is not JSON");
-            return Err(self.fail(Outcome::Failed, Reason::InvalidResponse, message));
-        };
-        if !json.is_object() {
-            return Ok(None);
-        }
-        if let Some(tab) = &mut self.tab {
-            tab.usage = json.find(&["usage"]).or(tab.usage.take());
-        }
-        let first = json.find(&["choices"]).and_then(|choices| {
-            choices.items().find(|choice| choice.find(&["index"]).is_none_or(|index| index.number() == Some(0.0)))
-        });
-        if let Some(choice) = first {
-            self.note(&choice);
-        }
-        Ok(Some(event.data))
-    }
-
-    fn note(&mut self, choice: &Json) {
-        let text = choice.find(&["delta", "content"]).and_then(|text| text.text()).filter(|text| !text.is_empty());
-        if let Some(text) = text {
-            self.trace.first_content.get_or_insert_with(|| self.shared.transport.now().since(self.sent));
-            self.tab.iter_mut().for_each(|tab| tab.answer += text.len());
-        }
-        if let Some(pieces) = choice.find(&["delta", "tool_calls"]) {
-            self.tool_calls.add(&pieces);
-        }
-        let reason =
-            choice.find(&["finish_reason"]).and_then(|reason| reason.text()).filter(|reason| !reason.is_empty());
-        self.finish_reason = reason.or(self.finish_reason.take());
-    }
-
-    /// The bytes are over.
-    fn at_end(&mut self) -> Option<Result<String, Error>> {
-        match self.finished() {
-            Some(outcome) => {
-                self.end(outcome);
-                None
-            }
-            None => {
-                let message = format!("{SERVER}'s stream closed without finish_reason and without [DONE]");
-                Some(Err(self.fail(Outcome::Truncated, Reason::Truncated, message)))
+    fn note(&mut self, item: Item) {
+        match item {
+            Item::Chunk(_) => {}
+            Item::FinishReason(reason) => self.finish_reason = Some(reason),
+            Item::ToolCall { slot, id, name, arguments } => {
+                if slot == self.tool_calls.len() {
+                    self.tool_calls.push(ToolCall::default());
+                }
+                let Some(call) = self.tool_calls.get_mut(slot) else { return };
+                call.id.push_str(&id);
+                call.name.push_str(&name);
+                call.arguments.push_str(&arguments);
             }
         }
     }
 
-    fn finished(&self) -> Option<Outcome> {
-        self.finish_reason.as_deref().map(Outcome::of_finish_reason)
+    fn note_trace(&mut self, driver: &Driver) {
+        if self.trace.first_content.is_none() {
+            let first = driver.engine(|engine| engine.trace(self.id).and_then(|trace| trace.first_content));
+            self.trace.first_content = first;
+        }
     }
 
-    fn fail(&mut self, outcome: Outcome, reason: Reason, message: String) -> Error {
-        self.end(outcome);
-        Error::new(reason, message).with_trace_id(self.trace.trace_id.clone())
-    }
-
-    /// Lets the server finish its answer after the end marker. Hanging up at once would look to it like a caller who
-    /// left, and the connection could not be used again.
-    fn drain(&mut self) {
-        let Some(mut response) = self.response.take() else { return };
-        let (shared, limit) = (self.shared.clone(), self.shared.transport.sleep(DRAIN));
-        shared.transport.spawn(Box::pin(async move {
-            let rest = poll_fn(|context| {
-                while let Some(Ok(_)) = ready!(response.body.poll_chunk(context)) {}
-                Poll::Ready(())
-            });
-            select(rest, limit).await;
-        }));
+    fn fail(&mut self, message: String) -> Error {
+        self.end(Outcome::Failed);
+        Error::new(Reason::InvalidResponse, message).with_trace_id(self.trace.trace_id.clone())
     }
 
     fn end(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
-        self.response = None;
-        self.tab = None;
-        // The stream may be kept for its text; its timers are not.
-        self.idle = None;
-        self.total = None;
+        self.queue.clear();
+        // The stream may be kept for its text; its timer is not.
+        self.sleep = Sleep::default();
+        self.client.driver().abort(self.id);
     }
 }
 
-/// A success that is no stream: the gateway ignored `stream`, or the URL leads to a page.
-async fn check_is_stream(shared: &Shared, response: Response) -> Result<Response, Error> {
-    let kind = response.header("content-type").unwrap_or_default().to_ascii_lowercase();
-    if !kind.starts_with("application/json") && !kind.starts_with("text/html") {
-        return Ok(response);
+impl Stream for RawStream {
+    type Item = Result<String, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_chunk(context)
     }
-    let status = response.status;
-    let limit =
-        Limit { time: shared.timeouts.idle, reason: Reason::Timeout, what: "the gateway's reply (timeouts.idle)" };
-    let body = exchange::read(&*shared.transport, limit, SERVER, response).await?;
-    let json = Json::parse_bytes(&body);
-    Err(match json.filter(reports_an_error) {
-        Some(json) => ErrorBody::of(&json).into_reported(SERVER),
-        None => Error::new(Reason::InvalidResponse, format!("{SERVER} answered {kind} instead of a stream")),
-    }
-    .with_status(status))
 }
 
-/// `"error": null` and `"error": false` report none.
-pub(crate) fn reports_an_error(json: &Json) -> bool {
-    json.find(&["error"]).is_some_and(|error| error.is_object() || error.text().is_some())
+impl Drop for RawStream {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl std::fmt::Debug for RawStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawStream").field("outcome", &self.outcome).field("trace", &self.trace).finish_non_exhaustive()
+    }
+}
+
+/// Cancels a stream from wherever it is. Cheap to clone.
+#[derive(Clone)]
+pub struct AbortHandle {
+    client: Client,
+    id: Id,
+}
+
+impl AbortHandle {
+    /// Cancels the request. The stream ends with [`Outcome::Aborted`], unless it has ended already.
+    pub fn abort(&self) {
+        self.client.driver().abort(self.id);
+    }
+}
+
+impl std::fmt::Debug for AbortHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AbortHandle").finish_non_exhaustive()
+    }
 }
 
 /// A streamed answer as typed chunks: a [`Stream`] of `Result<ChatChunk, Error>`.
+#[derive(Debug)]
 pub struct ChatStream {
     raw: RawStream,
     text: String,
@@ -357,7 +192,7 @@ pub struct ChatStream {
 }
 
 impl ChatStream {
-    pub(crate) fn new(raw: RawStream) -> Self {
+    pub(super) fn new(raw: RawStream) -> Self {
         Self { raw, text: String::new(), usage: None }
     }
 
@@ -371,28 +206,42 @@ impl ChatStream {
         self.usage.as_ref()
     }
 
+    /// How it ended; `None` while it goes on.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.raw.outcome()
+    }
+
+    /// The gateway's word for why the answer ended.
+    pub fn finish_reason(&self) -> Option<&str> {
+        self.raw.finish_reason()
+    }
+
+    /// The tool calls of the first answer so far.
+    pub fn tool_calls(&self) -> impl Iterator<Item = &ToolCall> {
+        self.raw.tool_calls()
+    }
+
+    /// What the call did and how long it took.
+    pub fn trace(&self) -> &Trace {
+        self.raw.trace()
+    }
+
+    /// Cancels the request. What came so far stays.
+    pub fn abort(&mut self) {
+        self.raw.abort();
+    }
+
+    /// Cancels the request from elsewhere, while the stream is being read.
+    pub fn abort_handle(&self) -> AbortHandle {
+        self.raw.abort_handle()
+    }
+
     fn read(&mut self, json: &str) -> Result<ChatChunk, Error> {
-        let chunk: ChatChunk = serde_json::from_str(json).map_err(|error| {
-            let message = format!("{SERVER}'s stream has a chunk of another shape: {error}");
-            self.raw.fail(Outcome::Failed, Reason::InvalidResponse, message)
-        })?;
+        let chunk: ChatChunk = serde_json::from_str(json)
+            .map_err(|error| self.raw.fail(format!("the gateway's stream has a chunk of another shape: {error}")))?;
         self.text.push_str(chunk.text());
         self.usage = chunk.usage.clone().or(self.usage.take());
         Ok(chunk)
-    }
-}
-
-impl std::ops::Deref for ChatStream {
-    type Target = RawStream;
-
-    fn deref(&self) -> &RawStream {
-        &self.raw
-    }
-}
-
-impl std::ops::DerefMut for ChatStream {
-    fn deref_mut(&mut self) -> &mut RawStream {
-        &mut self.raw
     }
 }
 

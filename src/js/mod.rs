@@ -1,293 +1,258 @@
-//! The wasm-bindgen exports behind the npm package. JSON stays text here: JavaScript parses it faster and smaller.
+//! The engine for the npm package: few functions with plain values in and text out. It calls nothing of JavaScript's, and
+//! makes no promise; `pkg/lib/drive.js` carries out what comes out of it.
+//!
+//! A trap leaves through the function that was called, and is caught there. What it leaves behind is not used again.
 
-mod abort;
-mod session;
-mod stream;
+mod read;
+mod write;
 
-use std::future::Future;
-use std::time::Duration;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 
-use js_sys::{Array, Function, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
-use web_sys::AbortSignal;
 
-use crate::client::transport::{BoxFuture, BrowserTransport};
-use crate::client::{Budget, Client, ConversationOptions, Cost, Reply, Retry, Timeouts, Trace, UsageQuery};
+use crate::engine::{Action, Body, Broken, Engine, Id, Moment, NEVER, Read, Table, Want};
 use crate::{Error, Reason, Secret};
-use abort::unless_aborted;
-use session::JsSession;
-use stream::Stream;
+use write::{Items, Json, record, write_trace};
 
-/// A client, as the JavaScript facade sees it. Every method takes `&self` and clones the inner handle
-/// before its first await, so no borrow lives across one.
+/// A fifth of the size of the standard one. What a client keeps is little, and few things at once.
+#[global_allocator]
+static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
+    lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
+
+/// What happened, for [`tell`]. The numbers are those of `EVENTS` in `pkg/lib/drive.js`.
+mod event {
+    pub(super) const BEGIN: u32 = 0;
+    pub(super) const SESSION_ASKED: u32 = 1;
+    pub(super) const SESSION_READ: u32 = 2;
+    pub(super) const SESSION_FAILED: u32 = 3;
+    pub(super) const HEAD: u32 = 4;
+    pub(super) const BROKEN: u32 = 5;
+    pub(super) const ABORT: u32 = 6;
+    pub(super) const USER: u32 = 7;
+    pub(super) const WAKE: u32 = 8;
+    pub(super) const CONVERSE: u32 = 9;
+    pub(super) const FORGET: u32 = 10;
+    pub(super) const CLEAR_TOKEN: u32 = 11;
+}
+
+/// One client of the page.
+struct Face {
+    engine: Engine,
+    /// What is to be done, as far as it is not the engine's actions.
+    out: Json,
+    /// The texts of settled calls, in their order.
+    replies: VecDeque<String>,
+    /// The moment that JavaScript's timer is set to.
+    armed: f64,
+}
+
+thread_local! {
+    static FACES: RefCell<(Id, Table<Face>)> = RefCell::default();
+}
+
+fn with<T: Default>(id: Id, use_it: impl FnOnce(&mut Face) -> T) -> T {
+    FACES.with_borrow_mut(|(_, faces)| faces.get_mut(id).map(use_it).unwrap_or_default())
+}
+
+fn moment(wall: f64, monotonic: f64) -> Moment {
+    Moment { wall, monotonic }
+}
+
+/// A new engine. The configuration was checked by the caller; `seed` is 16 random bytes.
 #[wasm_bindgen]
-pub struct Core(Client);
+pub fn create(config: &str, seed: &[u8]) -> u32 {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(seed).for_each(|(byte, random)| *byte = *random);
+    let engine = Engine::new(read::config(config), bytes);
+    let face = Face { engine, out: Json::default(), replies: VecDeque::new(), armed: NEVER };
+    FACES.with_borrow_mut(|(last, faces)| {
+        *last += 1;
+        faces.set(*last, face);
+        *last
+    })
+}
 
+/// The engine's client was collected.
 #[wasm_bindgen]
-impl Core {
-    /// From the options of `createClient` and its session callback.
-    #[wasm_bindgen(constructor)]
-    pub fn new(options: &Object, get_access_token: Function) -> Result<Core, JsValue> {
-        build(options, get_access_token).map(Core).map_err(to_js)
-    }
-
-    /// The answer's text.
-    pub fn ask(&self, text: String, options: Object) -> Promise {
-        self.start(options, move |client| async move { client.ask(text).await.map(JsValue::from) })
-    }
-
-    /// `[json, trace]`.
-    pub fn chat(&self, body: String, options: Object) -> Promise {
-        self.start(options, move |client| async move { client.chat_json(body).await.map(reply) })
-    }
-
-    /// A stream of JSON chunks.
-    #[wasm_bindgen(js_name = chatStream)]
-    pub fn chat_stream(&self, body: String, options: Object) -> Promise {
-        self.start(options, move |client| async move {
-            client.chat_stream_json(body).await.map(|stream| Stream::new(stream).into())
-        })
-    }
-
-    /// One of the gateway's other resources as `[json, trace]`. `id` is that of a thread, `query` that of a usage report.
-    pub fn resource(&self, kind: String, id: String, query: Object, options: Object) -> Promise {
-        self.start(options, move |client| async move {
-            let found = match kind.as_str() {
-                "usage" => client.usage(&usage_query(&query)?).await,
-                "models" => client.models().await,
-                "threads" => client.threads().await,
-                "thread" => client.thread(&id).await,
-                "messages" => client.thread_messages(&id).await,
-                _ => client.delete_thread(&id).await,
-            };
-            found.map(reply)
-        })
-    }
-
-    /// Gets a token now.
-    pub fn warm(&self) -> Promise {
-        self.start(Object::new(), |client| async move { client.warm().await.map(|()| JsValue::UNDEFINED) })
-    }
-
-    /// `[sessionId, remainingMs, ttlMs]`, or nothing.
-    pub fn peek(&self) -> Option<Array> {
-        let info = self.0.token_info()?;
-        let millis = |time: Duration| JsValue::from(time.as_secs_f64() * 1000.0);
-        Some(Array::of3(&info.session_id.into(), &millis(info.remaining), &millis(info.ttl)))
-    }
-
-    /// Forgets the token.
-    pub fn invalidate(&self) {
-        self.0.invalidate_token();
-    }
-
-    /// Says who is signed in now.
-    #[wasm_bindgen(js_name = sessionChanged)]
-    pub fn session_changed(&self, access_token: Option<String>) {
-        self.0.session_changed(access_token.map(Secret::new).as_ref());
-    }
-
-    /// The session id that calls carry.
-    #[wasm_bindgen(getter, js_name = sessionId)]
-    pub fn session_id(&self) -> Option<String> {
-        self.0.session_id()
-    }
-
-    /// A client with a session of its own.
-    pub fn conversation(&self, options: &Object) -> Result<Core, JsValue> {
-        let conversation = conversation_options(options).and_then(|options| self.0.conversation(options));
-        conversation.map(Core).map_err(to_js)
-    }
+pub fn close(face: u32) {
+    let closed = FACES.with_borrow_mut(|(_, faces)| faces.remove(face));
+    drop(closed);
 }
 
-impl Core {
-    /// The client with the options of one call, and a promise of what `call` makes of it.
-    fn start<F>(&self, options: Object, call: impl FnOnce(Client) -> F) -> Promise
-    where
-        F: Future<Output = Result<JsValue, Error>> + 'static,
-    {
-        match call_options(&self.0, &options) {
-            Ok(client) => promise(field(&options, "signal").dyn_into().ok(), call(client)),
-            Err(error) => Promise::reject(&to_js(error)),
-        }
-    }
-}
-
-fn call_options(client: &Client, options: &Object) -> Result<Client, Error> {
-    let mut client = client.clone();
-    if let Some(total) = millis(options, "timeoutMs")? {
-        client = client.with_timeout(total);
-    }
-    if let Some(retries) = number(options, "maxRetries")? {
-        client = client.with_max_retries(retries as u32);
-    }
-    Ok(client)
-}
-
-fn usage_query(query: &Object) -> Result<UsageQuery, Error> {
-    Ok(UsageQuery { from: text(query, "from")?, to: text(query, "to")?, granularity: text(query, "granularity")? })
-}
-
-fn conversation_options(options: &Object) -> Result<ConversationOptions, Error> {
-    let budget = match object(options, "budget")? {
-        None => None,
-        Some(budget) => Some(Budget {
-            tokens: number(&budget, "tokens")?.map(|tokens| tokens as u64),
-            cost: match number(&budget, "cost")? {
-                None => None,
-                Some(limit) => Some(Cost {
-                    limit,
-                    prompt_price: required(&budget, "promptPrice")?,
-                    completion_price: required(&budget, "completionPrice")?,
-                }),
+/// Tells what happened, and gives what is to be done about it.
+#[wasm_bindgen]
+pub fn tell(face: u32, wall: f64, monotonic: f64, event: u32, id: u32, number: f64, text: &str) -> String {
+    let now = moment(wall, monotonic);
+    with(face, |face| {
+        let engine = &mut face.engine;
+        match event {
+            event::BEGIN => match read::begin(text, id, number) {
+                Ok(begin) => {
+                    let id = engine.begin(now, begin);
+                    face.out.action("begun", &[id]);
+                }
+                Err(error) => face.out.error("refuse", &error),
             },
-        }),
-    };
-    Ok(ConversationOptions { session_id: text(options, "sessionId")?, thread_id: text(options, "threadId")?, budget })
+            event::SESSION_ASKED => engine.session_asked(id),
+            event::SESSION_READ => engine.session_read(now, id, Ok(Some(Secret::from(text)))),
+            event::SESSION_FAILED => {
+                engine.session_read(now, id, Err(Error::new(Reason::SessionFailed, text.to_owned())));
+            }
+            event::HEAD => engine.head(now, id, read::head(number, text)),
+            event::BROKEN => {
+                let (unsent, is_defect) = (number == 1.0, number == 2.0);
+                engine.broken(now, id, &Broken { message: text.to_owned(), unsent, is_defect });
+            }
+            event::ABORT => engine.abort(id),
+            event::USER => engine.user(Some(text).filter(|text| !text.is_empty()).map(Secret::from).as_ref()),
+            event::WAKE => {
+                face.armed = NEVER;
+                engine.wake(now);
+            }
+            event::CONVERSE => match engine.converse(read::conversation(text)) {
+                Ok(id) => face.out.action("conversed", &[id]),
+                Err(error) => face.out.error("refuse", &error),
+            },
+            event::FORGET => engine.forget(id),
+            event::CLEAR_TOKEN => engine.clear_token(id),
+            _ => {}
+        }
+        face.take()
+    })
 }
 
-fn required(object: &Object, name: &str) -> Result<f64, Error> {
-    number(object, name)?.ok_or_else(|| invalid(name, "is missing"))
+/// Bytes of a body have come. Gives what they are worth to the reader of a stream: its text, or a JSON list of chunks.
+#[wasm_bindgen]
+pub fn bytes(face: u32, monotonic: f64, request: u32, text_only: bool, bytes: &[u8]) -> String {
+    // Nothing that bytes cause depends on the wall clock.
+    receive(face, request, text_only, |engine, want, out| {
+        engine.bytes(moment(0.0, monotonic), request, bytes, want, out)
+    })
 }
 
-fn text(object: &Object, name: &str) -> Result<Option<String>, Error> {
-    match field(object, name) {
-        value if value.is_undefined() || value.is_null() => Ok(None),
-        value => value.as_string().map(Some).ok_or_else(|| invalid(name, "must be a string")),
-    }
+/// A body is whole. Gives what [`bytes`] gives.
+#[wasm_bindgen]
+pub fn end(face: u32, wall: f64, monotonic: f64, request: u32, text_only: bool) -> String {
+    receive(face, request, text_only, |engine, want, out| engine.end(moment(wall, monotonic), request, want, out))
 }
 
-fn build(options: &Object, get_access_token: Function) -> Result<Client, Error> {
-    let text = |name: &str| text(options, name);
-    let mut builder = Client::builder(text("behestUrl")?.ok_or_else(|| invalid("behestUrl", "is missing"))?)
-        .session(JsSession::new(get_access_token))
-        .timeouts(timeouts(options)?);
-    builder = match (text("tokenUrl")?, text("supabaseUrl")?) {
-        (Some(url), _) => builder.token_url(url),
-        (None, Some(url)) => builder.function(url, text("functionName")?.as_deref().unwrap_or("behest-token")),
-        (None, None) => return Err(invalid("supabaseUrl", "is missing (or give tokenUrl)")),
-    };
-    if let Some(key) = text("apiKey")? {
-        builder = builder.api_key(key);
-    }
-    if let Some(margin) = millis(options, "marginMs")? {
-        builder = builder.margin(margin);
-    }
-    if let Some(retries) = number(options, "maxRetries")? {
-        builder = builder.max_retries(retries as u32);
-    }
-    let fetch = field(options, "fetch");
-    if !fetch.is_undefined() {
-        let fetch = fetch.dyn_into::<Function>().map_err(|_| invalid("fetch", "must be a function"))?;
-        builder = builder.transport(BrowserTransport::with_fetch(fetch));
-    }
-    builder.build()
+fn receive(face: u32, request: Id, text_only: bool, event: impl FnOnce(&mut Engine, Want, &mut Items<'_>)) -> String {
+    let want = if text_only { Want::Text } else { Want::Chunks };
+    with(face, |face| {
+        let call = face.engine.owner(request).unwrap_or_default();
+        let mut items = Items::new(want, call, &mut face.out);
+        event(&mut face.engine, want, &mut items);
+        items.finish()
+    })
 }
 
-fn timeouts(options: &Object) -> Result<Timeouts, Error> {
-    let mut timeouts = Timeouts::default();
-    let Some(given) = object(options, "timeouts")? else { return Ok(timeouts) };
-    let given = &given;
-    let limits = [
-        ("sessionMs", &mut timeouts.session),
-        ("tokenMs", &mut timeouts.token),
-        ("firstByteMs", &mut timeouts.first_byte),
-        ("idleMs", &mut timeouts.idle),
-    ];
-    for (name, limit) in limits {
-        if let Some(time) = millis(given, name)? {
-            *limit = time;
+/// Somebody wants more of a stream: `true` if the network has to bring it, else there is something to be done.
+#[wasm_bindgen]
+pub fn read(face: u32, monotonic: f64, call: u32) -> bool {
+    with(face, |face| match face.engine.read(moment(0.0, monotonic), call) {
+        Read::Bytes => true,
+        Read::Ended(end, trace) => {
+            face.out.ended(call, &end, &trace);
+            false
+        }
+    })
+}
+
+/// Is there something to be done?
+#[wasm_bindgen]
+pub fn pending(face: u32) -> bool {
+    with(face, |face| face.engine.has_actions() || !face.out.is_empty() || face.is_to_be_armed())
+}
+
+/// What is to be done.
+#[wasm_bindgen]
+pub fn actions(face: u32) -> String {
+    with(face, Face::take)
+}
+
+/// The text of the next call that is settled.
+#[wasm_bindgen]
+pub fn reply(face: u32) -> String {
+    with(face, |face| face.replies.pop_front().unwrap_or_default())
+}
+
+/// What a stream's call did so far.
+#[wasm_bindgen]
+pub fn trace(face: u32, call: u32) -> String {
+    with(face, |face| {
+        let mut out = String::new();
+        if let Some(trace) = face.engine.trace(call) {
+            write_trace(trace, &mut out);
+        }
+        out
+    })
+}
+
+/// What is known of a conversation: its session id, and of its token what is left of it.
+#[wasm_bindgen]
+pub fn peek(face: u32, wall: f64, monotonic: f64, conversation: u32) -> String {
+    with(face, |face| {
+        let mut out = String::new();
+        let token = face.engine.token(moment(wall, monotonic), conversation);
+        if let Some(token) = token {
+            record(&mut out, |record| {
+                record.text("sessionId", Some(&token.session_id));
+                record.number("remainingMs", Some(token.remaining));
+                record.number("ttlMs", Some(token.ttl));
+            });
+        }
+        out
+    })
+}
+
+/// The session id that the next call carries, if it is known.
+#[wasm_bindgen(js_name = sessionId)]
+pub fn session_id(face: u32, conversation: u32) -> String {
+    with(face, |face| face.engine.session_id(conversation).cloned().unwrap_or_default())
+}
+
+impl Face {
+    fn is_to_be_armed(&self) -> bool {
+        self.engine.earliest() < self.armed || (self.armed < NEVER && self.engine.is_idle())
+    }
+
+    /// A JSON list of what is to be done; nothing if there is nothing.
+    fn take(&mut self) -> String {
+        for action in self.engine.take_actions() {
+            self.write(action);
+        }
+        if self.engine.is_idle() && self.armed < NEVER {
+            self.armed = NEVER;
+            self.out.action("wake", &[]);
+        } else if self.engine.earliest() < self.armed {
+            self.armed = self.engine.earliest();
+            self.out.wake(self.armed);
+        }
+        self.out.finish()
+    }
+
+    fn write(&mut self, action: Action) {
+        let out = &mut self.out;
+        match action {
+            Action::ReadSession { reading } => out.action("readSession", &[reading]),
+            Action::Send { request, owner, method, url, headers, body } => {
+                let body = match body {
+                    Body::None => None,
+                    Body::OfCall => Some(None),
+                    Body::Json(json) => Some(Some(json)),
+                };
+                out.send(request, owner, method, &url, &headers, body.as_ref().map(Option::as_deref));
+            }
+            Action::Pump { request } => out.action("pump", &[request]),
+            Action::Cancel { request } => out.action("cancel", &[request]),
+            Action::Open { call, request, .. } => out.action("open", &[call, request]),
+            Action::Interrupt { call } => out.action("interrupt", &[call]),
+            Action::Settle { call, result: Ok(reply) } => {
+                out.settle(call, &reply.trace);
+                self.replies.push_back(reply.json);
+            }
+            Action::Settle { call, result: Err(error) } => out.fail(call, &error),
         }
     }
-    timeouts.total = millis(given, "totalMs")?;
-    Ok(timeouts)
-}
-
-fn field(object: &Object, name: &str) -> JsValue {
-    Reflect::get(object, &name.into()).unwrap_or(JsValue::UNDEFINED)
-}
-
-fn object(options: &Object, name: &str) -> Result<Option<Object>, Error> {
-    match field(options, name) {
-        value if value.is_undefined() || value.is_null() => Ok(None),
-        value if value.is_object() => Ok(Some(value.unchecked_into())),
-        _ => Err(invalid(name, "must be an object")),
-    }
-}
-
-fn number(object: &Object, name: &str) -> Result<Option<f64>, Error> {
-    match field(object, name) {
-        value if value.is_undefined() || value.is_null() => Ok(None),
-        value => {
-            let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0);
-            number.map(Some).ok_or_else(|| invalid(name, "must be a finite number of zero or more"))
-        }
-    }
-}
-
-fn millis(object: &Object, name: &str) -> Result<Option<Duration>, Error> {
-    let millis = number(object, name)?;
-    let time = millis.map(|millis| Duration::try_from_secs_f64(millis / 1000.0));
-    time.transpose().map_err(|_| invalid(name, "is too large"))
-}
-
-fn invalid(option: &str, what: &str) -> Error {
-    Error::new(Reason::InvalidConfig, format!("the option {option} {what}"))
-}
-
-/// One way out for every asynchronous export: the module holds this code once, not once for each of them.
-fn promise(signal: Option<AbortSignal>, call: impl Future<Output = Result<JsValue, Error>> + 'static) -> Promise {
-    let call: BoxFuture<'static, _> = Box::pin(call);
-    future_to_promise(async move { unless_aborted(signal, call).await.map_err(to_js) })
-}
-
-fn reply(reply: Reply) -> JsValue {
-    Array::of2(&reply.json.into(), &trace(&reply.trace)).into()
-}
-
-/// [`Trace`] with times in milliseconds.
-fn trace(trace: &Trace) -> JsValue {
-    let millis = |time: Option<Duration>| JsValue::from(time.map(|time| time.as_secs_f64() * 1000.0));
-    let retries = Array::new();
-    for Retry { reason, status, waited } in &trace.retries {
-        retries.push(&record([
-            ("reason", reason.as_str().into()),
-            ("status", (*status).into()),
-            ("waitedMs", millis(Some(*waited))),
-        ]));
-    }
-    record([
-        ("cached", trace.cached.into()),
-        ("sessionMs", millis(trace.session)),
-        ("mintMs", millis(trace.mint)),
-        ("headersMs", millis(trace.headers)),
-        ("firstContentMs", millis(trace.first_content)),
-        ("retries", retries.into()),
-        ("sessionId", trace.session_id.as_str().into()),
-        ("traceId", trace.trace_id.as_deref().into()),
-    ])
-}
-
-fn record<const N: usize>(fields: [(&str, JsValue); N]) -> JsValue {
-    let object = Object::new();
-    for (name, value) in fields {
-        // Setting a field of a fresh plain object cannot fail.
-        let _ = Reflect::set(&object, &name.into(), &value);
-    }
-    object.into()
-}
-
-/// The fields of the facade's `BehestError`.
-fn to_js(error: Error) -> JsValue {
-    record([
-        ("reason", error.reason().as_str().into()),
-        ("action", error.action().as_str().into()),
-        ("message", error.message().into()),
-        ("hint", error.hint().into()),
-        ("status", error.status().into()),
-        ("retryAfterMs", error.retry_after().map(|wait| wait.as_secs_f64() * 1000.0).into()),
-        ("code", error.code().into()),
-        ("traceId", error.trace_id().into()),
-    ])
 }

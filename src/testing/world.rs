@@ -214,12 +214,20 @@ impl World {
     }
 
     fn poll_spawned(&self, context: &mut Context<'_>) {
-        let tasks = std::mem::take(&mut self.inner().spawned);
-        for mut task in tasks {
-            if task.as_mut().poll(context).is_pending() {
-                self.inner().spawned.push(task);
+        let mut pending = vec![];
+        loop {
+            // Tasks spawn tasks: those run at once, too.
+            let tasks = std::mem::take(&mut self.inner().spawned);
+            if tasks.is_empty() {
+                break;
+            }
+            for mut task in tasks {
+                if task.as_mut().poll(context).is_pending() {
+                    pending.push(task);
+                }
             }
         }
+        self.inner().spawned = pending;
     }
 
     fn jump_to_next_timer(&self) -> bool {
@@ -268,7 +276,7 @@ impl Transport for World {
                 Head::Hangs => std::future::pending().await,
                 Head::Fails(text) => {
                     unfinished.done = true;
-                    Err(Failure(text))
+                    Err(Failure::unsent(text))
                 }
                 Head::Comes => {
                     let body = ScriptedBody { world, chunks: reply.chunks.into(), wait: None, unfinished };
@@ -375,7 +383,7 @@ impl Body for ScriptedBody {
                 }
                 Some(Chunk::Cut) => {
                     self.unfinished.done = true;
-                    return Poll::Ready(Some(Err(Failure("connection reset".to_owned()))));
+                    return Poll::Ready(Some(Err(Failure::new("connection reset"))));
                 }
             }
         }

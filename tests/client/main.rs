@@ -17,7 +17,6 @@ mod retries;
 #[cfg(not(target_arch = "wasm32"))]
 mod schedules;
 mod session;
-mod sse;
 mod streams;
 mod tokens;
 

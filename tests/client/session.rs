@@ -184,6 +184,8 @@ tests! {
             }
             bundle("token-of-user-2", 900)
         });
+        assert_eq!(world.run(client.ask("a secret of user 1")).unwrap_err().reason(), Reason::UserChanged);
+        world.log(|log| assert_eq!(log.chats(), 0));
         world.run(client.ask("Hi!")).unwrap();
         assert_eq!(last_token(&world), "Bearer token-of-user-2");
         assert_eq!(mints.load(Ordering::SeqCst), 2);
@@ -200,6 +202,7 @@ tests! {
             }
             default_reply(request, log)
         });
+        assert_eq!(world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::UserChanged);
         assert_eq!(world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::SignedOut);
         world.log(|log| assert_eq!(log.chats(), 0));
     }
@@ -213,9 +216,10 @@ tests! {
             assert!(world.poll_once(call.as_mut()).is_pending());
             world.signed_out();
             client.session_changed(None);
-            assert_eq!(world.run(call).unwrap_err().reason(), Reason::SignedOut);
+            assert_eq!(world.run(call).unwrap_err().reason(), Reason::UserChanged);
         }
-        world.log(|log| assert_eq!((log.session_reads, log.requests.len()), (2, 0)));
+        assert_eq!(world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::SignedOut);
+        world.log(|log| assert_eq!(log.requests.len(), 0));
     }
 
     fn the_session_id_of_a_user_who_was_found_to_have_left_is_not_asked_for_again() {
@@ -249,7 +253,7 @@ tests! {
                 switching.session_changed(Some(&access_token("user-2", "login-1")));
                 Reply::json(status, "{}")
             });
-            assert_eq!(world.run(client.ask("a secret of user 1")).unwrap_err().reason(), Reason::SignedOut);
+            assert_eq!(world.run(client.ask("a secret of user 1")).unwrap_err().reason(), Reason::UserChanged);
             world.log(|log| assert_eq!(log.chats(), 1));
         }
     }
@@ -301,7 +305,7 @@ tests! {
         let mut stream = world.run(client.chat_stream(&ChatRequest::user("Hi!"))).unwrap();
         assert_eq!(world.run(stream.next()).unwrap().unwrap().text(), "a");
         client.session_changed(None);
-        assert_eq!(world.run(stream.next()).unwrap().unwrap_err().reason(), Reason::SignedOut);
+        assert_eq!(world.run(stream.next()).unwrap().unwrap_err().reason(), Reason::UserChanged);
         assert_eq!(stream.text(), "a");
     }
 
@@ -334,7 +338,7 @@ tests! {
             assert!(world.poll_once(next.as_mut()).is_pending());
             client.session_changed(None);
             let error = world.run(next).unwrap().unwrap_err();
-            assert_eq!(error.reason(), Reason::SignedOut);
+            assert_eq!(error.reason(), Reason::UserChanged);
         }
         assert_eq!((stream.outcome(), stream.text()), (Some(Outcome::Failed), "Hel"));
         world.log(|log| assert_eq!(log.cancelled, 1));

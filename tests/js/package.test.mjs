@@ -1,5 +1,6 @@
 /** The packed package in Node.js, against the scripted world that it ships for the tests of applications. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 
@@ -37,7 +38,8 @@ test("a question, an answer", LIMIT, async () => {
   const completion = await behest.chat.completions.create({ messages, temperature: 0 });
   assert.deepEqual(Object.keys(completion), ["id", "object", "choices"]);
   assert.deepEqual([completion.sessionId, completion.trace.cached, completion.trace.retries], ["session-1", true, []]);
-  assert.deepEqual([world.sessionReads, world.mints, world.chats], [1, 1, 2]);
+  // A callback cannot tell of a change of the user, so it is asked at every call.
+  assert.deepEqual([world.sessionReads, world.mints, world.chats], [2, 1, 2]);
 });
 
 test("a hundred calls at once cost one session read and one mint", LIMIT, async () => {
@@ -149,56 +151,76 @@ test("a body that aborts its own stream while it is read does no harm", LIMIT, a
   assert.equal(stream.outcome, "aborted");
 });
 
-/** The timers of an instance that stopped run out, and nothing else ends this process. */
-const SOON = { tokenMs: 2000, firstByteMs: 2000, idleMs: 2000 };
-
-/** Reading its headers throws, where the module expects no exception: the instance is lost. */
-class Poisoned extends Response {
-  get headers() {
-    throw new Error("poisoned");
-  }
+/** A client whose module traps at the next answer's head, as a defect in it would, once `poisoned` says so. */
+async function poisonable(gateway) {
+  const part = (name) => import(pathToFileURL(`${installed.packageFolder}/lib/${name}.js`).href);
+  const [{ clientFactory }, { moduleLoader }] = await Promise.all([part("client"), part("wasm")]);
+  const state = { poisoned: false };
+  const wasm = readFile(`${installed.packageFolder}/dist/behest.wasm`);
+  const load = moduleLoader(async () => WebAssembly.compile(await wasm));
+  const HEAD = 4;
+  const create = clientFactory(async () => {
+    const instance = await load();
+    const { tell } = instance.glue;
+    instance.glue.tell = (...given) => {
+      if (state.poisoned && given[3] === HEAD) throw new WebAssembly.RuntimeError("unreachable");
+      return tell(...given);
+    };
+    return instance;
+  });
+  const world = new lab.World();
+  if (gateway) world.serve((request) => (lab.isMint(request) ? lab.defaultReply(request, world) : gateway(request, world)));
+  const urls = { supabaseUrl: "https://project.example", behestUrl: "https://gateway.example" };
+  return { world, state, behest: create({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken, maxRetries: 0 }) };
 }
 
-test("when the module stops, every pending call rejects and the next one works", LIMIT, async () => {
-  let poisoned = true;
-  let hanging = 0;
-  const { world, behest } = setUp(undefined, {
-    timeouts: SOON,
-    fetch: async (request) => {
-      if (lab.isMint(request) || !poisoned) return world.fetch(request);
-      if (request.headers.get("x-session-id") !== "hanging") return new Poisoned("{}");
-      hanging += 1;
-      return new Promise(() => {});
-    },
-  });
+test("when the module stops, every pending call rejects, its requests are cancelled, and the next one works", LIMIT, async () => {
+  const hang = ({ headers }) => headers["x-session-id"] === "hanging";
+  const { world, state, behest } = await poisonable((request) => (hang(request) && state.poisoned ? lab.hang() : lab.defaultReply(request, world)));
   const conversation = behest.conversation({ sessionId: "hanging" });
+  await Promise.all([behest.warm(), conversation.warm()]);
+  state.poisoned = true;
   const others = [conversation.ask("one"), conversation.ask("two")];
   for (const call of others) call.catch(() => {});
-  while (hanging < others.length) await new Promise(setImmediate);
+  while (world.chats < others.length) await new Promise(setImmediate);
   await assert.rejects(behest.ask("Hi!"), fails("internal"));
   for (const call of others) await assert.rejects(call, fails("internal"));
+  assert.ok(world.requests.filter(hang).every(({ cancelled }) => cancelled));
   assert.equal(behest.token.peek(), null);
-  poisoned = false;
+  state.poisoned = false;
   assert.equal(await behest.ask("Hi!"), "Hello");
   assert.equal(await conversation.ask("Hi!"), "Hello");
   assert.equal(world.requests.at(-1).headers["x-session-id"], "hanging");
 });
 
 test("a stream whose module stops is failed and keeps its text", LIMIT, async () => {
-  let poisoned = false;
-  const { world, behest } = setUp(() => lab.stream([lab.delta("Hi"), lab.STALL]), {
-    timeouts: SOON,
-    fetch: async (request) => (poisoned && !lab.isMint(request) ? new Poisoned("{}") : world.fetch(request)),
-  });
+  const { state, behest } = await poisonable(() => lab.stream([lab.delta("Hi"), lab.STALL]));
   const stream = await streamOf(behest);
   await stream.next();
   const pending = stream.next();
   pending.catch(() => {});
-  poisoned = true;
+  state.poisoned = true;
   await assert.rejects(behest.ask("Hi!"), fails("internal"));
   await assert.rejects(pending, fails("internal"));
   assert.deepEqual([stream.outcome, stream.content], ["failed", "Hi"]);
   stream.abort();
+});
+
+test("a response that cannot be looked at is no answer, and harms no other call", LIMIT, async () => {
+  class Poisoned extends Response {
+    get headers() {
+      throw new Error("poisoned");
+    }
+  }
+  for (const wrong of [() => new Poisoned("{}"), () => undefined, () => ({}), () => "text", () => null]) {
+    let chats = 0;
+    const { behest } = setUp(undefined, {
+      maxRetries: 2,
+      fetch: async (request) => (lab.isMint(request) ? new Response('{"token":"t","ttl":900}') : (chats++, wrong())),
+    });
+    await assert.rejects(behest.ask("Hi!"), fails("invalid_response"));
+    assert.equal(chats, 1, "the prompt went out once");
+  }
 });
 
 test("chunks asked for all at once come in order", LIMIT, async () => {
@@ -226,7 +248,7 @@ test("what has come whole is not cancelled", LIMIT, async () => {
 });
 
 test("a module that is still loading keeps no call waiting", LIMIT, async () => {
-  const { clientFactory } = await import(pathToFileURL(`${installed.packageFolder}/client.js`).href);
+  const { clientFactory } = await import(pathToFileURL(`${installed.packageFolder}/lib/client.js`).href);
   const create = clientFactory(() => new Promise(() => {}));
   const behest = create({ getAccessToken: () => null, behestUrl: "https://g.example", supabaseUrl: "https://p.example" });
   const controller = new AbortController();
@@ -348,9 +370,10 @@ test("bad options are named", LIMIT, async () => {
     [{ fetch: "fetch" }, /fetch/],
     [{ apiKey: "sb_secret_x" }, /publishable/],
   ]) {
-    const { behest } = setUp(undefined, options);
-    await assert.rejects(behest.ask("Hi!"), (error) => fails("invalid_config")(error) && named.test(error.message));
+    assert.throws(() => setUp(undefined, options), (error) => fails("invalid_config")(error) && named.test(error.message));
   }
+  // All at once.
+  assert.throws(() => setUp(undefined, { behestUrl: 7, marginMs: -1 }), /behestUrl.*marginMs/);
 });
 
 test("a session source may answer, throw or be wrong in any way", LIMIT, async () => {

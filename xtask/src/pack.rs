@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
-use serde_json::Value;
+use behest_client::Reason;
+use behest_client::wire::SECRET_KEY_PREFIXES;
+use serde_json::{Value, json};
 
 use crate::glue::{self, Start};
 use crate::names::Names;
@@ -53,6 +55,7 @@ pub(crate) fn dist(tools: &Tools, build: Build) -> Result<PathBuf> {
         module.build(tools, build, &dist)?;
     }
     write_bytes(&dist.join("server.wasm"), &dist.join("server-bytes.js"))?;
+    write_reasons(&dist.join("reasons.js"))?;
     Ok(dist)
 }
 
@@ -79,6 +82,19 @@ impl Module {
 fn write_bytes(module: &Path, script: &Path) -> Result<()> {
     let text = base64::engine::general_purpose::STANDARD.encode(fs::read(module)?);
     fs::write(script, format!("export default Uint8Array.from(atob(\"{text}\"),(c)=>c.charCodeAt(0));\n"))?;
+    Ok(())
+}
+
+/// What JavaScript must know of the one vocabulary: each reason's action, and its hint where no server sends one.
+fn write_reasons(script: &Path) -> Result<()> {
+    let rows = Reason::ALL.iter().map(|reason| {
+        let action = reason.action().as_str();
+        let row = if reason.is_sent_with_its_hint() { json!([action]) } else { json!([action, reason.hint()]) };
+        (reason.as_str().to_owned(), row)
+    });
+    let reasons = Value::Object(rows.collect());
+    let prefixes = json!(SECRET_KEY_PREFIXES);
+    fs::write(script, format!("export const REASONS={reasons};\nexport const SECRET_PREFIXES={prefixes};\n"))?;
     Ok(())
 }
 
@@ -204,7 +220,6 @@ fn named_files(manifest: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn every_promised_file_is_found() {

@@ -1,0 +1,125 @@
+import { createDriver } from "./drive.js";
+import { invalidConfig, invalidRequest, requireText } from "./error.js";
+import { callOptions, conversationOptions, engineConfig } from "./options.js";
+import { sessionSource } from "./session.js";
+
+/** `createClient` over a way to load the module. Synchronous: the module loads with the first call, or with `warm()`. */
+export function clientFactory(load) {
+  return function createClient(options) {
+    const config = engineConfig(options);
+    const source = sessionSource(options);
+    if (source.reports) config.sourceReports = 1;
+    const driver = createDriver({ load, config, source, fetch: options.fetch });
+    const sessionChanged = (accessToken) => {
+      driver.user(accessToken ? requireText("the access token", accessToken) : undefined);
+    };
+    return {
+      ...calls(driver, driver.main, config),
+      conversation: (options) => conversation(driver, config, options),
+      sessionChanged,
+      close: source.listen(sessionChanged),
+    };
+  };
+}
+
+/** A client with a session of its own. Its id is kept here, so that it outlives an instance of the module. */
+function conversation(driver, config, options) {
+  let own = {};
+  let engines;
+  try {
+    if (options === null) throw invalidConfig("the options of a conversation must be an object");
+    own = conversationOptions(options ?? {});
+    engines = driver.conversation(own);
+  } catch (error) {
+    engines = {
+      id() {
+        throw error;
+      },
+    };
+  }
+  const made = {
+    ...calls(driver, engines, config),
+    get sessionId() {
+      return own.sessionId;
+    },
+    threadId: own.threadId,
+  };
+  if (engines.forget) unused.register(made, engines);
+  return made;
+}
+
+/** Conversations that nobody holds any more. */
+const unused = new FinalizationRegistry((engines) => engines.forget());
+
+function calls(driver, conversation, config) {
+  const start = (spec, body, options) => driver.start(conversation, spec, body, callOptions(options, config));
+
+  async function json(spec, body, options) {
+    const [text, trace] = await start(spec, body, options);
+    return text ? withTrace(JSON.parse(text), trace) : undefined;
+  }
+
+  async function create(body, options) {
+    if (!Array.isArray(body?.messages)) throw invalidRequest("the request must have `messages`, an array");
+    const text = stringify({ ...body, model: body.model ?? "default" });
+    return body.stream ? start({ kind: "stream" }, text, options) : json({ kind: "chat" }, text, options);
+  }
+
+  const resource = async (kind, id, options) => json({ kind, id: requireText("the thread id", id) }, undefined, options);
+
+  return {
+    async ask(text, options) {
+      const messages = [{ role: "user", content: requireText("the question", text) }];
+      return (await start({ kind: "ask" }, stringify({ model: "default", messages }), options))[0];
+    },
+    chat: { completions: { create } },
+    threads: {
+      list: (options) => resource("threads", "", options),
+      get: (id, options) => resource("thread", id, options),
+      messages: (id, options) => resource("messages", id, options),
+      delete: (id, options) => resource("delete", id, options),
+    },
+    usage: {
+      async get(query, options) {
+        const { from, to, granularity } = query ?? {};
+        const spec = { kind: "usage", from: dateText(from), to: dateText(to), granularity };
+        for (const [name, value] of Object.entries(spec)) {
+          if (value !== undefined && typeof value !== "string") throw invalidConfig(`the option ${name} must be a string`);
+        }
+        return json(spec, undefined, options);
+      },
+    },
+    models: { list: (options) => resource("models", "", options) },
+    async warm() {
+      await start({ kind: "warm" });
+    },
+    token: {
+      peek: () => driver.peek(conversation),
+      invalidate: () => void driver.clearToken(conversation),
+    },
+  };
+}
+
+function stringify(body) {
+  try {
+    return JSON.stringify(body);
+  } catch (cause) {
+    throw invalidRequest("the request is not representable as JSON", cause);
+  }
+}
+
+function dateText(date) {
+  if (!(date instanceof Date)) return date;
+  if (Number.isNaN(date.getTime())) throw invalidRequest("a date of the usage query is no valid date");
+  return date.toISOString();
+}
+
+/** Not enumerable, and never in place of a field of the gateway's: the object stays what was sent. */
+function withTrace(value, trace) {
+  if (typeof value !== "object" || value === null) return value;
+  const { sessionId, traceId } = trace;
+  for (const [name, known] of Object.entries({ trace, sessionId, traceId })) {
+    if (!Object.hasOwn(value, name)) Object.defineProperty(value, name, { value: known });
+  }
+  return value;
+}

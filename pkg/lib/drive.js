@@ -1,0 +1,437 @@
+import { aborted, BehestError, failure, invalidConfig, words } from "./error.js";
+import { ChatStream } from "./stream.js";
+import { randomBytes } from "./token.js";
+
+/** What the engine is told of. */
+const EVENTS = {
+  begin: 0,
+  sessionAsked: 1,
+  sessionRead: 2,
+  sessionFailed: 3,
+  head: 4,
+  broken: 5,
+  abort: 6,
+  user: 7,
+  wake: 8,
+  converse: 9,
+  forget: 10,
+  clearToken: 11,
+};
+
+/** How a request failed: whether it was sent is not known, it was not, or what came was no response. */
+const BROKEN = 0;
+const UNSENT = 1;
+const NO_RESPONSE = 2;
+
+/** Node's words for a connection that never was. (Browsers do not tell.) */
+const NEVER_CONNECTED = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/;
+
+/** The conversation that every client begins with. */
+const MAIN = 1;
+/** The longest time that the host's timers take. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+/** The module is given no larger piece at once. */
+const LARGEST_PIECE = 1 << 20;
+
+/**
+ * Carries out what the engine says: with `fetch`, one timer, and a map from calls to their promises. It decides nothing.
+ *
+ * `load` gives the running module, `config` is what the engine is told, `source.read` the user's access token.
+ */
+export function createDriver({ load, config, source, fetch }) {
+  let instance;
+  let face;
+  let timer;
+  /** The call that the engine is being told of. */
+  let beginning;
+  /** What the session source or the token function failed with last. */
+  let sessionCause;
+  /** What happened while the module was loading, in its order. */
+  let backlog;
+  const calls = new Map();
+  const requests = new Map();
+
+  const driver = { start, whenReady, tell, ask, lost, get ready() { return instance?.alive === true; } };
+
+  /** Runs `then` with the module, at once if it is there. `otherwise` is told why there is none. */
+  function whenReady(then, otherwise) {
+    if (instance?.alive) return then();
+    if (!backlog) {
+      backlog = [];
+      load().then(begin, failed);
+    }
+    backlog.push([then, otherwise]);
+  }
+
+  function failed(error) {
+    const waiting = backlog;
+    backlog = undefined;
+    for (const [, otherwise] of waiting) otherwise(error);
+  }
+
+  function begin(loaded) {
+    instance = loaded;
+    face = ask("create", JSON.stringify(config), randomBytes());
+    registry.register(driver, { instance, face });
+    const waiting = backlog;
+    backlog = undefined;
+    for (const [then] of waiting) then();
+  }
+
+  /** Calls a function of the module. One that throws is the end of it. */
+  function ask(name, ...given) {
+    try {
+      return instance.glue[name](...given);
+    } catch (cause) {
+      instance.die(cause);
+      return "";
+    }
+  }
+
+  function tell(event, id = 0, number = 0, text = "") {
+    if (instance.alive) carryOut(ask("tell", face, Date.now(), performance.now(), EVENTS[event], id, number, text));
+  }
+
+  function carryOut(list) {
+    if (!list) return;
+    for (const [name, ...given] of JSON.parse(list)) actions[name](...given);
+  }
+
+  const actions = {
+    begun(id) {
+      beginning.id = id;
+      calls.set(id, beginning);
+      // As long as something is under way, the driver is told when the module stops.
+      instance.drivers.add(driver);
+    },
+    refuse(fields) {
+      beginning.reject(new BehestError(fields));
+    },
+    conversed(id) {
+      beginning.resolve(id);
+    },
+    readSession(reading) {
+      // Not now: whoever calls in the same turn may share this reading.
+      const of = instance;
+      const answer = (...event) => of === instance && tell(...event);
+      queueMicrotask(async () => {
+        answer("sessionAsked", reading);
+        try {
+          const token = (await source.read()) ?? "";
+          if (typeof token === "string") answer("sessionRead", reading, 0, token);
+          else answer("sessionFailed", reading, 0, "getAccessToken must give the access token as a string, or null");
+        } catch (thrown) {
+          sessionCause = thrown;
+          answer("sessionFailed", reading, 0, `the session source threw: ${words(thrown)}`);
+        }
+      });
+    },
+    send(id, owner, method, url, headers, body) {
+      const request = { id, owner, controller: new AbortController() };
+      requests.set(id, request);
+      const { signal } = request.controller;
+      // Prompt and token go where they were addressed to, and nowhere else.
+      const init = { method, headers, body: body === true ? calls.get(owner).body : body, signal, redirect: "manual" };
+      try {
+        // Kept as long as the request: Node's follows its signal only as long as it is reachable itself.
+        const answer = fetch ? fetch((request.kept = new Request(url, init))) : globalThis.fetch(url, init);
+        Promise.resolve(answer).then((response) => answered(request, response), (thrown) => broken(request, thrown));
+      } catch (thrown) {
+        queueMicrotask(() => broken(request, thrown));
+      }
+    },
+    pump(id) {
+      pump(requests.get(id));
+    },
+    cancel: cancel,
+    open(id, requestId) {
+      const call = calls.get(id);
+      const stream = new ChatStream(sourceOf(call, requests.get(requestId)));
+      call.stream = new WeakRef(stream);
+      // One that nobody holds any more is read by nobody.
+      forgotten.register(stream, () => abort(call), call);
+      const { resolve } = call;
+      // The promise's own functions hold what it was resolved with.
+      call.resolve = call.reject = undefined;
+      resolve(stream);
+    },
+    interrupt(id) {
+      calls.get(id)?.stream?.deref()?.interrupted();
+    },
+    ended(id, outcome, trace, error) {
+      const call = calls.get(id);
+      call?.stream?.deref()?.ended(outcome, trace, error && errorOf(call, error));
+    },
+    tool(id, piece) {
+      calls.get(id)?.stream?.deref()?.toolCall(piece);
+    },
+    finish(id, finishReason) {
+      calls.get(id)?.stream?.deref()?.changed({ finishReason });
+    },
+    usage(id, usage) {
+      calls.get(id)?.stream?.deref()?.changed({ usage });
+    },
+    settle(id, trace) {
+      const text = ask("reply", face);
+      const call = calls.get(id);
+      if (!call) return;
+      over(call);
+      call.resolve([text, trace]);
+    },
+    fail(id, error) {
+      const call = calls.get(id);
+      if (!call) return;
+      over(call);
+      call.reject(errorOf(call, error));
+    },
+    wake(at) {
+      clearTimeout(timer);
+      if (at === undefined) return;
+      const wait = Math.min(Math.max(at - performance.now(), 0), LONGEST_TIMER);
+      timer = setTimeout(() => tell("wake"), wait);
+    },
+  };
+
+  const errorOf = (call, fields) => {
+    const cause = call.cause ?? (/^(session_failed|network)$/.test(fields.reason) ? sessionCause : undefined);
+    return new BehestError(fields, cause === undefined ? {} : { cause });
+  };
+
+  /** The stream's way to its bytes, without keeping the stream. */
+  const sourceOf = (call, request) => ({
+    /** Does the network have to bring what is next? Else the stream has been told why not. */
+    more() {
+      try {
+        if (instance.glue.read(face, performance.now(), call.id)) return true;
+      } catch (cause) {
+        instance.die(cause);
+      }
+      if (instance.alive) carryOut(ask("actions", face));
+      return false;
+    },
+    read: () => request.reader.read(),
+    took({ done, value }, textOnly) {
+      if (!isLive(request)) return "";
+      return done ? end(request, textOnly) : bytes(request, value, textOnly);
+    },
+    broke: (thrown) => broken(request, thrown),
+    abort: () => abort(call),
+    over: () => over(call),
+    trace: () => JSON.parse(ask("trace", face, call.id) || "{}"),
+  });
+
+  /** Not given up meanwhile, nor of an engine that is gone. */
+  const isLive = (request) => requests.get(request.id) === request;
+
+  function answered(request, response) {
+    if (!isLive(request)) return response?.body?.cancel?.().catch?.(() => {});
+    let head;
+    try {
+      const { status, type, headers, body } = response;
+      const header = (name) => headers.get(name) ?? undefined;
+      const retryAfter = header("retry-after");
+      const retryDate = Date.parse(retryAfter);
+      head = {
+        status: type === "opaqueredirect" ? 0 : status,
+        kind: header("content-type"),
+        retryAfter,
+        retryDate: Number.isNaN(retryDate) ? undefined : retryDate,
+        traceId: header("x-trace-id") ?? header("x-request-id"),
+      };
+      if (typeof status !== "number") throw new TypeError("fetch did not resolve to a Response");
+      // Of any realm: what counts is what it can do.
+      request.reader = body ? body.getReader() : EMPTY;
+    } catch (thrown) {
+      request.controller.abort();
+      return fail(request, NO_RESPONSE, thrown);
+    }
+    const { status, ...rest } = head;
+    tell("head", request.id, status, JSON.stringify(rest));
+  }
+
+  async function pump(request) {
+    try {
+      while (isLive(request)) {
+        const { done, value } = await request.reader.read();
+        if (!isLive(request)) return;
+        if (done) end(request, false);
+        else bytes(request, value, false);
+      }
+    } catch (thrown) {
+      broken(request, thrown);
+    }
+  }
+
+  function bytes(request, value, textOnly) {
+    if (!ArrayBuffer.isView(value)) {
+      cancelOnWire(request);
+      fail(request, NO_RESPONSE, new TypeError("the body is not a stream of bytes"));
+      return "";
+    }
+    if (value.length > LARGEST_PIECE) {
+      const rest = value.subarray(LARGEST_PIECE);
+      const [text, more] = [bytes(request, value.subarray(0, LARGEST_PIECE), textOnly), bytes(request, rest, textOnly)];
+      // Two lists of chunks are one.
+      return textOnly || !text || !more ? text + more : `${text.slice(0, -1)},${more.slice(1)}`;
+    }
+    try {
+      const text = instance.glue.bytes(face, performance.now(), request.id, textOnly, value);
+      if (instance.glue.pending(face)) carryOut(ask("actions", face));
+      return text;
+    } catch (cause) {
+      instance.die(cause);
+      return "";
+    }
+  }
+
+  function end(request, textOnly) {
+    requests.delete(request.id);
+    const text = ask("end", face, Date.now(), performance.now(), request.id, textOnly);
+    if (instance.alive) carryOut(ask("actions", face));
+    return text;
+  }
+
+  function broken(request, thrown) {
+    let code;
+    try {
+      code = thrown?.cause?.code ?? thrown?.code;
+    } catch {
+      // Somebody else's object: it says nothing.
+    }
+    const unsent = NEVER_CONNECTED.test(code) || globalThis.navigator?.onLine === false;
+    fail(request, unsent ? UNSENT : BROKEN, thrown);
+  }
+
+  function fail(request, how, thrown) {
+    if (!isLive(request)) return;
+    requests.delete(request.id);
+    const call = calls.get(request.owner);
+    if (call) call.cause = thrown;
+    else sessionCause = thrown;
+    tell("broken", request.id, how, words(thrown));
+  }
+
+  function cancel(id) {
+    const request = requests.get(id);
+    requests.delete(id);
+    if (request) cancelOnWire(request);
+  }
+
+  function cancelOnWire({ controller, reader }) {
+    controller.abort();
+    // Some bodies do not hear of the signal: those of other implementations, or of a request that was collected.
+    reader?.cancel?.().catch?.(() => {});
+  }
+
+  function abort(call) {
+    if (calls.get(call.id) !== call) return;
+    over(call);
+    tell("abort", call.id);
+  }
+
+  /** Nothing more is expected of a call. */
+  function over(call) {
+    if (calls.get(call.id) === call) calls.delete(call.id);
+    call.body = undefined;
+    call.leave();
+    forgotten.unregister(call);
+    if (calls.size === 0) instance.drivers.delete(driver);
+  }
+
+  /** The module stopped. */
+  function lost(error) {
+    clearTimeout(timer);
+    for (const id of [...requests.keys()]) cancel(id);
+    for (const call of [...calls.values()]) {
+      const stream = call.stream?.deref();
+      over(call);
+      if (stream) stream.ended("failed", call.trace ?? {}, error);
+      else call.reject?.(error);
+    }
+  }
+
+  /** Begins a call of `conversation` and settles as it does: `[text, trace]`, or a stream. */
+  function start(conversation, spec, body, { signal, timeoutMs, maxRetries }) {
+    const began = performance.now();
+    return new Promise((resolve, reject) => {
+      const call = { resolve, reject, body };
+      let settled = false;
+      const giveUp = (error) => {
+        settled = true;
+        call.leave();
+        call.reject?.(error);
+      };
+      const onAbort = () => {
+        const stream = call.stream?.deref();
+        if (stream) return stream.abort();
+        if (call.id !== undefined) abort(call);
+        giveUp(aborted(signal));
+      };
+      if (signal?.aborted) return reject(aborted(signal));
+      signal?.addEventListener("abort", onAbort);
+      // Until the engine has the call, its time is measured here.
+      const loading = !driver.ready && timeoutMs < LONGEST_TIMER
+        ? setTimeout(() => giveUp(failure("timeout", `the module did not load within ${timeoutMs} ms (timeoutMs)`)), timeoutMs)
+        : undefined;
+      call.leave = () => {
+        clearTimeout(loading);
+        signal?.removeEventListener("abort", onAbort);
+      };
+      whenReady(() => {
+        if (settled) return;
+        clearTimeout(loading);
+        try {
+          const id = conversation.id(driver);
+          beginning = call;
+          const left = timeoutMs - (performance.now() - began);
+          tell("begin", id, left, JSON.stringify({ ...spec, length: body?.length, maxRetries }));
+        } catch (error) {
+          giveUp(error);
+        }
+      }, giveUp);
+    });
+  }
+
+  /** A conversation of its own in the engine, made anew when the module was replaced. */
+  driver.conversation = (options) => {
+    let of;
+    let id;
+    return {
+      id() {
+        if (of !== instance) {
+          of = instance;
+          let refused;
+          beginning = { resolve: (made) => (id = made), reject: (error) => (refused = error) };
+          tell("converse", 0, 0, JSON.stringify(options));
+          if (refused) {
+            of = undefined;
+            throw refused;
+          }
+          options.sessionId = ask("sessionId", face, id);
+        }
+        return id;
+      },
+      forget() {
+        if (id !== undefined && of === instance && instance.alive) tell("forget", id);
+      },
+    };
+  };
+  driver.main = { id: () => MAIN };
+  driver.user = (accessToken) => {
+    // Also while the module is loading: whoever asks before a sign-out asks as the one who leaves.
+    if (instance?.alive || backlog) whenReady(() => tell("user", 0, 0, accessToken ?? ""), () => {});
+  };
+  driver.peek = (conversation) =>
+    driver.ready ? JSON.parse(ask("peek", face, Date.now(), performance.now(), conversation.id()) || "null") : null;
+  driver.clearToken = (conversation) => driver.ready && tell("clearToken", conversation.id());
+  return driver;
+}
+
+/** The body of a response that has none. */
+const EMPTY = { read: async () => ({ done: true }) };
+
+/** Streams that nobody holds any more, and clients. */
+const forgotten = new FinalizationRegistry((abort) => abort());
+const registry = new FinalizationRegistry(({ instance, face }) => {
+  if (instance.alive) instance.glue.close(face);
+});

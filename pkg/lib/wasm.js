@@ -1,0 +1,60 @@
+import { createGlue } from "../dist/glue.js";
+import { internal, wasmLoadFailed } from "./error.js";
+
+/**
+ * Gives a function that resolves to the running module. It is compiled once; a failed load is forgotten, so that the next
+ * call tries again; one that trapped is replaced by a fresh one.
+ */
+export function moduleLoader(compile) {
+  let compiled;
+  let running;
+
+  async function start() {
+    try {
+      compiled ??= compile();
+      const glue = createGlue((exports) => exports);
+      await glue({ module_or_path: await compiled });
+      return instanceOf(glue, () => (running = undefined));
+    } catch (cause) {
+      compiled = running = undefined;
+      throw wasmLoadFailed(cause);
+    }
+  }
+
+  return () => (running ??= start());
+}
+
+/** What runs, and who stands on it. */
+function instanceOf(glue, onDeath) {
+  const drivers = new Set();
+  const instance = {
+    glue,
+    alive: true,
+    drivers,
+    /** Whatever leaves the module as an exception leaves it broken: nothing is asked of it any more, and all are told. */
+    die(cause) {
+      if (!instance.alive) return;
+      instance.alive = false;
+      onDeath();
+      for (const driver of drivers) driver.lost(internal(cause));
+    },
+  };
+  return instance;
+}
+
+/** A load that hangs is given up, so that the next call can try again. */
+const LONGEST_LOAD_MS = 30_000;
+
+/** Compiles what comes from this URL, while it comes. */
+export async function fetchModule(url) {
+  // In its absence, an error of its own says so.
+  const { compileStreaming, compile } = WebAssembly;
+  const response = await fetch(url, { signal: AbortSignal.timeout(LONGEST_LOAD_MS) });
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  const kind = response.headers.get("content-type");
+  if (compileStreaming && /^application\/wasm\b/.test(kind)) return compileStreaming.call(WebAssembly, response);
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  // A server that answers unknown paths with its start page is the usual cause.
+  if (String.fromCharCode(...bytes.subarray(0, 4)) !== "\0asm") throw new Error(`${url} is ${kind}, not WebAssembly`);
+  return compile.call(WebAssembly, bytes);
+}

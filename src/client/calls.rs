@@ -1,0 +1,164 @@
+//! What a client can be asked for: completions, streams, threads, usage, models.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::chat::{ChatRequest, ChatResponse, DEFAULT_MODEL};
+use super::drive::News;
+use super::stream::{ChatStream, RawStream};
+use super::{Client, Reply};
+use crate::engine::{Kind, Resource, UsageQuery};
+use crate::json::quote;
+use crate::{Error, Reason};
+
+impl Client {
+    /// Asks one question and gives the answer's text.
+    ///
+    /// # Errors
+    /// Besides every error of [`chat`](Self::chat): [`Reason::ContentBlocked`] if a filter left no text, and
+    /// [`Reason::InvalidResponse`] if the reply has none for another cause. An answer cut by a token limit is
+    /// returned as it is; use `chat` to see its `finish_reason`.
+    pub async fn ask(&self, text: impl Into<String>) -> Result<String, Error> {
+        let mut body = format!(r#"{{"model":"{DEFAULT_MODEL}","messages":[{{"role":"user","content":"#);
+        quote(&text.into(), &mut body);
+        body.push_str("}]}");
+        Ok(self.settled(Kind::Ask, Some(body)).await?.json)
+    }
+
+    /// A whole chat completion.
+    ///
+    /// # Errors
+    /// Session and token errors, the gateway's refusals, and [`Reason::InvalidResponse`] for a reply that is no completion.
+    pub async fn chat(&self, request: &ChatRequest) -> Result<ChatResponse, Error> {
+        let reply = self.chat_json(encode(request)?).await?;
+        let mut response: ChatResponse = decode(&reply)?;
+        response.trace = reply.trace;
+        Ok(response)
+    }
+
+    /// A whole chat completion with types of your own, such as `async-openai`'s.
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    pub async fn chat_as<Req: Serialize + ?Sized, Res: DeserializeOwned>(&self, request: &Req) -> Result<Res, Error> {
+        decode(&self.chat_json(encode(request)?).await?)
+    }
+
+    /// A streamed chat completion. Dropping the stream cancels it, on the wire too.
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat), before the first chunk; later ones come out of the stream.
+    pub async fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
+        let request = ChatRequest { extra: with_stream(request.extra.clone()), ..request.clone() };
+        Ok(ChatStream::new(self.chat_stream_json(encode(&request)?).await?))
+    }
+
+    /// A whole chat completion, JSON text in and out.
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    pub async fn chat_json(&self, body: String) -> Result<Reply, Error> {
+        self.settled(Kind::Chat, Some(body)).await
+    }
+
+    /// A streamed chat completion, JSON text in and out. The body must ask for `"stream": true`.
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat), before the first chunk; later ones come out of the stream.
+    pub async fn chat_stream_json(&self, body: String) -> Result<RawStream, Error> {
+        match self.start(Kind::Stream, Some(body)).await {
+            (id, News::Open(trace)) => Ok(RawStream::new(self, id, trace)),
+            (_, News::Settled(Err(error))) => Err(error),
+            (_, News::Settled(Ok(reply))) => Err(invalid(&reply, "is no stream")),
+        }
+    }
+
+    /// The user's threads.
+    ///
+    /// # Errors
+    /// Session and token errors, and the gateway's refusals.
+    pub async fn threads(&self) -> Result<Reply, Error> {
+        self.resource(Resource::get("/v1/threads")).await
+    }
+
+    /// One thread.
+    ///
+    /// # Errors
+    /// As [`threads`](Self::threads), and [`Reason::InvalidRequest`] for an id that no URL can carry.
+    pub async fn thread(&self, id: &str) -> Result<Reply, Error> {
+        self.resource(Resource::thread("GET", id, "")?).await
+    }
+
+    /// The messages of a thread, oldest first.
+    ///
+    /// # Errors
+    /// As [`thread`](Self::thread).
+    pub async fn thread_messages(&self, id: &str) -> Result<Reply, Error> {
+        self.resource(Resource::thread("GET", id, "/messages")?).await
+    }
+
+    /// Deletes a thread and its messages. The gateway answers without a body.
+    ///
+    /// # Errors
+    /// As [`thread`](Self::thread).
+    pub async fn delete_thread(&self, id: &str) -> Result<Reply, Error> {
+        self.resource(Resource::thread("DELETE", id, "")?).await
+    }
+
+    /// What the user has spent, as the gateway reports it.
+    ///
+    /// # Errors
+    /// As [`threads`](Self::threads).
+    pub async fn usage(&self, query: &UsageQuery) -> Result<Reply, Error> {
+        self.resource(Resource::usage(query)).await
+    }
+
+    /// The models the gateway offers.
+    ///
+    /// # Errors
+    /// As [`threads`](Self::threads).
+    pub async fn models(&self) -> Result<Reply, Error> {
+        self.resource(Resource::get("/v1/models")).await
+    }
+
+    /// Gets a token now, so that the first question need not wait for it.
+    ///
+    /// # Errors
+    /// Session and token errors.
+    pub async fn warm(&self) -> Result<(), Error> {
+        self.settled(Kind::Warm, None).await.map(drop)
+    }
+
+    async fn resource(&self, resource: Resource) -> Result<Reply, Error> {
+        self.settled(Kind::Resource(resource), None).await
+    }
+
+    async fn settled(&self, kind: Kind, body: Option<String>) -> Result<Reply, Error> {
+        match self.start(kind, body).await {
+            (_, News::Settled(result)) => result,
+            (_, News::Open(_)) => Err(Error::new(Reason::Internal, "a stream was opened that nobody asked for")),
+        }
+    }
+}
+
+fn with_stream(mut extra: Map<String, Value>) -> Map<String, Value> {
+    extra.insert("stream".to_owned(), Value::Bool(true));
+    extra
+}
+
+fn encode(request: &(impl Serialize + ?Sized)) -> Result<String, Error> {
+    serde_json::to_string(request).map_err(|error| {
+        Error::new(Reason::InvalidRequest, format!("the request is not representable as JSON: {error}"))
+    })
+}
+
+fn decode<T: DeserializeOwned>(reply: &Reply) -> Result<T, Error> {
+    serde_json::from_str(&reply.json).map_err(|error| invalid(reply, &format!("is not a chat completion: {error}")))
+}
+
+fn invalid(reply: &Reply, what: &str) -> Error {
+    Error::new(Reason::InvalidResponse, format!("the gateway's reply {what}"))
+        .with_status(reply.status)
+        .with_trace_id(reply.trace.trace_id.clone())
+}

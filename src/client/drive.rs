@@ -1,0 +1,503 @@
+//! Carries out what the engine says, over a [`Transport`]. It decides nothing.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::session::SessionSource;
+use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Receive, Table, Want};
+use crate::json::Text;
+use crate::platform::{self, Body, BoxFuture, Failure, Now, Request, Response, Transport};
+use crate::{Error, Reason, Secret};
+
+/// An engine and what it needs.
+pub(crate) struct Driver {
+    platform: Box<dyn Transport>,
+    source: Box<dyn SessionSource>,
+    state: Mutex<State>,
+}
+
+struct State {
+    engine: Engine,
+    /// What is asked of the outside, by request or reading.
+    live: Table<Live>,
+    /// Who is to be woken, by what they wait for.
+    wakers: Table<Waker>,
+    /// Jobs that run by themselves.
+    tasks: Table<()>,
+    calls: Table<CallState>,
+}
+
+/// A request or a reading under way, and the call, mint, reading or drain that it is for.
+struct Live {
+    owner: Id,
+    /// Not there while it is being polled.
+    work: Option<Work>,
+}
+
+enum Work {
+    Session(BoxFuture<'static, Result<Option<Secret>, Error>>),
+    Head(BoxFuture<'static, Result<Response, Failure>>),
+    Body(Box<dyn Body>),
+}
+
+/// What a call's own future is told.
+#[derive(Default)]
+struct CallState {
+    body: Option<String>,
+    news: Option<News>,
+    interrupted: bool,
+}
+
+/// What came of a call.
+pub(crate) enum News {
+    Settled(Result<engine::Reply, Error>),
+    /// The stream is open.
+    Open(engine::Trace),
+}
+
+/// An item of a stream, and what it changes.
+pub(crate) enum Item {
+    Chunk(String),
+    ToolCall { slot: usize, id: String, name: String, arguments: String },
+    FinishReason(String),
+}
+
+/// What has come of a stream and was not asked for yet.
+pub(crate) type Queue = VecDeque<Item>;
+
+impl Receive for Queue {
+    fn chunk(&mut self, json: &str) {
+        self.push_back(Item::Chunk(json.to_owned()));
+    }
+
+    fn text(&mut self, _text: Text<'_>, half: Option<u16>) -> Option<u16> {
+        half
+    }
+
+    fn tool_call(&mut self, slot: usize, id: &str, name: &str, arguments: &str) {
+        let (id, name, arguments) = (id.to_owned(), name.to_owned(), arguments.to_owned());
+        self.push_back(Item::ToolCall { slot, id, name, arguments });
+    }
+
+    fn finish_reason(&mut self, reason: &str) {
+        self.push_back(Item::FinishReason(reason.to_owned()));
+    }
+
+    fn usage(&mut self, _json: &str) {}
+}
+
+impl Driver {
+    pub(crate) fn new(config: Config, source: Box<dyn SessionSource>, platform: Box<dyn Transport>) -> Arc<Self> {
+        let engine = Engine::new(config, platform.random());
+        let state = State {
+            engine,
+            live: Table::default(),
+            wakers: Table::default(),
+            tasks: Table::default(),
+            calls: Table::default(),
+        };
+        let driver = Arc::new(Self { platform, source, state: Mutex::new(state) });
+        let weak = Arc::downgrade(&driver);
+        let watched = driver.source.watch(Box::new(move |access_token| {
+            if let Some(driver) = weak.upgrade() {
+                driver.user(access_token);
+            }
+        }));
+        driver.engine(|engine| engine.believe_source(watched));
+        driver
+    }
+
+    /// Something that needs no moment.
+    pub(crate) fn engine<T>(&self, use_it: impl FnOnce(&mut Engine) -> T) -> T {
+        use_it(&mut self.state().engine)
+    }
+
+    /// Nobody will use the conversation again.
+    pub(crate) fn forget(self: &Arc<Self>, conversation: Id) {
+        self.engine(|engine| engine.forget(conversation));
+        self.perform();
+    }
+
+    pub(crate) fn user(self: &Arc<Self>, access_token: Option<&Secret>) {
+        self.engine(|engine| engine.user(access_token));
+        self.perform();
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        moment(self.platform.now())
+    }
+
+    /// Begins a call and waits for what comes of it.
+    pub(crate) async fn call(self: &Arc<Self>, begin: Begin, body: Option<String>) -> (Id, News) {
+        let now = self.now();
+        let id = {
+            let mut state = self.state();
+            let id = state.engine.begin(now, begin);
+            state.calls.set(id, CallState { body, ..CallState::default() });
+            id
+        };
+        let mut call = Calling { driver: self, id, over: false };
+        self.perform();
+        let mut sleep = Sleep::default();
+        let news = poll_fn(|context| self.poll_call(id, context, &mut sleep)).await;
+        call.over = true;
+        (id, news)
+    }
+
+    fn poll_call(self: &Arc<Self>, id: Id, context: &mut Context<'_>, sleep: &mut Sleep) -> Poll<News> {
+        loop {
+            let news = self.state().calls.get_mut(id).and_then(|call| call.news.take());
+            if let Some(news) = news {
+                if matches!(news, News::Settled(_)) {
+                    self.state().calls.remove(id);
+                }
+                return Poll::Ready(news);
+            }
+            if !self.turn(id, context, sleep, &mut Queue::new()) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// The next items of a stream go to `queue`; `Ready` means that it has ended.
+    pub(crate) fn poll_stream(
+        self: &Arc<Self>,
+        id: Id,
+        context: &mut Context<'_>,
+        sleep: &mut Sleep,
+        queue: &mut Queue,
+    ) -> Poll<Option<engine::End>> {
+        loop {
+            let interrupted = self.state().calls.get_mut(id).is_some_and(|call| std::mem::take(&mut call.interrupted));
+            if interrupted {
+                queue.clear();
+            }
+            if !queue.is_empty() {
+                return Poll::Ready(None);
+            }
+            let now = self.now();
+            if let Read::Ended(end, _) = self.engine(|engine| engine.read(now, id)) {
+                self.state().calls.remove(id);
+                return Poll::Ready(Some(end));
+            }
+            if !self.turn(id, context, sleep, queue) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Nobody waits for this call or stream any more.
+    pub(crate) fn abort(self: &Arc<Self>, id: Id) {
+        let waker = {
+            let mut state = self.state();
+            state.engine.abort(id);
+            state.calls.remove(id);
+            state.wakers.remove(id)
+        };
+        self.perform();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Goes on with one job as far as possible without waiting. `false`: nothing happens before the context is woken.
+    fn turn(self: &Arc<Self>, job: Id, context: &mut Context<'_>, sleep: &mut Sleep, queue: &mut Queue) -> bool {
+        let (work, due) = {
+            let mut state = self.state();
+            state.wakers.set(job, context.waker().clone());
+            let live = state.live.iter_mut().find(|(_, live)| live.owner == job && live.work.is_some());
+            let work = live.and_then(|(id, live)| Some((id, live.work.take()?)));
+            (work, state.engine.due(job))
+        };
+        let progress = work.is_some_and(|(id, work)| self.work(id, work, context, queue));
+        let progress = progress || self.is_due(due, context, sleep);
+        if progress {
+            self.perform();
+        }
+        progress
+    }
+
+    fn work(&self, id: Id, mut work: Work, context: &mut Context<'_>, queue: &mut Queue) -> bool {
+        // Nothing foreign is polled while the state is held.
+        let happened = match &mut work {
+            Work::Session(answer) => answer.as_mut().poll(context).map(Happened::Session),
+            Work::Head(response) => response.as_mut().poll(context).map(|head| match head {
+                Ok(response) => Happened::Head(response),
+                Err(failure) => Happened::Broken(failure),
+            }),
+            Work::Body(body) => body.poll_chunk(context).map(|chunk| match chunk {
+                Some(Ok(bytes)) => Happened::Bytes(bytes),
+                Some(Err(failure)) => Happened::Broken(failure),
+                None => Happened::End,
+            }),
+        };
+        let Poll::Ready(happened) = happened else {
+            self.state().put_back(id, work);
+            return false;
+        };
+        let now = self.now();
+        let mut state = self.state();
+        // Whoever it is for may have to wait for something else now.
+        let owner = state.engine.owner(id);
+        match happened {
+            Happened::Session(answer) => {
+                state.live.remove(id);
+                state.engine.session_read(now, id, answer);
+            }
+            Happened::Head(response) => {
+                let head = head(&response);
+                state.put_back(id, Work::Body(response.body));
+                state.engine.head(now, id, head);
+            }
+            Happened::Bytes(bytes) => {
+                state.put_back(id, work);
+                state.engine.bytes(now, id, &bytes, Want::Chunks, queue);
+            }
+            Happened::End => {
+                state.live.remove(id);
+                state.engine.end(now, id, Want::Chunks, queue);
+            }
+            Happened::Broken(failure) => {
+                state.live.remove(id);
+                state.engine.broken(now, id, &broken(&failure));
+            }
+        }
+        drop(state);
+        owner.into_iter().for_each(|owner| self.wake(owner));
+        true
+    }
+
+    fn is_due(&self, due: f64, context: &mut Context<'_>, sleep: &mut Sleep) -> bool {
+        if due == NEVER {
+            *sleep = Sleep::default();
+            return false;
+        }
+        let now = self.now();
+        if due > now.monotonic {
+            if sleep.due != Some(due) || sleep.timer.is_none() {
+                let left = Duration::try_from_secs_f64((due - now.monotonic) / 1000.0).unwrap_or(Duration::MAX);
+                *sleep = Sleep { due: Some(due), timer: Some(self.platform.sleep(left)) };
+            }
+            let fired = sleep.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
+            if !fired {
+                return false;
+            }
+            // A timer may fire a little early.
+            sleep.timer = None;
+        }
+        let now = self.now();
+        self.engine(|engine| engine.wake(Moment { monotonic: now.monotonic.max(due), ..now }));
+        true
+    }
+
+    /// Carries out what the engine wants done.
+    fn perform(self: &Arc<Self>) {
+        loop {
+            let actions = self.engine(Engine::take_actions);
+            if actions.is_empty() {
+                return;
+            }
+            actions.into_iter().for_each(|action| self.carry_out(action));
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, action: Action) {
+        match action {
+            Action::ReadSession { reading } => {
+                let driver = self.clone();
+                let answer = Box::pin(async move {
+                    driver.engine(|engine| engine.session_asked(reading));
+                    driver.source.access_token().await
+                });
+                self.state().live.set(reading, Live { owner: reading, work: Some(Work::Session(answer)) });
+                self.run(reading);
+            }
+            Action::Send { request, owner, method, url, headers, body } => {
+                let (body, is_call) = {
+                    let state = self.state();
+                    let call = state.calls.get(owner);
+                    let body = match body {
+                        engine::Body::None => None,
+                        engine::Body::OfCall => call.and_then(|call| call.body.clone()),
+                        engine::Body::Json(json) => Some(json),
+                    };
+                    (body, state.engine.has_call(owner))
+                };
+                let response = self.platform.send(Request { method, url, headers, body });
+                // A call's request leaves now, with a token that is good now, even if its caller is not polled for a while.
+                let job = if is_call { request } else { owner };
+                self.state().live.set(request, Live { owner: job, work: Some(Work::Head(response)) });
+                self.run(job);
+            }
+            Action::Pump { request } => {
+                if self.hand_over(request) == Some(request) {
+                    self.run(request);
+                }
+            }
+            Action::Cancel { request } => {
+                // Dropped without the lock: what it drops may be anybody's.
+                let cancelled = self.state().live.remove(request);
+                drop(cancelled);
+            }
+            Action::Open { call, request, trace } => {
+                self.hand_over(request);
+                self.tell(call, |state| state.news = Some(News::Open(trace)));
+            }
+            Action::Interrupt { call } => self.tell(call, |state| state.interrupted = true),
+            Action::Settle { call, result } => self.tell(call, |state| state.news = Some(News::Settled(result))),
+        }
+    }
+
+    /// The body of a request is read by whoever it is for now.
+    fn hand_over(&self, request: Id) -> Option<Id> {
+        let mut state = self.state();
+        let owner = state.engine.owner(request)?;
+        state.live.get_mut(request)?.owner = owner;
+        drop(state);
+        self.wake(owner);
+        Some(owner)
+    }
+
+    fn tell(&self, call: Id, news: impl FnOnce(&mut CallState)) {
+        if let Some(state) = self.state().calls.get_mut(call) {
+            news(state);
+        }
+        self.wake(call);
+    }
+
+    fn wake(&self, job: Id) {
+        let waker = self.state().wakers.remove(job);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets a job go on by itself, unless it does already. It is never part of a call: one that is cancelled, or just not
+    /// polled for a while, takes nothing away from the others who wait for the same thing.
+    fn run(self: &Arc<Self>, job: Id) {
+        {
+            let mut state = self.state();
+            if state.tasks.get(job).is_some() {
+                drop(state);
+                return self.wake(job);
+            }
+            state.tasks.set(job, ());
+        }
+        let mut task = Task { driver: self.clone(), job, over: false };
+        self.platform.spawn(Box::pin(async move {
+            let mut sleep = Sleep::default();
+            poll_fn(|context| {
+                loop {
+                    if task.driver.finish(task.job) {
+                        task.over = true;
+                        return Poll::Ready(());
+                    }
+                    if !task.driver.turn(task.job, context, &mut sleep, &mut Queue::new()) {
+                        return Poll::Pending;
+                    }
+                }
+            })
+            .await;
+        }));
+    }
+
+    /// Is the job over? Then its task is, too.
+    fn finish(&self, job: Id) -> bool {
+        let mut state = self.state();
+        let over = !state.engine.is_under_way(job) && !state.live.iter().any(|(_, live)| live.owner == job);
+        if over {
+            state.tasks.remove(job);
+            state.wakers.remove(job);
+        }
+        over
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Unless it was cancelled meanwhile.
+    fn put_back(&mut self, id: Id, work: Work) {
+        if let Some(live) = self.live.get_mut(id) {
+            live.work = Some(work);
+        }
+    }
+}
+
+enum Happened {
+    Session(Result<Option<Secret>, Error>),
+    Head(Response),
+    Bytes(Vec<u8>),
+    End,
+    Broken(Failure),
+}
+
+/// The timer of one job.
+#[derive(Default)]
+pub(crate) struct Sleep {
+    due: Option<f64>,
+    timer: Option<BoxFuture<'static, ()>>,
+}
+
+/// A call that is waited for; dropped before its end, it is cancelled.
+struct Calling<'a> {
+    driver: &'a Arc<Driver>,
+    id: Id,
+    over: bool,
+}
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.driver.abort(self.id);
+        }
+    }
+}
+
+/// A job that runs by itself. Whatever becomes of what runs it, nobody waits for it for ever.
+struct Task {
+    driver: Arc<Driver>,
+    job: Id,
+    over: bool,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let now = self.driver.now();
+        let error = Error::new(
+            Reason::Internal,
+            "what should have run a task of the client dropped it: a panic, or a native program without a tokio runtime",
+        );
+        {
+            let mut state = self.driver.state();
+            state.tasks.remove(self.job);
+            state.engine.abandon(now, self.job, error);
+        }
+        self.driver.perform();
+    }
+}
+
+fn moment(now: Now) -> Moment {
+    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+    Moment { wall: millis(now.wall), monotonic: millis(now.monotonic) }
+}
+
+fn head(response: &Response) -> Head {
+    let header = |name: &str| response.header(name).map(str::to_owned);
+    let retry_after = header("retry-after");
+    Head {
+        status: response.status,
+        kind: header("content-type").unwrap_or_default().to_ascii_lowercase(),
+        retry_date: retry_after.as_deref().and_then(platform::http_date),
+        retry_after,
+        trace_id: header("x-trace-id").or_else(|| header("x-request-id")),
+    }
+}
+
+fn broken(failure: &Failure) -> Broken {
+    Broken { message: failure.to_string(), unsent: failure.is_unsent(), is_defect: failure.is_no_response() }
+}

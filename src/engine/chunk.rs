@@ -1,0 +1,174 @@
+//! One pass over one chunk of a streamed completion, as any OpenAI-compatible gateway may write it.
+
+use crate::json::{self, Json, Scan, Text};
+
+/// What a chunk says of the first answer, and of the whole.
+#[derive(Default)]
+pub(crate) struct Chunk<'a> {
+    pub(crate) first: Choice<'a>,
+    pub(crate) usage: Option<Json<'a>>,
+    /// A report of an error. (`null`, `false`, an empty text or an empty object report none.)
+    pub(crate) error: Option<Json<'a>>,
+}
+
+/// A change to one answer.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Choice<'a> {
+    pub(crate) text: Text<'a>,
+    pub(crate) tool_calls: Option<Json<'a>>,
+    pub(crate) finish_reason: Text<'a>,
+}
+
+/// What stands in an event's data.
+pub(crate) enum Data<'a> {
+    /// A chunk, whatever it holds.
+    Chunk(Chunk<'a>),
+    /// JSON, but no object: a keep-alive of some sort.
+    Other,
+    /// No JSON.
+    Broken,
+}
+
+/// Reads an event's data. As with `JSON.parse`, the last of two equal keys counts.
+pub(crate) fn read(data: &str) -> Data<'_> {
+    let mut scan = Scan::new(data);
+    if scan.peek() != Some(b'{') {
+        return if Json::parse(data).is_some() { Data::Other } else { Data::Broken };
+    }
+    let mut chunk = Chunk::default();
+    let read = scan.object(&mut |scan, key| {
+        if key.is("choices") {
+            chunk.first = choices(scan)?;
+        } else if key.is("usage") {
+            chunk.usage = scan.json()?.present();
+        } else if key.is("error") {
+            chunk.error = Some(scan.json()?).filter(|error| reports(*error));
+        } else {
+            scan.skip()?;
+        }
+        Some(())
+    });
+    if read.is_some() && scan.ends() { Data::Chunk(chunk) } else { Data::Broken }
+}
+
+/// What stands around the text of a chunk. One after the other, the chunks of an answer differ in nothing else, and what is
+/// the same to the byte needs no second reading.
+#[derive(Default)]
+pub(crate) struct Shape {
+    /// Up to the opening quote.
+    before: Vec<u8>,
+    /// From the closing quote.
+    after: Vec<u8>,
+}
+
+impl Shape {
+    /// Remembers a chunk that brought text and nothing else.
+    pub(crate) fn learn(&mut self, data: &str, text: Text<'_>) {
+        let (before, after) = text.around(data);
+        self.before.clear();
+        self.before.extend_from_slice(before.as_bytes());
+        self.after.clear();
+        self.after.extend_from_slice(after.as_bytes());
+    }
+
+    /// If this is such a chunk: its text.
+    pub(crate) fn text<'a>(&self, data: &'a str) -> Option<Text<'a>> {
+        let (text, length) = self.find(data.as_bytes())?;
+        (length == data.len()).then(|| Scan::new(&data[text..]).string())?
+    }
+
+    /// If `bytes` begin with an event of such a chunk: its data, and what follows.
+    pub(crate) fn event<'a>(&self, bytes: &'a [u8]) -> Option<(&'a str, &'a [u8])> {
+        let bytes = bytes.strip_prefix(b"data: ")?;
+        let (_, length) = self.find(bytes)?;
+        let (data, rest) = bytes.split_at(length);
+        Some((std::str::from_utf8(data).ok()?, rest.strip_prefix(b"\n\n")?))
+    }
+
+    /// Where the text begins, with its quote, and where the chunk ends.
+    fn find(&self, bytes: &[u8]) -> Option<(usize, usize)> {
+        // Empty as long as nothing was learned.
+        let text = self.before.len().checked_sub(1)?;
+        if !same(bytes.get(..=text)?, &self.before) {
+            return None;
+        }
+        let closing = text + json::string_length(&bytes[text..])? - 1;
+        let end = closing + self.after.len();
+        same(bytes.get(closing..end)?, &self.after).then_some((text, end))
+    }
+}
+
+/// Are these the same bytes? Eight at a time, as the comparison of a small module is not.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let ((ones, one), (others, other)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    let word = |eight: &[u8; 8]| u64::from_le_bytes(*eight);
+    ones.len() == others.len() && ones.iter().zip(others).all(|(one, other)| word(one) == word(other)) && one == other
+}
+
+/// Does an `error` field report one?
+pub(crate) fn reports(error: Json<'_>) -> bool {
+    match error.is_object() {
+        true => !error.raw()[1..].trim_start().starts_with('}'),
+        false => error.is_string() && error.raw() != "\"\"",
+    }
+}
+
+/// The first answer: index 0, or none given.
+fn choices<'a>(scan: &mut Scan<'a>) -> Option<Choice<'a>> {
+    let mut first = None;
+    if scan.peek()? != b'[' {
+        scan.skip()?;
+        return Some(Choice::default());
+    }
+    scan.array(&mut |scan| {
+        if scan.peek()? != b'{' {
+            return scan.skip();
+        }
+        let (mut choice, mut is_first) = (Choice::default(), true);
+        scan.object(&mut |scan, key| {
+            if key.is("delta") {
+                (choice.text, choice.tool_calls) = delta(scan)?;
+            } else if key.is("finish_reason") {
+                choice.finish_reason = text(scan)?;
+            } else if key.is("index") {
+                is_first = scan.json()?.present().is_none_or(|index| index.number() == Some(0.0));
+            } else {
+                scan.skip()?;
+            }
+            Some(())
+        })?;
+        if is_first && first.is_none() {
+            first = Some(choice);
+        }
+        Some(())
+    })?;
+    Some(first.unwrap_or_default())
+}
+
+fn delta<'a>(scan: &mut Scan<'a>) -> Option<(Text<'a>, Option<Json<'a>>)> {
+    let (mut content, mut tool_calls) = (Text::default(), None);
+    if scan.peek()? != b'{' {
+        scan.skip()?;
+        return Some((content, tool_calls));
+    }
+    scan.object(&mut |scan, key| {
+        if key.is("content") {
+            content = text(scan)?;
+        } else if key.is("tool_calls") {
+            tool_calls = scan.json()?.present();
+        } else {
+            scan.skip()?;
+        }
+        Some(())
+    })?;
+    Some((content, tool_calls))
+}
+
+/// A string; nothing for any other value.
+fn text<'a>(scan: &mut Scan<'a>) -> Option<Text<'a>> {
+    if scan.peek()? == b'"' {
+        return scan.string();
+    }
+    scan.skip()?;
+    Some(Text::default())
+}

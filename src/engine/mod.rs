@@ -1,0 +1,47 @@
+//! Every rule of the client in one synchronous state machine, without I/O, clocks or threads of its own.
+//!
+//! Events go in, each with the moment it happened; [actions](Action) come out. Two faces carry them out and decide nothing:
+//! `client/drive.rs` for Rust, `pkg/lib/drive.js` for the npm package.
+
+// What one face has no use for, the other one needs; a build rarely has both.
+#![cfg_attr(
+    not(all(feature = "client", feature = "js", target_arch = "wasm32")),
+    allow(dead_code, unused_imports, unreachable_pub)
+)]
+
+mod budget;
+mod call;
+mod calls;
+mod chunk;
+mod clock;
+mod conversation;
+mod exchange;
+mod machine;
+mod mints;
+mod resources;
+mod retry;
+mod session;
+mod sse;
+mod stream;
+mod table;
+mod token;
+mod tools;
+mod trace;
+
+pub use budget::{Budget, Cost};
+pub use call::Reply;
+pub(crate) use call::{Begin, Kind, Resource};
+pub(crate) use clock::{Limits, Moment, NEVER, uuid_v4};
+pub use conversation::ConversationOptions;
+pub(crate) use exchange::{Broken, Head};
+pub(crate) use machine::{Action, Body, Config, Engine, MAIN, Read};
+pub use resources::UsageQuery;
+pub use stream::Outcome;
+pub(crate) use stream::{End, Receive, Want};
+pub(crate) use table::{Id, Table};
+pub use trace::{Retry, Trace};
+
+/// Who a request to the gateway is addressed to, in errors.
+const GATEWAY: &str = "the gateway";
+/// The same for the mint.
+const FUNCTION: &str = "the token function";

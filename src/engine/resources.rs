@@ -1,0 +1,62 @@
+//! The rest of the gateway's data plane: threads, usage, models.
+
+use super::call::Resource;
+use crate::{Error, Reason};
+
+/// Which usage to report. Dates and times in the forms the gateway documents, such as `2026-11-21` or RFC 3339.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// Not before this.
+    pub from: Option<String>,
+    /// Not after this.
+    pub to: Option<String>,
+    /// `minute`, `hour` or `day`.
+    pub granularity: Option<String>,
+}
+
+impl Resource {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self { method: "GET", path: path.into(), or_path: None }
+    }
+
+    /// One thread; with `"/messages"` its messages.
+    pub(crate) fn thread(method: &'static str, id: &str, below: &str) -> Result<Self, Error> {
+        // URLs resolve these two away, encoded or not, and then the path is another one.
+        if matches!(id, "" | "." | "..") {
+            return Err(Error::new(Reason::InvalidRequest, "a thread id cannot be empty, `.` or `..`"));
+        }
+        let mut path = "/v1/threads/".to_owned();
+        encode(id, &mut path);
+        path.push_str(below);
+        Ok(Self { method, path, or_path: None })
+    }
+
+    pub(crate) fn usage(query: &UsageQuery) -> Self {
+        let mut text = String::new();
+        for (name, value) in [("from", &query.from), ("to", &query.to), ("granularity", &query.granularity)] {
+            let Some(value) = value else { continue };
+            text.push(if text.is_empty() { '?' } else { '&' });
+            text.push_str(name);
+            text.push('=');
+            encode(value, &mut text);
+        }
+        // Both paths are documented; gateways serve one of them.
+        let or_path = Some(["/v1/billing/usage", &text].concat());
+        Self { or_path, ..Self::get(["/v1/usage", &text].concat()) }
+    }
+}
+
+/// Percent-encoded as a part of a path or a query: all but [unreserved](https://www.rfc-editor.org/rfc/rfc3986#section-2.3) characters.
+fn encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => {
+                out.push('%');
+                for digit in [byte >> 4, byte & 0x0F] {
+                    out.extend(char::from_digit(u32::from(digit), 16).map(|digit| digit.to_ascii_uppercase()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The transport of native programs: reqwest on tokio.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::{Stream, StreamExt};
+
+use super::{Body, BoxFuture, Failure, Now, READ_HEADERS, Request, Response, Transport};
+
+/// [`Transport`] over [`reqwest`]; needs a tokio runtime.
+#[derive(Clone, Debug)]
+pub struct NativeTransport {
+    client: reqwest::Client,
+    started: Instant,
+}
+
+impl NativeTransport {
+    /// A transport over an HTTP client of your own, with its proxies, certificates and pools.
+    pub fn new(client: reqwest::Client) -> Self {
+        Self { client, started: Instant::now() }
+    }
+}
+
+impl Default for NativeTransport {
+    /// An HTTP client that follows no redirects: prompt and token go where they were addressed to, and nowhere else.
+    fn default() -> Self {
+        let builder = || reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        // On a machine without CA certificates, plain HTTP still works, and HTTPS fails with an error that says why.
+        let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
+        Self::new(client.unwrap_or_default())
+    }
+}
+
+impl Transport for NativeTransport {
+    fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
+        let method = match request.method {
+            "GET" => reqwest::Method::GET,
+            "DELETE" => reqwest::Method::DELETE,
+            _ => reqwest::Method::POST,
+        };
+        let mut builder = self.client.request(method, request.url);
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        Box::pin(async move {
+            let response = builder.send().await.map_err(failure)?;
+            let headers = READ_HEADERS
+                .iter()
+                .filter_map(|name| Some((*name, response.headers().get(*name)?.to_str().ok()?.to_owned())))
+                .collect();
+            let status = response.status().as_u16();
+            let bytes = response.bytes_stream().map(|chunk| chunk.map(Vec::from).map_err(failure));
+            Ok(Response { status, headers, body: Box::new(NativeBody(Box::pin(bytes))) })
+        })
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(time))
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { wall, monotonic: self.started.elapsed() }
+    }
+
+    fn random(&self) -> [u8; 16] {
+        random()
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        // Outside a runtime nothing here works: the future is dropped, and the call that waits for it fails.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(future);
+        }
+    }
+}
+
+struct NativeBody(Pin<Box<dyn Stream<Item = Result<Vec<u8>, Failure>> + Send>>);
+
+impl Body for NativeBody {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Vec<u8>, Failure>>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
+
+/// Random bytes fit for ids.
+pub(crate) fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        // No system source (it has none on no supported platform): an id must still be unique.
+        bytes = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_be_bytes();
+    }
+    bytes
+}
+
+/// An HTTP date, in milliseconds since the Unix epoch.
+pub(crate) fn http_date(text: &str) -> Option<f64> {
+    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(date.as_secs_f64() * 1000.0)
+}
+
+/// The whole chain of causes, without the URL: the client's own message names the server.
+fn failure(error: reqwest::Error) -> Failure {
+    let is_unsent = error.is_connect() || error.is_builder();
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    if is_unsent { Failure::unsent(text) } else { Failure::new(text) }
+}

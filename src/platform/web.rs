@@ -1,0 +1,187 @@
+//! Browsers, workers and other JavaScript hosts: gloo-net over the Fetch API.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use gloo_net::http::{Method, RequestBuilder, Response as FetchResponse};
+use js_sys::{Date, Function, Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, ReadableStreamDefaultReader};
+
+use super::{Body, BoxFuture, Failure, Now, READ_HEADERS, Request, Response, Transport};
+
+#[wasm_bindgen]
+extern "C" {
+    /// Bound as a global, looked up at each call: there in windows and workers alike, and replaced by mocks.
+    #[wasm_bindgen(js_name = fetch, catch)]
+    fn global_fetch(request: &web_sys::Request) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn performance_now() -> f64;
+
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    fn fill_random(bytes: &Uint8Array);
+}
+
+/// [`Transport`] over `fetch`.
+#[derive(Clone, Debug, Default)]
+pub struct BrowserTransport {
+    fetch: Option<Function>,
+}
+
+impl BrowserTransport {
+    /// A transport that calls `fetch(request)` instead of the global one.
+    pub fn with_fetch(fetch: Function) -> Self {
+        Self { fetch: Some(fetch) }
+    }
+}
+
+impl Transport for BrowserTransport {
+    fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
+        let fetch = self.fetch.clone();
+        Box::pin(async move {
+            let controller = AbortController::new().map_err(failure)?;
+            let request = to_fetch(request, &controller)?;
+            let guard = AbortGuard(Some(controller));
+            let promise = match fetch {
+                Some(fetch) => fetch.call1(&JsValue::UNDEFINED, &request).map(|value| Promise::resolve(&value)),
+                None => global_fetch(&request),
+            };
+            // Awaited here, not inside gloo-net, which traps when the rejection is not an Error.
+            let response = JsFuture::from(promise.map_err(failure)?).await.map_err(failure)?;
+            let response: web_sys::Response =
+                response.dyn_into().map_err(|_| Failure::no_response("fetch did not resolve to a Response"))?;
+            let response = FetchResponse::from(response);
+            let headers = response.headers();
+            let headers = READ_HEADERS.iter().filter_map(|name| Some((*name, headers.get(name)?))).collect();
+            let body = BrowserBody { reader: reader(&response)?, read: None, guard };
+            Ok(Response { status: response.status(), headers, body: Box::new(body) })
+        })
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        // The host's timers take a signed 32-bit number of milliseconds; more fires at once.
+        let millis = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(i32::MAX as u32);
+        Box::pin(gloo_timers::future::TimeoutFuture::new(millis))
+    }
+
+    fn now(&self) -> Now {
+        let duration = |millis: f64| Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default();
+        Now { wall: duration(Date::now()), monotonic: duration(performance_now()) }
+    }
+
+    fn random(&self) -> [u8; 16] {
+        random()
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        wasm_bindgen_futures::spawn_local(future);
+    }
+}
+
+/// Random bytes fit for ids.
+pub(crate) fn random() -> [u8; 16] {
+    // Through an array of JavaScript's: optimised code does not notice what is written to a slice behind its back.
+    let array = Uint8Array::new_with_length(16);
+    fill_random(&array);
+    let mut bytes = [0; 16];
+    array.copy_to(&mut bytes);
+    bytes
+}
+
+/// A date in any form that the host reads, in milliseconds since the Unix epoch.
+pub(crate) fn http_date(text: &str) -> Option<f64> {
+    Some(Date::parse(text)).filter(|millis| millis.is_finite())
+}
+
+/// Cancels the fetch when dropped. It moves into the body, so that dropping a stream cancels it too.
+struct AbortGuard(Option<AbortController>);
+
+impl Drop for AbortGuard {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.0 {
+            controller.abort();
+        }
+    }
+}
+
+fn to_fetch(request: Request, controller: &AbortController) -> Result<web_sys::Request, Failure> {
+    let method = match request.method {
+        "GET" => Method::GET,
+        "DELETE" => Method::DELETE,
+        _ => Method::POST,
+    };
+    let mut builder = RequestBuilder::new(&request.url)
+        .method(method)
+        .abort_signal(Some(&controller.signal()))
+        // Prompt and token go where they were addressed to, and nowhere else.
+        .redirect(web_sys::RequestRedirect::Manual);
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
+    }
+    let built = match request.body {
+        Some(body) => builder.body(body),
+        None => builder.build(),
+    };
+    built.map(Into::into).map_err(|error| Failure::new(error.to_string()))
+}
+
+fn reader(response: &FetchResponse) -> Result<Option<ReadableStreamDefaultReader>, Failure> {
+    let Some(stream) = response.body() else { return Ok(None) };
+    let locked = |_| Failure::no_response("the body of the response is locked, or was read already");
+    let reader = ReadableStreamDefaultReader::new(&stream).map_err(locked)?;
+    Ok(Some(reader))
+}
+
+struct BrowserBody {
+    reader: Option<ReadableStreamDefaultReader>,
+    read: Option<JsFuture>,
+    guard: AbortGuard,
+}
+
+impl BrowserBody {
+    /// The body is whole: there is nothing left to cancel.
+    fn disarm(&mut self) {
+        self.guard.0 = None;
+    }
+}
+
+impl Body for BrowserBody {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Vec<u8>, Failure>>> {
+        let Some(reader) = &self.reader else {
+            self.disarm();
+            return Poll::Ready(None);
+        };
+        let read = self.read.get_or_insert_with(|| JsFuture::from(reader.read()));
+        let result = ready!(Pin::new(read).poll(context));
+        self.read = None;
+        let chunk = result.map_err(failure).and_then(|result| chunk(&result));
+        if let Ok(None) = chunk {
+            self.disarm();
+        }
+        Poll::Ready(chunk.transpose())
+    }
+}
+
+/// `{ done, value }` of a reader.
+fn chunk(result: &JsValue) -> Result<Option<Vec<u8>>, Failure> {
+    let field = |name: &str| Reflect::get(result, &name.into()).map_err(failure);
+    if field("done")?.is_truthy() {
+        return Ok(None);
+    }
+    let bytes = field("value")?.dyn_into::<Uint8Array>();
+    Ok(Some(bytes.map_err(|_| Failure::no_response("the body is not a stream of bytes"))?.to_vec()))
+}
+
+/// Whatever was thrown, in words. A `message` that is no string is as foreign as a thing that is no Error.
+fn words(thrown: &JsValue) -> Option<String> {
+    let message = Reflect::get(thrown, &"message".into()).ok().and_then(|message| message.as_string());
+    message.or_else(|| thrown.as_string())
+}
+
+fn failure(value: JsValue) -> Failure {
+    Failure::new(words(&value).unwrap_or_else(|| "the host gave no reason".to_owned()))
+}
