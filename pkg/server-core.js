@@ -35,23 +35,22 @@ export function serverModule(compile) {
     };
   }
 
-  const gate = ({ env, ...options }) => holder((glue) => configured(env, (lookup) => new glue.Gate(lookup, options)));
+  const guard = ({ env, ...options }) => holder((glue) => configured(env, (lookup) => new glue.Guard(lookup, options)));
 
   function withSupabase(options, handler) {
-    const enter = gate(options);
+    const ask = guard(options);
     return async function handle(request, ...rest) {
-      if (request.method === "OPTIONS" && request.headers.has("access-control-request-method")) {
-        return enter((guard) => guard.preflight(request));
-      }
+      const preflight = await ask((guard) => guard.preflight(request));
+      if (preflight) return preflight;
       let context;
       try {
-        context = withDoors(await enter((guard) => guard.authenticate(request)));
+        context = withData(await ask((guard) => guard.authenticate(request)));
       } catch (error) {
-        return enter((guard) => guard.refuse(request, error));
+        return ask((guard) => guard.refuse(request, error));
       }
       const response = await handler(request, context, ...rest);
       const permitted = new Response(response.body, response);
-      for (const [name, value] of await enter((guard) => guard.permit(request))) {
+      for (const [name, value] of await ask((guard) => guard.permit(request))) {
         if (name === "vary") permitted.headers.append(name, value);
         else permitted.headers.set(name, value);
       }
@@ -59,13 +58,13 @@ export function serverModule(compile) {
     };
   }
 
-  const gates = new WeakMap();
+  const guards = new WeakMap();
 
   async function createSupabaseContext(request, options = {}) {
     try {
-      if (!gates.has(options)) gates.set(options, gate(options));
-      const caller = await gates.get(options)((guard) => guard.authenticate(request));
-      return { data: withDoors(caller), error: null };
+      if (!guards.has(options)) guards.set(options, guard(options));
+      const caller = await guards.get(options)((guard) => guard.authenticate(request));
+      return { data: withData(caller), error: null };
     } catch (error) {
       return { data: null, error: toBehestError(error) };
     }
@@ -87,9 +86,9 @@ export function serverModule(compile) {
   return { createTokenEndpoint, withSupabase, createSupabaseContext, verifyWebhook };
 }
 
-/** Makes functions of the ways to the project's data: `rest(path, init)` and, with a secret key, `admin(path, init)`. */
-function withDoors({ rest, admin, ...context }) {
-  const door = ([base, identity]) =>
+/** Makes functions of address and headers: `rest(path, init)` and, with a secret key, `admin(path, init)`. */
+function withData({ rest, admin, ...context }) {
+  const under = ([base, identity]) =>
     function send(path, init = {}) {
       const headers = new Headers(init.headers);
       for (const [name, value] of identity) headers.set(name, value);
@@ -97,10 +96,10 @@ function withDoors({ rest, admin, ...context }) {
     };
   return {
     ...context,
-    rest: door(rest),
+    rest: under(rest),
     admin: (path, init) => {
       if (!admin) throw new BehestError(NO_SECRET_KEY);
-      return door(admin)(path, init);
+      return under(admin)(path, init);
     },
   };
 }

@@ -10,8 +10,6 @@
 //!
 //! Do not put a CORS layer around it: the endpoint answers preflights itself.
 
-use std::time::Duration;
-
 use ::axum::Router;
 use ::axum::body::Body;
 use ::axum::extract::{FromRequestParts, Request, State};
@@ -20,16 +18,13 @@ use ::axum::response::Response;
 use ::axum::routing::{MethodRouter, any};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use http::Method;
-use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 
-use super::auth::{Caller, Guard};
-use super::{MAX_BODY, TokenEndpoint};
+use super::body::{DEADLINE, broken, check_length, late, too_large};
+use super::endpoint::{MAX_BODY, TokenEndpoint};
+use super::guard::{Caller, Guard};
+use super::respond;
 use crate::{Error, Reason};
-
-/// How long a body of at most 16 KiB may take to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A router that serves the endpoint at the path it is nested at and at every path below.
 pub fn router(endpoint: TokenEndpoint) -> Router {
@@ -47,14 +42,10 @@ pub fn route(endpoint: TokenEndpoint) -> MethodRouter {
 /// Each layer judges the request anew: an outer one that lets everybody in opens nothing behind an inner one. Answers carry
 /// the guard's CORS headers, refusals included, and preflights are answered here.
 pub async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    if request.method() == Method::OPTIONS && request.headers().contains_key("access-control-request-method") {
-        return guard.preflight(request.headers()).map(Body::from);
+    if let Some(answer) = guard.preflight(request.method(), request.headers()) {
+        return answer.map(Body::from);
     }
-    let judged = match guard.check_origin(request.headers()) {
-        Ok(()) => guard.authenticate(request.headers()).await,
-        Err(error) => Err(error),
-    };
-    match judged {
+    match guard.authenticate(request.headers()).await {
         Ok(caller) => {
             let asked = request.headers().clone();
             request.extensions_mut().insert(caller);
@@ -74,17 +65,16 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| {
             tracing::error!("a handler asks for the caller, but no layer authenticates");
             let error = Error::new(Reason::Misconfigured, "nobody authenticated this request");
-            super::respond::refusal(&error).map(Body::from)
+            respond::refusal(&error).map(Body::from)
         })
     }
 }
 
 async fn serve(endpoint: TokenEndpoint, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let stated = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let body = match stated {
-        Some(length) if length > MAX_BODY as u64 => Err(too_large()),
-        _ => read(body).await,
+    let body = match check_length(&parts.headers, MAX_BODY) {
+        Ok(()) => read(body).await,
+        Err(error) => Err(error),
     };
     let response = match body {
         Ok(body) => endpoint.handle(Request::from_parts(parts, body)).await,
@@ -98,18 +88,13 @@ async fn read(body: Body) -> Result<Bytes, Error> {
         let mut chunks = body.into_data_stream();
         let mut all = BytesMut::new();
         while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| Error::new(Reason::InvalidRequest, "the request body broke off"))?;
+            let chunk = chunk.map_err(|_| broken())?;
             if all.len() + chunk.len() > MAX_BODY {
-                return Err(too_large());
+                return Err(too_large(MAX_BODY));
             }
             all.extend_from_slice(&chunk);
         }
         Ok(all.freeze())
     };
-    let late = |_| Err(Error::new(Reason::Timeout, "the request body did not arrive in time"));
-    tokio::time::timeout(BODY_DEADLINE, all).await.unwrap_or_else(late)
-}
-
-fn too_large() -> Error {
-    Error::new(Reason::PayloadTooLarge, "the request body is larger than 16 KiB")
+    tokio::time::timeout(DEADLINE, all).await.unwrap_or_else(|_| Err(late()))
 }

@@ -70,7 +70,11 @@ pub(super) fn base_url(text: &str, plain: &[String]) -> Result<Url, String> {
     }
     match (url.scheme(), url.host()) {
         ("https", Some(_)) => Ok(url),
-        ("http", Some(host)) if is_loopback(&host) || plain.iter().any(|name| *name == host.to_string()) => Ok(url),
+        ("http", Some(host))
+            if is_loopback(&host) || plain.iter().any(|name| name.eq_ignore_ascii_case(&host.to_string())) =>
+        {
+            Ok(url)
+        }
         ("http", Some(host)) => {
             Err(format!("must begin with https:// (for a host on a private network, list {host} in ALLOW_HTTP_HOSTS)"))
         }

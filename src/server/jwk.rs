@@ -7,43 +7,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::algorithm::Algorithm;
 use super::platform::crypto::VerifyingKey;
-
-/// The algorithms that are accepted at all. `none` has no place here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Algorithm {
-    Es256,
-    Rs256,
-    Rs384,
-    Rs512,
-    Ps256,
-    EdDsa,
-    Hs256,
-}
-
-impl Algorithm {
-    /// The algorithm of this name in a JWT or JWK (RFC 7518, RFC 8037, RFC 9864).
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "ES256" => Self::Es256,
-            "RS256" => Self::Rs256,
-            "RS384" => Self::Rs384,
-            "RS512" => Self::Rs512,
-            "PS256" => Self::Ps256,
-            "EdDSA" | "Ed25519" => Self::EdDsa,
-            "HS256" => Self::Hs256,
-            _ => return None,
-        })
-    }
-}
 
 /// Where a key set comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum Source {
     /// The server's own settings.
     Settings,
-    /// A URL that anybody can read. A shared secret found there is no secret.
-    Public,
+    /// An address that anybody can read. A shared secret found there is no secret.
+    Published,
 }
 
 /// Why no key of a set fits a token.
@@ -73,7 +46,7 @@ impl KeySet {
     /// Reads `{"keys": […]}` or a bare array. `None` if it is neither.
     ///
     /// Entries that are of no use here (another curve, an encryption key, a weak or private key) are left out.
-    pub(super) fn parse(json: &[u8], origin: Origin) -> Option<Self> {
+    pub(super) fn parse(json: &[u8], source: Source) -> Option<Self> {
         let entries = match serde_json::from_slice(json).ok()? {
             Value::Array(entries) => entries,
             Value::Object(mut set) => match set.remove("keys")? {
@@ -82,7 +55,7 @@ impl KeySet {
             },
             _ => return None,
         };
-        Some(Self(entries.into_iter().filter_map(|entry| read(entry, origin)).collect()))
+        Some(Self(entries.into_iter().filter_map(|entry| read(entry, source)).collect()))
     }
 
     /// Adds a shared secret for HS256 tokens that name no other key.
@@ -148,7 +121,7 @@ const LARGEST_MODULUS: usize = 1024;
 /// RFC 7518 section 3.2: a key of at least the size of the hash.
 pub(super) const SHORTEST_SECRET: usize = 32;
 
-fn read(entry: Value, origin: Origin) -> Option<Entry> {
+fn read(entry: Value, source: Source) -> Option<Entry> {
     let jwk: Jwk = serde_json::from_value(entry).ok()?;
     let skip = |why: &str| tracing::warn!(kid = jwk.kid.as_deref(), why, "a key of the key set is left out");
     if jwk.usage.as_deref().is_some_and(|usage| usage != "sig")
@@ -161,7 +134,7 @@ fn read(entry: Value, origin: Origin) -> Option<Entry> {
         skip("it is a private key, which belongs nowhere but with the issuer");
         return None;
     }
-    if jwk.kty == "oct" && origin == Origin::Public {
+    if jwk.kty == "oct" && source == Source::Published {
         skip("it is a shared secret at a public address");
         return None;
     }

@@ -1,64 +1,74 @@
-//! Does a session still stand? A signature only says that it once did.
+//! The documented policy: the user's plan in the project's own table.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION};
-use http::{HeaderValue, Request};
+use futures_util::future::BoxFuture;
+use http::Method;
 use serde_json::Value;
-use url::Url;
 
-use super::claims::User;
-use super::http::{HttpClient, Limits, join};
-use crate::{Error, Reason, Secret};
+use super::http::Limits;
+use super::policy::{Grant, Policy};
+use super::supabase::Project;
+use super::user::User;
+use crate::wire::ErrorBody;
+use crate::{Error, Reason};
 
-const LIMITS: Limits = Limits::new(Duration::from_secs(5), 256 * 1024);
+const LIMITS: Limits = Limits::new(Duration::from_secs(5), 64 * 1024);
+const FREE: u32 = 1;
 
-/// Asks Supabase Auth about each session. Costs one exchange for each request; without it, a session that was ended
-/// elsewhere is accepted until its access token expires.
-pub(super) struct Standing {
-    url: Url,
-    publishable_key: Option<Secret>,
-    http: Arc<dyn HttpClient>,
+/// The column `plan` of the user's row in `profiles`. `pro` is tier 2, `max` tier 3; everything else, no row and no table
+/// included, tier 1.
+pub(super) struct ProfilePlan {
+    pub(super) project: Project,
+    /// Reads past row level security: the filter by the user's id alone decides. Otherwise the user's own token does.
+    pub(super) with_secret_key: bool,
 }
 
-impl Standing {
-    pub(super) fn new(project: &Url, publishable_key: Option<Secret>, http: Arc<dyn HttpClient>) -> Self {
-        Self { url: join(project, "/auth/v1/user"), publishable_key, http }
+impl Policy for ProfilePlan {
+    fn decide(&self, user: User) -> BoxFuture<'_, Result<Grant, Error>> {
+        Box::pin(async move { self.tier(&user).await.map(Grant::tier) })
     }
+}
 
-    pub(super) async fn check(&self, user: &User) -> Result<(), Error> {
-        let request = self.request(user).ok_or_else(|| unavailable("the request cannot be built"))?;
-        let answer = self.http.send(request, LIMITS).await.map_err(|error| unavailable(&error.to_string()))?;
-        match answer.status().as_u16() {
-            200 => {
-                let found: Option<Value> = serde_json::from_slice(answer.body()).ok();
-                let same = found.as_ref().and_then(|found| found.get("id")?.as_str()) == Some(user.id());
-                if same { Ok(()) } else { Err(unavailable("the answer is about somebody else, or about nobody")) }
+impl ProfilePlan {
+    async fn tier(&self, user: &User) -> Result<u32, Error> {
+        let rest = match self.with_secret_key {
+            true => self.project.as_server(None)?,
+            false => self.project.as_application(None, Some(user)),
+        };
+        let row =
+            rest.request(Method::GET, "profiles").query("select", "plan").query("id", &format!("eq.{}", user.id()));
+        let response = row.single().limits(LIMITS).send().await.map_err(|error| unavailable(error.message()))?;
+        let status = response.status().as_u16();
+        if status == 200 {
+            let row: Value = serde_json::from_slice(response.body())
+                .map_err(|_| unavailable("the answer is not JSON, so it does not come from Supabase's rest/v1"))?;
+            return Ok(tier_of(row.get("plan").and_then(Value::as_str)));
+        }
+        let body = ErrorBody::parse(response.body());
+        match (status, body.code.as_deref()) {
+            // No row: the usual case of a user who has not paid.
+            (406, Some("PGRST116")) => Ok(FREE),
+            // No such table or column, under its PostgREST and Postgres names.
+            (_, Some("PGRST205" | "42P01" | "42703")) => {
+                tracing::warn!("there is no readable profiles.plan, so every user has tier {FREE}");
+                Ok(FREE)
             }
-            // 404: the user was deleted.
-            401 | 403 | 404 => {
-                Err(Error::new(Reason::SessionRevoked, "Supabase Auth does not accept the session any more"))
-            }
-            status => Err(unavailable(&format!("auth/v1/user answered {status}"))),
+            (403, Some("42501")) => Err(unavailable("the role that asks lacks `grant select on profiles`")),
+            (_, code) => Err(unavailable(&format!("rest/v1 answered {status} {}", code.unwrap_or_default()))),
         }
     }
+}
 
-    fn request(&self, user: &User) -> Option<Request<Bytes>> {
-        let mut request = Request::get(self.url.as_str())
-            .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, user.access_token().bearer()?);
-        if let Some(key) = &self.publishable_key {
-            let mut value = HeaderValue::from_str(key.expose()).ok()?;
-            value.set_sensitive(true);
-            request = request.header("apikey", value);
-        }
-        request.body(Bytes::new()).ok()
+fn tier_of(plan: Option<&str>) -> u32 {
+    match plan.map(|plan| plan.trim().to_ascii_lowercase()).as_deref() {
+        Some("pro") => 2,
+        Some("max") => 3,
+        _ => FREE,
     }
 }
 
 fn unavailable(why: &str) -> Error {
-    tracing::error!(why, "Supabase Auth could not say whether a session still stands");
-    Error::new(Reason::AuthUnavailable, "Supabase Auth could not say whether the session still stands")
+    tracing::error!(why, "the user's plan could not be read");
+    Error::new(Reason::PlanUnavailable, "the user's plan could not be read")
 }

@@ -1,83 +1,163 @@
-//! The endpoint's settings: read from the environment, with one error that lists everything wrong at once.
+//! Every setting of the endpoint and the guards, in one list. Each can be given by the environment, by a setter, or by an
+//! option in JavaScript.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use url::Url;
 
-use super::auth::keys::Keys;
-use super::claims::Rules;
 use super::clock::Clock;
-use super::cors::Cors;
-use super::http::{HttpClient, base_url, join};
-use super::jwk::{KeySet, Origin, SHORTEST_SECRET};
-use super::key::BehestKey;
-use super::mint::{Mode, Signer, TTL_RANGE};
+use super::http::{HttpClient, base_url};
+use super::platform;
 use super::policy::Policy;
-use crate::{Error, Reason, Secret};
+use crate::{Error, Reason};
 
-const DEFAULT_TTL: u64 = 900;
-const DEFAULT_MINT_PATH: &str = "/v1/auth/mint";
-const DEFAULT_ISSUER: &str = "https://api.behest.ai";
-const DEFAULT_AUDIENCE: &str = "behest";
-
-/// The settings of a [`TokenEndpoint`](super::TokenEndpoint).
-///
-/// | variable | meaning |
-/// |---|---|
-/// | `SUPABASE_URL` | **required**; the project. Sessions must be issued by `{SUPABASE_URL}/auth/v1` |
-/// | `BEHEST_KEY` | **required**; `behest_sk_…` mints over HTTP, `behest_pk_…` or an RSA private key signs here. `BEHEST_API_KEY` is its deprecated name |
-/// | `BEHEST_BASE_URL` | **required** with `behest_sk_…`; with or without a trailing slash or `/v1` |
-/// | `BEHEST_KID`, `BEHEST_TENANT_ID`, `BEHEST_PROJECT_ID` | **required** with a private key |
-/// | `CORS_ORIGIN` | **required**; the pages that may call, exact origins, comma-separated, no `*` |
-/// | `SUPABASE_PUBLISHABLE_KEY` | sent as `apikey` when the plan is read; also read from `SUPABASE_PUBLISHABLE_KEYS` (its `default`) and `SUPABASE_ANON_KEY` |
-/// | `SUPABASE_JWKS` | the project's public keys inline (object or array) instead of a URL |
-/// | `SUPABASE_JWKS_URL` | another place for them; default `{SUPABASE_URL}/auth/v1/.well-known/jwks.json` |
-/// | `SUPABASE_JWT_SECRET` | accepts HS256 sessions of projects that still sign so; at least 32 bytes |
-/// | `SUPABASE_PUBLIC_URL` | the project's public address where `SUPABASE_URL` is an internal one: its issuer is accepted too |
-/// | `ALLOW_HTTP_HOSTS` | hosts that may be reached without TLS, comma-separated; loopback always may |
-/// | `ALLOW_ANONYMOUS` | `true` gives tokens to anonymous users; default `false` |
-/// | `CHECK_SESSION` | `true` asks Supabase Auth about each session, so that one that was ended elsewhere is refused at once; default `false` |
-/// | `PLAN_WITH_SECRET_KEY` | `true` reads `profiles.plan` with `SUPABASE_SECRET_KEYS` (its `default`, or `SUPABASE_SECRET_KEY`), for tables that users must not read; default `false` |
-/// | `BEHEST_TTL` | life of a token in seconds, 60 to 86400; default 900 |
-/// | `BEHEST_MINT_PATH` | default `/v1/auth/mint`; some projects have `/auth/v1/auth/mint` |
-/// | `BEHEST_ISSUER`, `BEHEST_AUDIENCE` | claims of tokens signed here; default `https://api.behest.ai`, `behest` |
-///
-/// Blank counts as absent. The setters below take what is no text: a policy, a clock, an HTTP client.
-#[must_use]
-pub struct Config {
-    pub(super) supabase_url: Url,
-    pub(super) publishable_key: Option<Secret>,
-    pub(super) own_keys: KeySet,
-    pub(super) jwks_url: Option<Url>,
-    pub(super) rules: Rules,
-    pub(super) mode: Mode,
-    pub(super) ttl: Duration,
-    pub(super) cors: Cors,
-    pub(super) policy: Option<Arc<dyn Policy>>,
-    pub(super) http: Option<Arc<dyn HttpClient>>,
-    pub(super) clock: Clock,
-    pub(super) check_session: bool,
-    /// Reads plans past row level security, if the settings want that.
-    pub(super) plan_key: Option<Secret>,
+/// What a setting's value must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Any text.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number of seconds.
+    Seconds,
+    /// Texts; in the environment one, separated by commas.
+    List,
+    /// JSON.
+    Json,
 }
 
-impl Config {
-    /// Reads the variables of this process.
-    ///
-    /// # Errors
-    /// [`Reason::Misconfigured`]; the message names every variable that is missing or malformed.
-    pub fn from_env() -> Result<Self, Error> {
+macro_rules! settings {
+    ($($(#[$doc:meta])* $kind:ident $setter:ident $name:literal;)*) => {
+        /// The name of each setting in the environment, and its kind.
+        pub(super) const ALL: &[(&str, Kind)] = &[$(($name, Kind::$kind)),*];
+
+        impl Settings {
+            $(settings!(@$kind $(#[$doc])* $setter $name);)*
+        }
+    };
+    (@Text $(#[$doc:meta])* $setter:ident $name:literal) => {
+        $(#[$doc])*
+        pub fn $setter(self, value: impl Into<String>) -> Self {
+            self.with($name, &value.into())
+        }
+    };
+    (@Json $(#[$doc:meta])* $setter:ident $name:literal) => {
+        settings!(@Text $(#[$doc])* $setter $name);
+    };
+    (@Flag $(#[$doc:meta])* $setter:ident $name:literal) => {
+        $(#[$doc])*
+        pub fn $setter(self, value: bool) -> Self {
+            self.with($name, if value { "true" } else { "false" })
+        }
+    };
+    (@Seconds $(#[$doc:meta])* $setter:ident $name:literal) => {
+        $(#[$doc])*
+        pub fn $setter(self, value: u64) -> Self {
+            self.with($name, &value.to_string())
+        }
+    };
+    (@List $(#[$doc:meta])* $setter:ident $name:literal) => {
+        $(#[$doc])*
+        pub fn $setter<T: Into<String>>(self, values: impl IntoIterator<Item = T>) -> Self {
+            self.with_list($name, values.into_iter().map(Into::into))
+        }
+    };
+}
+
+settings! {
+    /// **Required.** The Supabase project. Sessions must be issued by `{SUPABASE_URL}/auth/v1`.
+    Text supabase_url "SUPABASE_URL";
+    /// The project's public address where `SUPABASE_URL` is an internal one: its issuer is accepted too.
+    Text supabase_public_url "SUPABASE_PUBLIC_URL";
+    /// JSON object from name to publishable key.
+    Json supabase_publishable_keys "SUPABASE_PUBLISHABLE_KEYS";
+    /// The publishable key, if there is no map of them; its name is `default`. Its former name is `SUPABASE_ANON_KEY`.
+    Text supabase_publishable_key "SUPABASE_PUBLISHABLE_KEY";
+    /// As [`supabase_publishable_key`](Self::supabase_publishable_key), for projects with keys of the former kind.
+    Text supabase_anon_key "SUPABASE_ANON_KEY";
+    /// JSON object from name to secret key.
+    Json supabase_secret_keys "SUPABASE_SECRET_KEYS";
+    /// The secret key, if there is no map of them; its name is `default`.
+    Text supabase_secret_key "SUPABASE_SECRET_KEY";
+    /// The project's public keys inline, `{"keys": […]}` or its array, instead of an address.
+    Json supabase_jwks "SUPABASE_JWKS";
+    /// Another address for them. Default `{SUPABASE_URL}/auth/v1/.well-known/jwks.json`.
+    Text supabase_jwks_url "SUPABASE_JWKS_URL";
+    /// Accepts HS256 sessions of projects that still sign so. At least 32 bytes.
+    Text supabase_jwt_secret "SUPABASE_JWT_SECRET";
+    /// Hosts that may be reached without TLS; loopback always may.
+    List allow_http_hosts "ALLOW_HTTP_HOSTS";
+    /// The pages that may call: exact origins, no `*`. **Required** by the endpoint. A guard without it lets no page in.
+    List cors_origin "CORS_ORIGIN";
+    /// Issuers whose sessions are accepted, exactly as in the claim `iss`. Default `{SUPABASE_URL}/auth/v1`.
+    List session_issuers "SESSION_ISSUERS";
+    /// Audiences of which a session must name one. Default `authenticated`.
+    List session_audiences "SESSION_AUDIENCES";
+    /// Database roles that stand for a signed-in user. Default `authenticated`; never add `service_role` or `anon`.
+    List session_roles "SESSION_ROLES";
+    /// How far the clocks of Supabase and this server may differ. Default 30 s.
+    Seconds session_leeway_secs "SESSION_LEEWAY_SECS";
+    /// Accepts users who signed in anonymously. Default: a guard does, the endpoint does not.
+    Flag allow_anonymous "ALLOW_ANONYMOUS";
+    /// Asks Supabase Auth about each session: one more exchange, and a session that was ended elsewhere is refused at once
+    /// instead of when its access token expires. Default false.
+    Flag check_session "CHECK_SESSION";
+    /// In a list of modes such as `secret, none`, lets a request with a wrong `apikey` in as nobody, as `@supabase/server`
+    /// does. Default false: a key that is sent must be right.
+    Flag ignore_invalid_api_key "IGNORE_INVALID_API_KEY";
+    /// Reads `profiles.plan` with the secret key, for tables that users must not read. Default false: as the user.
+    Flag plan_with_secret_key "PLAN_WITH_SECRET_KEY";
+    /// **Required** by the endpoint. `behest_sk_…` mints over HTTP, `behest_pk_…` or an RSA private key signs here.
+    Text behest_key "BEHEST_KEY";
+    /// The former name of [`behest_key`](Self::behest_key).
+    Text behest_api_key "BEHEST_API_KEY";
+    /// **Required** with `behest_sk_…`; with or without a trailing slash or `/v1`.
+    Text behest_base_url "BEHEST_BASE_URL";
+    /// Default `/v1/auth/mint`; some projects have `/auth/v1/auth/mint`.
+    Text behest_mint_path "BEHEST_MINT_PATH";
+    /// **Required** with a private key: its id.
+    Text behest_kid "BEHEST_KID";
+    /// **Required** with a private key.
+    Text behest_tenant_id "BEHEST_TENANT_ID";
+    /// **Required** with a private key.
+    Text behest_project_id "BEHEST_PROJECT_ID";
+    /// Claim `iss` of tokens signed here. Default `https://api.behest.ai`.
+    Text behest_issuer "BEHEST_ISSUER";
+    /// Claim `aud` of tokens signed here. Default `behest`.
+    Text behest_audience "BEHEST_AUDIENCE";
+    /// Life of a gateway token in seconds, 60 to 86400. Default 900.
+    Seconds behest_ttl "BEHEST_TTL";
+}
+
+/// The settings of a [`TokenEndpoint`](super::TokenEndpoint) or a [`Guard`](super::Guard).
+///
+/// Each setter that takes a text, a flag, a number or a list is also a variable of the environment, its name in capitals
+/// (`supabase_url`, `SUPABASE_URL`), and an option in JavaScript (`supabaseUrl`). What is set later wins; blank counts as
+/// absent. Nothing is checked before an endpoint or a guard is made: its one error lists everything that is wrong.
+#[derive(Clone)]
+#[must_use]
+pub struct Settings {
+    values: BTreeMap<&'static str, String>,
+    problems: Vec<String>,
+    pub(super) policy: Option<Arc<dyn Policy>>,
+    http: Option<Arc<dyn HttpClient>>,
+    pub(super) clock: Clock,
+}
+
+impl Settings {
+    /// The variables of this process.
+    pub fn from_env() -> Self {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
-    /// Reads the variables through `lookup`, for hosts without a process environment and for tests.
-    ///
-    /// # Errors
-    /// As [`Config::from_env`].
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        Reader::read(&lookup, Reader::config)
+    /// The variables as `lookup` gives them, for hosts without a process environment and for tests.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let empty =
+            Self { values: BTreeMap::new(), problems: Vec::new(), policy: None, http: None, clock: Clock::system() };
+        ALL.iter().fold(empty, |settings, (name, _)| settings.with(name, &lookup(name).unwrap_or_default()))
     }
 
     /// Decides who gets what. Default: `profiles.plan` of the user, read under the user's own token.
@@ -86,44 +166,7 @@ impl Config {
         self
     }
 
-    /// Gives tokens to anonymous users too. Default false.
-    pub fn allow_anonymous(mut self, allow: bool) -> Self {
-        self.rules.allow_anonymous = allow;
-        self
-    }
-
-    /// Asks Supabase Auth about each session: one more exchange, and a session that was ended elsewhere is refused at once
-    /// instead of when its access token expires. Default false.
-    pub fn check_session(mut self, check: bool) -> Self {
-        self.check_session = check;
-        self
-    }
-
-    /// Issuers whose sessions are accepted, exactly as in the claim `iss`. Default `{SUPABASE_URL}/auth/v1`.
-    pub fn issuers<S: Into<String>>(mut self, issuers: impl IntoIterator<Item = S>) -> Self {
-        self.rules.issuers = issuers.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Audiences of which a session must name one. Default `authenticated`.
-    pub fn audiences<S: Into<String>>(mut self, audiences: impl IntoIterator<Item = S>) -> Self {
-        self.rules.audiences = audiences.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Database roles that stand for a signed-in user. Default `authenticated`; never add `service_role` or `anon`.
-    pub fn roles<S: Into<String>>(mut self, roles: impl IntoIterator<Item = S>) -> Self {
-        self.rules.roles = roles.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How far the clocks of Supabase and this server may differ. Default 30 s.
-    pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.rules.leeway = leeway;
-        self
-    }
-
-    /// The way to other servers. Default: [`NativeClient`](super::NativeClient).
+    /// The way to other servers. Default: reqwest, or the host's `fetch`.
     pub fn http(mut self, http: Arc<dyn HttpClient>) -> Self {
         self.http = Some(http);
         self
@@ -134,230 +177,160 @@ impl Config {
         self.clock = clock;
         self
     }
-}
 
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("supabase_url", &self.supabase_url.as_str())
-            .field("jwks_url", &self.jwks_url.as_ref().map(Url::as_str))
-            .field("rules", &self.rules)
-            .field("mode", &self.mode)
-            .field("ttl", &self.ttl)
-            .field("cors", &self.cors)
-            .finish_non_exhaustive()
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
+        match value.trim() {
+            "" => drop(self.values.remove(name)),
+            value => drop(self.values.insert(name, value.to_owned())),
+        }
+        self
     }
-}
 
-/// Reads variables and remembers what is wrong with them.
-pub(super) struct Reader<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-    /// Hosts that may be reached without TLS.
-    plain: Vec<String>,
-    problems: Vec<String>,
-}
+    pub(super) fn with_list(self, name: &'static str, entries: impl Iterator<Item = String>) -> Self {
+        let entries: Vec<String> = entries.collect();
+        match entries.iter().find(|entry| entry.contains(',')) {
+            Some(entry) => self.with_problem(format!("{name} holds `{entry}`, but no entry may have a comma")),
+            None => self.with(name, &entries.join(",")),
+        }
+    }
 
-/// What is known about the project whose sessions are accepted.
-pub(super) struct Project {
-    pub(super) url: Url,
-    pub(super) own_keys: KeySet,
-    pub(super) jwks_url: Option<Url>,
-    pub(super) rules: Rules,
-}
+    /// Remembers what is wrong with a value that could not be taken.
+    pub(super) fn with_problem(mut self, problem: String) -> Self {
+        self.problems.push(problem);
+        self
+    }
 
-impl<'a> Reader<'a> {
-    /// Reads settings with `read`, and makes one error of everything that is wrong with them.
-    pub(super) fn read<T>(
-        lookup: &'a dyn Fn(&str) -> Option<String>,
-        read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Result<T, Error> {
-        let mut reader = Reader { lookup, plain: Vec::new(), problems: Vec::new() };
-        reader.plain = list(reader.get("ALLOW_HTTP_HOSTS"));
+    /// The way to other servers.
+    pub(super) fn http_client(&self) -> Result<Arc<dyn HttpClient>, Error> {
+        self.http.clone().map_or_else(platform::http_client, Ok)
+    }
+
+    /// Makes something of the settings with `read`, or one error of everything that is wrong with them.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Result<T, Error> {
+        let mut reader = Reader { values: &self.values, problems: self.problems.clone() };
         match read(&mut reader) {
-            Some(settings) if reader.problems.is_empty() => Ok(settings),
+            Some(made) if reader.problems.is_empty() => Ok(made),
             _ => Err(Error::new(
                 Reason::Misconfigured,
                 format!("the settings are wrong: {}", reader.problems.join("; ")),
             )),
         }
     }
+}
 
-    /// The project, with rules that refuse anonymous users.
-    pub(super) fn project(&mut self) -> Option<Project> {
-        let url = self.required("SUPABASE_URL").and_then(|text| self.url("SUPABASE_URL", &text));
-        let public_url = self.get("SUPABASE_PUBLIC_URL").and_then(|text| self.url("SUPABASE_PUBLIC_URL", &text));
-        let (own_keys, jwks_url) = self.session_keys(url.as_ref());
-        let url = url?;
-        let issuer = |base: &Url| join(base, "/auth/v1").to_string();
-        let issuers = [Some(&url), public_url.as_ref()].into_iter().flatten().map(issuer).collect();
-        let audiences = vec!["authenticated".to_owned()];
-        let leeway = Duration::from_secs(30);
-        let rules = Rules { issuers, roles: audiences.clone(), audiences, allow_anonymous: false, leeway };
-        Some(Project { url, own_keys, jwks_url, rules })
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.values.keys().collect();
+        f.debug_struct("Settings").field("given", &names).finish_non_exhaustive()
+    }
+}
+
+/// Reads settings, each by its name in the environment, and remembers what is wrong with them. `None` is an absent value, or
+/// one that is wrong.
+pub(super) struct Reader<'a> {
+    values: &'a BTreeMap<&'static str, String>,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+        debug_assert!(ALL.iter().any(|(known, _)| *known == name), "{name} is on the list");
+        self.values.get(name).map(String::as_str)
     }
 
-    fn config(&mut self) -> Option<Config> {
-        let project = self.project();
-        let allow_anonymous = self.flag("ALLOW_ANONYMOUS");
-        let check_session = self.flag("CHECK_SESSION");
-        let plan_key = self.flag("PLAN_WITH_SECRET_KEY").then(|| self.secret_key()).flatten();
-        let publishable_key = self.publishable_key();
-        let mode = self.mode();
-        let ttl = self.ttl();
-        let cors = self.required("CORS_ORIGIN").and_then(|text| self.checked("CORS_ORIGIN", Cors::parse(&text)));
-
-        let Project { url: supabase_url, own_keys, jwks_url, mut rules } = project?;
-        rules.allow_anonymous = allow_anonymous;
-        Some(Config {
-            publishable_key,
-            own_keys,
-            jwks_url,
-            rules,
-            mode: mode?,
-            ttl,
-            cors: cors?,
-            policy: None,
-            http: None,
-            clock: Clock::system(),
-            check_session,
-            plan_key,
-            supabase_url,
-        })
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
-    }
-
-    fn required(&mut self, name: &str) -> Option<String> {
-        let value = self.get(name);
+    pub(super) fn required(&mut self, name: &str) -> Option<&'a str> {
+        let value = self.text(name);
         if value.is_none() {
-            self.problems.push(format!("{name} is not set"));
+            self.problem(format!("{name} is not set"));
         }
         value
     }
 
-    pub(super) fn checked<T>(&mut self, name: &str, result: Result<T, impl fmt::Display>) -> Option<T> {
-        result.map_err(|problem| self.problems.push(format!("{name} {problem}"))).ok()
-    }
-
-    fn url(&mut self, name: &str, text: &str) -> Option<Url> {
-        let url = base_url(text, &self.plain);
+    pub(super) fn url(&mut self, name: &str) -> Option<Url> {
+        let url = base_url(self.text(name)?, &self.list("ALLOW_HTTP_HOSTS").unwrap_or_default());
         self.checked(name, url)
     }
 
-    fn flag(&mut self, name: &str) -> bool {
-        let value = self.get(name);
-        let flag = match value.as_deref() {
-            None | Some("false" | "0") => Ok(false),
-            Some("true" | "1") => Ok(true),
-            Some(_) => Err("must be true or false"),
+    pub(super) fn required_url(&mut self, name: &str) -> Option<Url> {
+        self.required(name)?;
+        self.url(name)
+    }
+
+    pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
+        let flag = match self.text(name)? {
+            "false" | "0" => Ok(false),
+            "true" | "1" => Ok(true),
+            _ => Err("must be true or false"),
         };
-        self.checked(name, flag).unwrap_or(false)
+        self.checked(name, flag)
     }
 
-    /// The keys given in the settings, and where to fetch others unless those replace them.
-    fn session_keys(&mut self, supabase_url: Option<&Url>) -> (KeySet, Option<Url>) {
-        let mut own = KeySet::default();
-        let mut url = supabase_url.map(|base| join(base, "/auth/v1/.well-known/jwks.json"));
-        if let Some(json) = self.get("SUPABASE_JWKS") {
-            url = None;
-            let keys = KeySet::parse(json.as_bytes(), Origin::Settings)
-                .ok_or("must be a JSON Web Key Set: {\"keys\": […]} or its array");
-            own = self.checked("SUPABASE_JWKS", keys).unwrap_or_default();
-        } else if let Some(text) = self.get("SUPABASE_JWKS_URL") {
-            url = self.url("SUPABASE_JWKS_URL", &text);
-        }
-        if let Some(secret) = self.get("SUPABASE_JWT_SECRET") {
-            if secret.len() >= SHORTEST_SECRET {
-                own.add_secret(secret.as_bytes());
-            } else {
-                self.problems.push(format!("SUPABASE_JWT_SECRET is shorter than {SHORTEST_SECRET} bytes"));
-            }
-        }
-        if own.is_empty() && url.is_none() && supabase_url.is_some() && self.problems.is_empty() {
-            self.problems.push("SUPABASE_JWKS holds no usable public key".into());
-        }
-        (own, url)
+    pub(super) fn seconds(&mut self, name: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let (least, most) = (*range.start(), *range.end());
+        let seconds = self.text(name)?.parse().ok().filter(|seconds| range.contains(seconds));
+        self.checked(name, seconds.ok_or_else(|| format!("must be {least} to {most} seconds")))
     }
 
-    fn publishable_key(&mut self) -> Option<Secret> {
-        if let Some(key) = self.get("SUPABASE_PUBLISHABLE_KEY") {
-            return Some(key.into());
-        }
-        if let Some(json) = self.get("SUPABASE_PUBLISHABLE_KEYS") {
-            let names: Result<std::collections::BTreeMap<String, String>, _> = serde_json::from_str(&json);
-            let names = names.map_err(|_| "must be a JSON object of names and keys");
-            let mut names = self.checked("SUPABASE_PUBLISHABLE_KEYS", names)?;
-            return names.remove("default").or_else(|| names.into_values().next()).map(Secret::from);
-        }
-        self.get("SUPABASE_ANON_KEY").map(Secret::from)
+    pub(super) fn list(&self, name: &str) -> Option<Vec<String>> {
+        let entries = self.text(name)?.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        Some(entries.map(str::to_owned).collect())
     }
 
-    fn secret_key(&mut self) -> Option<Secret> {
-        let known = self.problems.len();
-        let key = Keys::read(self, "SUPABASE_SECRET_KEYS", &["SUPABASE_SECRET_KEY"]).preferred(None).cloned();
-        if key.is_none() && self.problems.len() == known {
-            self.problems.push("SUPABASE_SECRET_KEYS is not set, and PLAN_WITH_SECRET_KEY needs it".into());
-        }
-        key
+    /// What `result` holds, or else a problem with the setting of this name.
+    pub(super) fn checked<T>(&mut self, name: &str, result: Result<T, impl fmt::Display>) -> Option<T> {
+        result.map_err(|problem| self.problem(format!("{name} {problem}"))).ok()
     }
 
-    fn mode(&mut self) -> Option<Mode> {
-        let mut name = "BEHEST_KEY";
-        let text = match (self.get(name), self.get("BEHEST_API_KEY")) {
-            (Some(key), _) => key,
-            (None, Some(key)) => {
-                tracing::warn!("BEHEST_API_KEY is deprecated: rename it to BEHEST_KEY");
-                name = "BEHEST_API_KEY";
-                key
-            }
-            (None, None) => self.required(name)?,
-        };
-        let key = BehestKey::parse(&text);
-        match self.checked(name, key)? {
-            BehestKey::Api(key) => {
-                let base = self.required("BEHEST_BASE_URL")?;
-                let base = self.url("BEHEST_BASE_URL", &base)?;
-                let path = self.get("BEHEST_MINT_PATH").unwrap_or_else(|| DEFAULT_MINT_PATH.into());
-                let path = if path.starts_with('/') && !path.contains(['?', '#']) {
-                    Ok(path)
-                } else {
-                    Err("must begin with / and hold no ? or #")
-                };
-                let path = self.checked("BEHEST_MINT_PATH", path)?;
-                Some(Mode::Http { url: join(&without_version(&base), &path), key })
-            }
-            BehestKey::Signing(key) => {
-                let kid = self.required("BEHEST_KID");
-                let tenant = self.required("BEHEST_TENANT_ID");
-                let project = self.required("BEHEST_PROJECT_ID");
-                let issuer = self.get("BEHEST_ISSUER").unwrap_or_else(|| DEFAULT_ISSUER.into());
-                let audience = self.get("BEHEST_AUDIENCE").unwrap_or_else(|| DEFAULT_AUDIENCE.into());
-                let signer = Signer { key, kid: kid?, tenant: tenant?, project: project?, issuer, audience };
-                Some(Mode::Sign(Box::new(signer)))
-            }
-        }
-    }
-
-    fn ttl(&mut self) -> Duration {
-        let ttl = match self.get("BEHEST_TTL") {
-            None => Ok(DEFAULT_TTL),
-            Some(text) => text.parse().ok().filter(|ttl| TTL_RANGE.contains(ttl)).ok_or("must be 60 to 86400 seconds"),
-        };
-        Duration::from_secs(self.checked("BEHEST_TTL", ttl).unwrap_or(DEFAULT_TTL))
+    pub(super) fn problem(&mut self, problem: String) {
+        self.problems.push(problem);
     }
 }
 
-fn list(text: Option<String>) -> Vec<String> {
-    let entries = text.iter().flat_map(|text| text.split(','));
-    entries.map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).collect()
+/// A setting's name as JavaScript has it: `SUPABASE_URL` is `supabaseUrl`.
+#[cfg(any(target_arch = "wasm32", test))]
+pub(super) fn option_name(name: &str) -> String {
+    let mut upper = false;
+    let letter = |letter: char| match letter {
+        '_' => {
+            upper = true;
+            None
+        }
+        letter if std::mem::take(&mut upper) => Some(letter),
+        letter => Some(letter.to_ascii_lowercase()),
+    };
+    name.chars().filter_map(letter).collect()
 }
 
-/// A base URL that ends in `/v1`, as OpenAI-compatible settings do, without it.
-fn without_version(base: &Url) -> Url {
-    let mut url = base.clone();
-    let path = base.path().trim_end_matches('/');
-    url.set_path(path.strip_suffix("/v1").unwrap_or(path));
-    url
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    /// The interface is written by hand: it has exactly these options, each with the type of its kind.
+    #[test]
+    fn the_shipped_types_know_every_setting() {
+        let types = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/pkg/server.d.ts")).unwrap();
+        let body = types.split_once("export interface Settings {").unwrap().1.split_once("\n}").unwrap().0;
+        let fields = body.lines().filter_map(|line| line.strip_prefix("  ")?.strip_suffix(';')?.split_once("?: "));
+        let shipped: BTreeMap<String, String> = fields.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect();
+        let kind = |kind| match kind {
+            Kind::Text => "string",
+            Kind::Flag => "boolean",
+            Kind::Seconds => "number",
+            Kind::List => "string | readonly string[]",
+            Kind::Json => "string | object",
+        };
+        let ours = ALL.iter().map(|(name, own)| (option_name(name), kind(*own).to_owned())).collect();
+        assert_eq!(shipped, ours);
+    }
+
+    #[test]
+    fn a_setter_and_a_variable_are_one_setting() {
+        let settings = Settings::from_lookup(|name| (name == "SESSION_ROLES").then(|| " a, b ,".into()));
+        let roles = |settings: &Settings| settings.read(|reader| reader.list("SESSION_ROLES")).unwrap();
+        assert_eq!(roles(&settings), ["a", "b"]);
+        assert_eq!(roles(&settings.clone().session_roles(["c", "d"])), ["c", "d"]);
+        let wrong = settings.session_roles(["c,d"]).read(|_| Some(())).unwrap_err();
+        assert!(wrong.message().contains("SESSION_ROLES holds `c,d`"), "{wrong}");
+    }
 }

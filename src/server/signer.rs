@@ -1,11 +1,112 @@
-//! What kind of key `BEHEST_KEY` is, in any of the forms in which it is handed around.
+//! Signs gateway tokens with the tenant's own key.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Serialize;
 
-use super::platform::crypto::SigningKey;
-use crate::Secret;
+use super::platform::crypto::{SigningKey, random_uuid};
+use super::settings::Reader;
+use crate::{Error, Reason, Secret};
+
+const DEFAULT_ISSUER: &str = "https://api.behest.ai";
+const DEFAULT_AUDIENCE: &str = "behest";
+
+/// A private key and what else its tokens need.
+#[derive(Debug)]
+pub(super) struct Signer {
+    key: SigningKey,
+    kid: String,
+    tenant: String,
+    project: String,
+    issuer: String,
+    audience: String,
+}
+
+/// What differs from token to token.
+pub(super) struct Subject<'a> {
+    pub(super) user: &'a str,
+    pub(super) session: &'a str,
+    pub(super) tier: Option<u32>,
+    /// When the token begins, in seconds since the Unix epoch.
+    pub(super) from: u64,
+    /// When it ends.
+    pub(super) until: u64,
+}
+
+/// The claims of a token, in the order in which Behest's own SDKs write them.
+#[derive(Serialize)]
+struct GatewayClaims<'a> {
+    tid: &'a str,
+    pid: &'a str,
+    uid: &'a str,
+    role: &'static str,
+    scp: [&'static str; 0],
+    iss: &'a str,
+    aud: &'a str,
+    iat: u64,
+    nbf: u64,
+    exp: u64,
+    jti: String,
+    sid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Header<'a> {
+    alg: &'static str,
+    typ: &'static str,
+    kid: &'a str,
+}
+
+impl Signer {
+    pub(super) fn read(reader: &mut Reader<'_>, key: SigningKey) -> Option<Self> {
+        let kid = reader.required("BEHEST_KID");
+        let tenant = reader.required("BEHEST_TENANT_ID");
+        let project = reader.required("BEHEST_PROJECT_ID");
+        Some(Self {
+            key,
+            kid: kid?.to_owned(),
+            tenant: tenant?.to_owned(),
+            project: project?.to_owned(),
+            issuer: reader.text("BEHEST_ISSUER").unwrap_or(DEFAULT_ISSUER).to_owned(),
+            audience: reader.text("BEHEST_AUDIENCE").unwrap_or(DEFAULT_AUDIENCE).to_owned(),
+        })
+    }
+
+    /// A token for `subject`.
+    pub(super) async fn sign(&self, subject: &Subject<'_>) -> Result<Secret, Error> {
+        let claims = GatewayClaims {
+            tid: &self.tenant,
+            pid: &self.project,
+            uid: subject.user,
+            role: "user",
+            scp: [],
+            iss: &self.issuer,
+            aud: &self.audience,
+            iat: subject.from,
+            nbf: subject.from,
+            exp: subject.until,
+            jti: random_uuid()?,
+            sid: subject.session,
+            tier: subject.tier,
+        };
+        let token = self.encode(&claims).await;
+        token.map(Secret::new).ok_or_else(|| Error::new(Reason::Internal, "the token could not be signed"))
+    }
+
+    async fn encode(&self, claims: &GatewayClaims<'_>) -> Option<String> {
+        let header = serde_json::to_vec(&Header { alg: "RS256", typ: "JWT", kid: &self.kid }).ok()?;
+        let claims = serde_json::to_vec(claims).ok()?;
+        let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = self.key.sign_rs256(token.as_bytes()).await?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Some(token)
+    }
+}
 
 /// Padding is optional: dashboards and shells lose it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -13,40 +114,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A Behest key.
-#[derive(Debug)]
-pub(super) enum BehestKey {
-    /// `behest_sk_…`: sent to Behest, which mints.
-    Api(Secret),
-    /// `behest_pk_…` or a bare private key: tokens are signed here.
-    Signing(SigningKey),
-}
-
-impl BehestKey {
-    /// Reads a key. The error says what is wrong with it and never quotes it.
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let text = unquoted(text.trim());
-        if text.starts_with("behest_sk_") {
-            let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-            return if plain { Ok(Self::Api(text.into())) } else { Err("holds a space or line break inside the key") };
-        }
-        if text.starts_with("bh_") {
-            return Err("is a key of the former kind (bh_…): create a behest_sk_… key in the dashboard");
-        }
-        if ["sb_", "sk-"].iter().any(|prefix| text.starts_with(prefix)) {
-            return Err("is a key of another service: a Behest key begins with behest_sk_ or behest_pk_");
-        }
-        signing_key(text.strip_prefix("behest_pk_").unwrap_or(text)).map(Self::Signing)
-    }
-}
-
-/// Some dashboards keep the quotes of a value pasted from a .env file.
-fn unquoted(text: &str) -> &str {
-    let inside = |quote| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-    inside('"').or_else(|| inside('\'')).unwrap_or(text)
-}
-
-fn signing_key(text: &str) -> Result<SigningKey, &'static str> {
+/// Reads an RSA private key in any of the forms in which it is handed around. The error says what is wrong with it and never
+/// quotes it.
+pub(super) fn private_key(text: &str) -> Result<SigningKey, &'static str> {
     const UNKNOWN: &str =
         "is neither behest_sk_… nor an RSA private key (PEM, or PEM in base64, with or without behest_pk_)";
     if text.contains("-----BEGIN") {

@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 
+use super::algorithm::Algorithm;
 use super::clock::Clock;
-use super::jwk::Algorithm;
 use super::platform::crypto::VerifyingKey;
 use crate::{Error, Reason};
 

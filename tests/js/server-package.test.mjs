@@ -66,6 +66,46 @@ test("missing settings are one error, at once", () => {
   assert.throws(() => server.withSupabase({ env: ENV, auth: "secret:x" }, () => {}), /secret:x/);
 });
 
+test("an option that is unknown or of the wrong type is an error at the start, with every other", () => {
+  const wrong = {
+    checkSesion: true,
+    allowAnonymus: false,
+    CHECK_SESSION: true,
+    leewaySecs: 30,
+    checkSession: "true",
+    sessionLeewaySecs: 1.5,
+    sessionRoles: [7],
+    supabaseJwks: 7,
+    supabaseUrl: new URL(SUPABASE),
+  };
+  for (const make of [
+    (options) => server.createTokenEndpoint(ENV, options),
+    (options) => server.withSupabase({ env: ENV, ...options }, () => {}),
+  ]) {
+    for (const [name, value] of Object.entries(wrong)) {
+      assert.throws(() => make({ [name]: value }), { reason: "misconfigured" }, name);
+    }
+    assert.throws(() => make({ checkSesion: true, allowAnonymous: 1 }), /no option checkSesion.*option allowAnonymous must be true or false/);
+    assert.doesNotThrow(() => make({ checkSession: undefined, allowAnonymous: null }));
+  }
+  assert.throws(() => server.withSupabase({ env: ENV, policy: () => ({}) }, () => {}), /no option policy/);
+  assert.throws(() => server.withSupabase({ env: ENV, auth: 7 }, () => {}), /option auth/);
+  for (const options of [null, 7, "x", []]) assert.throws(() => server.createTokenEndpoint(ENV, options), /options must be an object/);
+});
+
+test("every setting can be given as an option, which wins over the variable", async () => {
+  const { KV, ...variables } = ENV;
+  const name = (variable) => variable.toLowerCase().replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+  const options = Object.fromEntries(Object.entries(variables).map(([variable, value]) => [name(variable), value]));
+  const usual = { ...options, supabaseSecretKeys: JSON.parse(variables.SUPABASE_SECRET_KEYS), corsOrigin: [PAGE], behestTtl: 120 };
+  const handle = server.createTokenEndpoint({ SUPABASE_URL: "https://other.supabase.co", BEHEST_TTL: "600" }, usual);
+  const bundle = await (await handle(request())).json();
+  assert.deepEqual([bundle.token, bundle.ttl], ["tok-2", 120]);
+  const strict = server.createTokenEndpoint(ENV, { sessionRoles: "member", sessionLeewaySecs: 0 });
+  assert.deepEqual(await answer(await strict(request())), [401, "role_refused"]);
+  assert.deepEqual(await answer(await strict(request({}, { claims: { exp: "now-1" } }))), [401, "token_expired"]);
+});
+
 test("without an argument the variables of the process are the settings", async (t) => {
   for (const [name, value] of Object.entries(ENV)) {
     if (typeof value !== "string") continue;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use behest_client::server::{Config, Grant, HttpError, User};
+use behest_client::server::{Grant, HttpError, Settings, TokenEndpoint, User};
 use behest_client::{Error, Reason};
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ async fn the_plan_is_asked_for_as_the_user() {
 #[tokio::test]
 async fn the_plan_can_be_asked_for_with_the_secret_key() {
     let secret = ("SUPABASE_SECRET_KEYS", r#"{"jobs":"sb_secret_jobs","default":"sb_secret_1"}"#);
-    let world = World::with(&[("PLAN_WITH_SECRET_KEY", "true"), secret], |config| config);
+    let world = World::with(&[("PLAN_WITH_SECRET_KEY", "true"), secret], |settings| settings);
     world.post(&session()).await;
     let calls = world.http.calls(PROFILES);
     let call = &calls[0];
@@ -41,7 +41,8 @@ async fn the_plan_can_be_asked_for_with_the_secret_key() {
     assert_eq!(call.headers()["apikey"], "sb_secret_1");
     assert!(call.headers()["apikey"].is_sensitive() && !call.headers().contains_key("authorization"));
 
-    let missing = Config::from_lookup(lookup(&[("PLAN_WITH_SECRET_KEY", "true")])).unwrap_err();
+    let missing = Settings::from_lookup(lookup(&[])).plan_with_secret_key(true);
+    let missing = TokenEndpoint::new(missing).unwrap_err();
     assert!(missing.message().contains("SUPABASE_SECRET_KEYS"), "{}", missing.message());
 }
 
@@ -113,8 +114,8 @@ async fn a_plan_that_cannot_be_read_is_no_free_plan_and_no_paid_one() {
 
 #[tokio::test]
 async fn an_app_can_decide_for_itself() {
-    let world = World::with(&[], |config| {
-        config.policy(|user: User| async move {
+    let world = World::with(&[], |settings| {
+        settings.policy(|user: User| async move {
             match user.claims()["email"].as_str() {
                 Some("a@example.com") => Ok(Grant::tier(7).with_ttl(Duration::from_secs(300))),
                 Some("broke@example.com") => Err(Error::new(Reason::QuotaExceeded, "the trial is over")),

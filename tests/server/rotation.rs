@@ -166,7 +166,7 @@ async fn a_clock_set_back_does_not_freeze_the_set() {
     let time = Arc::new(AtomicU64::new(NOW + 50_000));
     let now = Arc::clone(&time);
     let clock = behest_client::server::Clock::from_fn(move || Duration::from_secs(now.load(Ordering::SeqCst)));
-    let world = World::with(&[], |config| config.clock(clock));
+    let world = World::with(&[], |settings| settings.clock(clock));
     let token = named(&Key::project(), "current");
     assert_eq!(world.post(&token).await.status(), 200);
     time.store(NOW, Ordering::SeqCst);
@@ -213,12 +213,12 @@ async fn unusable_entries_are_left_out_and_the_rest_still_serves() {
 #[tokio::test]
 async fn inline_keys_replace_the_address() {
     let inline = json!([Key::project().jwk("current")]).to_string();
-    let world = World::with(&[("SUPABASE_JWKS", &inline)], |config| config);
+    let world = World::with(&[("SUPABASE_JWKS", &inline)], |settings| settings);
     assert_eq!(world.post(&session()).await.status(), 200);
     assert_refused(&world.post(&named(&Key::p256(), "x")).await, 401, "unknown_key");
     assert_eq!(world.http.count(JWKS), 0);
 
-    let world = World::with(&[("SUPABASE_JWKS_URL", "https://keys.example.com/set")], |config| config);
+    let world = World::with(&[("SUPABASE_JWKS_URL", "https://keys.example.com/set")], |settings| settings);
     world.http.on("/set", |_| answer(200, json!({"keys": [Key::project().jwk("current")]})));
     assert_eq!(world.post(&session()).await.status(), 200);
     assert_eq!(world.http.calls("/set")[0].uri().host(), Some("keys.example.com"));

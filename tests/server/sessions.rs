@@ -54,7 +54,7 @@ async fn hs256_needs_a_secret_of_the_settings() {
     let nameless = json!([{"kty": "oct", "k": own.jwk("x")["k"]}]).to_string();
     let settings = [[("SUPABASE_JWT_SECRET", SECRET)], [("SUPABASE_JWKS", &inline)], [("SUPABASE_JWKS", &nameless)]];
     for extra in &settings {
-        let world = World::with(extra, |config| config);
+        let world = World::with(extra, |settings| settings);
         let token = jwt(&own, json!({"alg": "HS256", "kid": "shared"}), &claims(json!({})));
         assert_eq!(world.post(&token).await.status(), 200, "{extra:?}");
         let other = Key::Shared(b"another-secret-of-at-least-thirty-two-bytes".to_vec());
@@ -63,7 +63,7 @@ async fn hs256_needs_a_secret_of_the_settings() {
         assert_eq!(world.http.count(JWKS), 0, "nothing about a shared secret is fetched");
     }
 
-    let world = World::with(&[("SUPABASE_JWKS", &inline)], |config| config);
+    let world = World::with(&[("SUPABASE_JWKS", &inline)], |settings| settings);
     let token = jwt(&own, json!({"alg": "HS256", "kid": "other"}), &claims(json!({})));
     assert_refused(&world.post(&token).await, 401, "unknown_key");
 
@@ -259,8 +259,8 @@ async fn what_is_unusual_but_right_is_accepted() {
 #[tokio::test]
 async fn options_widen_what_is_accepted() {
     let world =
-        World::with(&[("ALLOW_ANONYMOUS", "true"), ("SUPABASE_PUBLIC_URL", "https://id.example.com")], |config| {
-            config.roles(["authenticated", "member"]).audiences(["authenticated", "app"])
+        World::with(&[("ALLOW_ANONYMOUS", "true"), ("SUPABASE_PUBLIC_URL", "https://id.example.com")], |settings| {
+            settings.session_roles(["authenticated", "member"]).session_audiences(["authenticated", "app"])
         });
     for change in [
         json!({"is_anonymous": true}),

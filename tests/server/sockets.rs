@@ -7,7 +7,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use behest_client::server::axum::{route, router};
-use behest_client::server::{Config, HttpClient as _, HttpError, Limits, NativeClient, TokenEndpoint};
+use behest_client::server::{HttpClient as _, HttpError, Limits, NativeClient, Settings, TokenEndpoint};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,8 +40,8 @@ async fn system(signing: &Key) -> (String, SocketAddr) {
     );
     let supabase = format!("http://{}", serve(supabase).await);
     let behest = format!("http://{}", serve(behest).await);
-    let config = Config::from_lookup(lookup(&[("SUPABASE_URL", &supabase), ("BEHEST_BASE_URL", &behest)])).unwrap();
-    let endpoint = TokenEndpoint::new(config).unwrap();
+    let settings = Settings::from_lookup(lookup(&[("SUPABASE_URL", &supabase), ("BEHEST_BASE_URL", &behest)]));
+    let endpoint = TokenEndpoint::new(settings).unwrap();
     let address = serve(axum::Router::new().nest("/functions/v1/behest-token", router(endpoint))).await;
     (supabase, address)
 }

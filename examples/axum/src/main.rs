@@ -12,10 +12,9 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use behest_client::server::TokenEndpoint;
-use behest_client::server::auth::{AuthConfig, Caller, Guard, Mode};
 use behest_client::server::axum::{authenticate, router};
 use behest_client::server::webhook::Webhook;
+use behest_client::server::{Caller, Guard, Mode, Settings, TokenEndpoint};
 use serde_json::{Value, json};
 
 #[tokio::main]
@@ -47,14 +46,12 @@ async fn main() -> anyhow::Result<()> {
 
 fn guard(modes: &[&str]) -> anyhow::Result<Guard> {
     let modes = modes.iter().map(|mode| mode.parse()).collect::<Result<Vec<Mode>, _>>()?;
-    Ok(AuthConfig::from_env()?.guard(modes)?)
+    Ok(Guard::new(Settings::from_env(), modes)?)
 }
 
 /// Row level security shows each user his own.
 async fn notes(caller: Caller) -> Response {
-    let rest = caller.rest();
-    let rows = rest.send(Method::GET, rest.address("notes", &[("select", "*")]), None).await;
-    match rows {
+    match caller.rest().request(Method::GET, "notes").query("select", "*").send().await {
         Ok(rows) => (rows.status(), rows.into_body()).into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }

@@ -6,10 +6,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
-use js_sys::{Array, Reflect, Uint8Array};
+use js_sys::{Array, JSON, Object, Reflect, Uint8Array};
+use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Headers, ReadableStream, ReadableStreamDefaultReader, ResponseInit};
+
+use crate::Error;
+use crate::server::body;
 
 /// Why a body could not be read.
 pub(super) enum BodyError {
@@ -75,6 +79,37 @@ pub(super) fn response(from: Response<Bytes>) -> Result<web_sys::Response, JsVal
     // A status such as 204 may have no body at all, not even an empty one.
     let body = Some(from.body()).filter(|body| !body.is_empty()).map(|body| Uint8Array::from(&body[..]));
     web_sys::Response::new_with_opt_js_u8_array_and_init(body.as_ref(), &init)
+}
+
+/// Reads a request's body to its end.
+pub(super) async fn read_request(
+    request: &web_sys::Request,
+    headers: &HeaderMap,
+    limit: usize,
+) -> Result<Bytes, Error> {
+    body::check_length(headers, limit)?;
+    match within(body::DEADLINE, read(request.body(), limit)).await {
+        Some(Ok(body)) => Ok(body),
+        Some(Err(BodyError::TooLarge)) => Err(body::too_large(limit)),
+        Some(Err(BodyError::Broken(_))) => Err(body::broken()),
+        None => Err(body::late()),
+    }
+}
+
+/// A plain object.
+pub(super) fn object(fields: &[(&str, JsValue)]) -> JsValue {
+    let object = Object::new();
+    for (name, value) in fields {
+        // Setting a field of a plain object cannot fail.
+        let _ = Reflect::set(&object, &(*name).into(), value);
+    }
+    object.into()
+}
+
+/// What serde has read, as the host has it.
+pub(super) fn json(value: &impl Serialize) -> JsValue {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    JSON::parse(&text).unwrap_or(JsValue::NULL)
 }
 
 /// Whatever was thrown, in words.

@@ -5,13 +5,14 @@ use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use js_sys::{Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Uint8Array};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::prelude::*;
 
-use crate::Secret;
-use crate::server::jwk::Algorithm;
+use super::convert::object;
+use crate::server::algorithm::Algorithm;
 use crate::server::pkcs8;
+use crate::{Error, Reason, Secret};
 
 #[wasm_bindgen]
 extern "C" {
@@ -37,15 +38,6 @@ extern "C" {
 
     #[wasm_bindgen(catch, js_namespace = crypto, js_name = randomUUID)]
     fn host_random_uuid() -> Result<String, JsValue>;
-}
-
-fn object(fields: &[(&str, JsValue)]) -> JsValue {
-    let object = Object::new();
-    for (name, value) in fields {
-        // Setting a field of a plain object cannot fail.
-        let _ = Reflect::set(&object, &(*name).into(), value);
-    }
-    object.into()
 }
 
 /// The algorithm, in the words of WebCrypto, for importing a key and for using it.
@@ -175,7 +167,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A random UUID (version 4); `None` if the host has no randomness to give.
-pub(crate) fn random_uuid() -> Option<String> {
-    host_random_uuid().ok()
+/// A random UUID (version 4).
+pub(crate) fn random_uuid() -> Result<String, Error> {
+    host_random_uuid().map_err(|_| Error::new(Reason::Internal, "the host gives no random numbers"))
 }

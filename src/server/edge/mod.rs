@@ -7,10 +7,12 @@
 mod client;
 mod convert;
 pub(super) mod crypto;
-mod exports;
+mod endpoint;
+mod errors;
 mod flight;
 mod guard;
 mod log;
+mod options;
 mod policy;
 mod webhook;
 
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::client::FetchClient;
-pub(super) use self::flight::Flight;
+pub(super) use self::flight::SingleFlight;
 use super::http::HttpClient;
 use crate::Error;
 

@@ -1,12 +1,14 @@
 //! Webhooks, as the JavaScript facade sees them.
 
-use js_sys::{Object, Promise, Reflect, Uint8Array};
-use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
+use std::time::Duration;
 
-use super::convert::headers;
-use super::exports::{seconds, to_js};
-use crate::server::webhook::{Delivery, Webhook};
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+use super::convert::{headers, object};
+use super::errors::promise;
+use super::options::{option, wrong};
+use crate::server::webhook::Webhook;
 use crate::{Error, Reason};
 
 /// Checks deliveries.
@@ -17,40 +19,34 @@ pub struct Deliveries;
 impl Deliveries {
     /// Resolves to `{ id, signedAt }`, or rejects with the plain object of an error. `sender` is `stripe`, `github` or
     /// `standard`; `options` may have `toleranceSecs`.
-    pub fn verify(sender: &str, secret: &str, from: &web_sys::Headers, body: &Uint8Array, options: &Object) -> Promise {
+    pub fn verify(
+        sender: &str,
+        secret: &str,
+        from: &web_sys::Headers,
+        body: &Uint8Array,
+        options: &JsValue,
+    ) -> Promise {
         let webhook = webhook(sender, secret, options);
         let headers = headers(from);
         let body = body.to_vec();
-        future_to_promise(async move {
-            let verified = match webhook {
-                Ok(webhook) => webhook.verify(&headers, &body).await,
-                Err(error) => Err(error),
-            };
-            verified.map(|delivery| object(&delivery)).map_err(|error| to_js(&error))
+        promise(async move {
+            let delivery = webhook?.verify(&headers, &body).await?;
+            let signed_at = delivery.signed_at.map(|at| at.as_secs_f64());
+            Ok(object(&[("id", delivery.id.as_deref().into()), ("signedAt", signed_at.into())]))
         })
     }
 }
 
-fn webhook(sender: &str, secret: &str, options: &Object) -> Result<Webhook, Error> {
+fn webhook(sender: &str, secret: &str, options: &JsValue) -> Result<Webhook, Error> {
     let webhook = match sender {
         "stripe" => Webhook::stripe(secret),
         "github" => Webhook::github(secret),
         "standard" => Webhook::standard(secret),
         _ => Err(Error::new(Reason::Misconfigured, "the sender of a webhook must be stripe, github or standard")),
     }?;
-    Ok(match seconds(options, "toleranceSecs")? {
-        Some(tolerance) => webhook.tolerance(tolerance),
-        None => webhook,
-    })
-}
-
-fn object(delivery: &Delivery) -> JsValue {
-    let object = Object::new();
-    let set = |name: &str, value: JsValue| {
-        // Setting a field of a plain object cannot fail.
-        let _ = Reflect::set(&object, &name.into(), &value);
-    };
-    set("id", delivery.id.as_deref().into());
-    set("signedAt", delivery.signed_at.map(|at| at.as_secs_f64()).into());
-    object.into()
+    let Some(tolerance) = option(options, "toleranceSecs") else { return Ok(webhook) };
+    let tolerance = tolerance.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let tolerance =
+        tolerance.ok_or_else(|| Error::new(Reason::Misconfigured, wrong("toleranceSecs", "a number of seconds")))?;
+    Ok(webhook.tolerance(tolerance))
 }

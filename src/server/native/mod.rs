@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub use self::client::NativeClient;
-pub(super) use self::flight::Flight;
+pub(super) use self::flight::SingleFlight;
 use super::http::HttpClient;
 use crate::Error;
 
