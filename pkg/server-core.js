@@ -70,14 +70,12 @@ export function serverModule(compile) {
     }
   }
 
-  async function verifyWebhook(request, { sender, secret, ...options }) {
-    const body = new Uint8Array(await request.arrayBuffer());
+  async function verifyWebhook(request, options) {
     const instance = start();
     try {
-      const verified = instance.call(() =>
-        instance.glue.Deliveries.verify(sender ?? "", secret ?? "", request.headers, body, options),
-      );
-      return { ...(await instance.settle(verified)), body: new TextDecoder().decode(body) };
+      const verified = instance.call(() => instance.glue.Deliveries.verify(request, options));
+      const { body, ...delivery } = await instance.settle(verified);
+      return { ...delivery, body: new TextDecoder().decode(body) };
     } catch (error) {
       throw toBehestError(error);
     }

@@ -200,12 +200,15 @@ export interface WebhookOptions {
   secret: string | undefined;
   /** How far the time of signing may lie from now, in both directions, in seconds. Default 300. */
   toleranceSecs?: number;
+  /** The largest body that is read. Default 1 MiB. */
+  maxBytes?: number;
 }
 
 /**
  * Checks a webhook and reads its body, which must not have been read before.
  *
- * @throws {BehestError} `invalid_webhook` (answer 401); `misconfigured` if the secret is missing or malformed
+ * @throws {BehestError} `invalid_webhook` (answer 401); `payload_too_large` (413), `timeout` (408); `misconfigured` if the secret
+ * is missing or malformed
  */
 export function verifyWebhook(
   request: Request,

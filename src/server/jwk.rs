@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::algorithm::Algorithm;
 use super::platform::crypto::VerifyingKey;
+use super::rsa;
 
 /// Where a key set comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(super) enum Miss {
     UnknownKid,
     /// The key with that `kid` is for another algorithm.
     WrongAlgorithm,
-    /// Several keys share that `kid` and would fit.
+    /// Several keys share that `kid`.
     Ambiguous,
     /// The token names no key and not exactly one would fit.
     NoKid,
@@ -74,11 +75,10 @@ impl KeySet {
         let keys = |entries: Vec<&Entry>| entries.into_iter().map(|entry| Arc::clone(&entry.key)).collect();
         if let Some(kid) = kid {
             let named: Vec<_> = self.0.iter().filter(|entry| entry.kid.as_deref() == Some(kid)).collect();
-            let usable: Vec<_> = named.iter().copied().filter(fits).collect();
-            match (named.len(), usable.len()) {
-                (_, 1) => return Ok(keys(usable)),
-                (0, _) => {}
-                (_, 0) => return Err(Miss::WrongAlgorithm),
+            match named[..] {
+                [] => {}
+                [only] if fits(&only) => return Ok(keys(named)),
+                [_] => return Err(Miss::WrongAlgorithm),
                 _ => return Err(Miss::Ambiguous),
             }
         }
@@ -115,9 +115,6 @@ struct Jwk {
     d: Option<serde::de::IgnoredAny>,
 }
 
-/// The parts of an RSA modulus are at least this long: 2048 bits.
-const SMALLEST_MODULUS: usize = 256;
-const LARGEST_MODULUS: usize = 1024;
 /// RFC 7518 section 3.2: a key of at least the size of the hash.
 pub(super) const SHORTEST_SECRET: usize = 32;
 
@@ -158,15 +155,14 @@ fn material(jwk: &Jwk) -> Option<VerifyingKey> {
         ("OKP", Some("Ed25519")) if may_be(Algorithm::EdDsa) => VerifyingKey::ed25519(&fixed(&jwk.x)?),
         ("RSA", _) => {
             let (n, e) = (bytes(&jwk.n)?, bytes(&jwk.e)?);
-            let n = &n[n.iter().take_while(|byte| **byte == 0).count()..];
-            // The top bit of the shortest accepted modulus counts: 2047 bits are refused.
-            let long_enough = n.len() > SMALLEST_MODULUS || (n.len() == SMALLEST_MODULUS && n[0] >= 0x80);
-            if !long_enough || n.len() > LARGEST_MODULUS {
+            if !rsa::is_sound(&n, &e) {
                 return None;
             }
             let family = [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512, Algorithm::Ps256];
             let algorithms: Vec<_> = family.into_iter().filter(|algorithm| may_be(*algorithm)).collect();
-            (!algorithms.is_empty()).then(|| VerifyingKey::rsa(n, &e, &algorithms)).flatten()
+            (!algorithms.is_empty())
+                .then(|| VerifyingKey::rsa(rsa::significant(&n), rsa::significant(&e), &algorithms))
+                .flatten()
         }
         ("oct", _) if may_be(Algorithm::Hs256) => {
             bytes(&jwk.k).filter(|secret| secret.len() >= SHORTEST_SECRET).map(|secret| VerifyingKey::hs256(&secret))

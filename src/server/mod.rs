@@ -45,6 +45,7 @@ mod pkcs8;
 mod plan;
 mod policy;
 mod respond;
+mod rsa;
 mod settings;
 mod signer;
 mod supabase;

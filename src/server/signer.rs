@@ -94,7 +94,9 @@ impl Signer {
             tier: subject.tier,
         };
         let token = self.encode(&claims).await;
-        token.map(Secret::new).ok_or_else(|| Error::new(Reason::Internal, "the token could not be signed"))
+        token
+            .map(Secret::new)
+            .ok_or_else(|| Error::new(Reason::Misconfigured, "the token could not be signed with BEHEST_KEY"))
     }
 
     async fn encode(&self, claims: &GatewayClaims<'_>) -> Option<String> {

@@ -1,12 +1,13 @@
 // What the shared cases cannot say about `behest-client/server`: its JavaScript options, and what happens when things break.
 import assert from "node:assert/strict";
+import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { pathToFileURL } from "node:url";
 
 import { installProject } from "./server/runtimes.mjs";
-import { published, token } from "./server/tokens.mjs";
+import { published, token, variables } from "./server/tokens.mjs";
 
 const SUPABASE = "https://ref.supabase.co";
 const PAGE = "https://app.example.com";
@@ -234,9 +235,34 @@ test("createSupabaseContext gives the caller or the error, and never rejects", a
 
 test("a webhook without a usable secret is the server's fault", async () => {
   const deliver = () => new Request("https://f/", { method: "POST", body: "{}", headers: { "stripe-signature": "t=1,v1=00" } });
-  for (const options of [{ sender: "stripe", secret: undefined }, { sender: "strip", secret: "x" }, { sender: "standard", secret: "whsec_%" }]) {
+  for (const options of [{ sender: "stripe", secret: undefined }, { sender: "strip", secret: "x" }, { sender: "standard", secret: "whsec_%" }, { sender: "stripe", secret: "x", toleranceSec: 9 }, { sender: "stripe", secret: "x", maxBytes: "1" }]) {
     await assert.rejects(server.verifyWebhook(deliver(), options), { reason: "misconfigured" }, JSON.stringify(options));
   }
+});
+
+test("a webhook's body is read only as far as its limit, and not at all without its header", async () => {
+  let read = 0;
+  const endless = () => new ReadableStream({ pull: (stream) => stream.enqueue(new Uint8Array((read += 65_536) && 65_536)) }, { highWaterMark: 0 });
+  const deliver = (headers, body) => new Request("https://f/", { method: "POST", body, headers, duplex: "half" });
+  const options = { sender: "github", secret: "x" };
+  await assert.rejects(server.verifyWebhook(deliver({}, endless()), options), { reason: "invalid_webhook" });
+  assert.equal(read, 0);
+  const signed = { "x-hub-signature-256": `sha256=${"0".repeat(64)}` };
+  await assert.rejects(server.verifyWebhook(deliver(signed, endless()), options), { reason: "payload_too_large", status: 413 });
+  assert.ok(read <= 1_048_576 + 2 * 65_536, `${read} bytes were read`);
+  await assert.rejects(server.verifyWebhook(deliver(signed, "x".repeat(11)), { ...options, maxBytes: 10 }), { reason: "payload_too_large" });
+  await assert.rejects(server.verifyWebhook(deliver(signed, "x".repeat(10)), { ...options, maxBytes: 10 }), { reason: "invalid_webhook" });
+});
+
+test("a damaged private key signs nothing", async () => {
+  const good = createPrivateKey(Buffer.from(variables.PKCS8_BASE64, "base64")).export({ format: "jwk" });
+  const n = Buffer.from(good.n, "base64url");
+  const pkcs1 = Buffer.from(createPrivateKey(Buffer.from(variables.PKCS8_BASE64, "base64")).export({ format: "der", type: "pkcs1" }));
+  const at = pkcs1.indexOf(n);
+  pkcs1[at + 100] ^= 4;
+  const ids = { BEHEST_KID: "k", BEHEST_TENANT_ID: "t", BEHEST_PROJECT_ID: "p" };
+  const handle = server.createTokenEndpoint({ ...ENV, ...ids, BEHEST_KEY: pkcs1.toString("base64") });
+  assert.deepEqual(await answer(await handle(request())), [500, "misconfigured"]);
 });
 
 test("nothing of Node is used", () => {

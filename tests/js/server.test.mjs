@@ -73,7 +73,7 @@ function send(port, one, signed) {
     request.on("error", reject);
     if (one.stall) request.write("{");
     // Whoever refuses so much must do so without having read it all.
-    else if (body.length > 100_000) request.write(body.subarray(0, 32_768));
+    else if (body.length > 100_000 && !one.whole) request.write(body.subarray(0, 32_768));
     else request.end(body);
   });
 }
