@@ -58,12 +58,22 @@ export function serverModule(compile) {
     };
   }
 
-  const guards = new WeakMap();
+  /** By the object of options, and by what it says: written into a call, it is a new one each time. */
+  const guards = { known: new WeakMap(), said: new Map() };
 
-  async function createSupabaseContext(request, options = {}) {
+  function guardFor({ env, ...options }, given) {
+    if (guards.known.has(given)) return guards.known.get(given);
+    const key = JSON.stringify(options);
+    const said = guards.said.get(key)?.find((other) => other.env === env)?.guard;
+    const ask = said ?? guard(given);
+    if (!said && guards.said.size < MOST_GUARDS) guards.said.set(key, [...(guards.said.get(key) ?? []), { env, guard: ask }].slice(-MOST_GUARDS));
+    guards.known.set(given, ask);
+    return ask;
+  }
+
+  async function createSupabaseContext(request, options = NO_OPTIONS) {
     try {
-      if (!guards.has(options)) guards.set(options, guard(options));
-      const caller = await guards.get(options)((guard) => guard.authenticate(request));
+      const caller = await guardFor(options, options)((guard) => guard.authenticate(request));
       return { data: withData(caller), error: null };
     } catch (error) {
       return { data: null, error: toBehestError(error) };
@@ -84,13 +94,18 @@ export function serverModule(compile) {
   return { createTokenEndpoint, withSupabase, createSupabaseContext, verifyWebhook };
 }
 
+const NO_OPTIONS = {};
+const MOST_GUARDS = 100;
+/** How long the project may take to answer `rest` and `admin`, unless the call has a signal of its own. */
+const DATA_DEADLINE_MS = 10_000;
+
 /** Makes functions of address and headers: `rest(path, init)` and, with a secret key, `admin(path, init)`. */
 function withData({ rest, admin, ...context }) {
   const under = ([base, identity]) =>
-    function send(path, init = {}) {
+    async function send(path, init = {}) {
       const headers = new Headers(init.headers);
       for (const [name, value] of identity) headers.set(name, value);
-      return fetch(`${base.replace(/\/$/, "")}/${path.replace(/^\//, "")}`, { ...init, headers });
+      return fetch(below(base, path), { signal: AbortSignal.timeout(DATA_DEADLINE_MS), ...init, headers });
     };
   return {
     ...context,
@@ -100,6 +115,19 @@ function withData({ rest, admin, ...context }) {
       return under(admin)(path, init);
     },
   };
+}
+
+/** The address at `path`, which must not leave the one it is below: `..` in an id would reach the rest of the project. */
+function below(base, path) {
+  const root = new URL(`${base.replace(/\/$/, "")}/`);
+  const address = new URL(`${root.href}${path.replace(/^\//, "")}`);
+  if (address.origin === root.origin && address.pathname.startsWith(root.pathname)) return address.href;
+  throw new BehestError({
+    reason: "invalid_request",
+    action: "fix_config",
+    message: "The path leaves rest/v1",
+    hint: "Encode what comes from elsewhere with encodeURIComponent.",
+  });
 }
 
 const NO_SECRET_KEY = {

@@ -108,8 +108,8 @@ export interface Settings {
 export interface TokenEndpointOptions extends Settings {
   /**
    * Decides what a user gets. Default: `profiles.plan`, read under the user's own token. To refuse, throw an object with
-   * `reason` `"forbidden"` (403) or `"quota_exceeded"` (402) and a `message` for the caller; anything else thrown is
-   * answered 500 and logged.
+   * `reason` `"forbidden"` (403), `"quota_exceeded"` (402) or `"rate_limited"` (429) and a `message` for the caller; anything
+   * else thrown is answered 500 and logged. After 10 s without a decision the answer is 503.
    */
   policy?: (user: UserClaims) => Grant | Promise<Grant>;
 }
@@ -170,7 +170,10 @@ export interface SupabaseContext {
   } | null;
   /** The verified claims as signed, in mode `user`. */
   readonly jwtClaims: UserClaims | null;
-  /** `fetch` for `rest/v1` as this caller: `rest("profiles?select=plan")`. Row level security decides. */
+  /**
+   * `fetch` for `rest/v1` as this caller: `rest("profiles?select=plan")`. Row level security decides. A path that leaves `rest/v1`
+   * is refused. The deadline is 10 s unless `init` has a signal.
+   */
   rest(path: string, init?: RequestInit): Promise<Response>;
   /** The same with the secret key, past row level security: filter by the user's id yourself. Throws without such a key. */
   admin(path: string, init?: RequestInit): Promise<Response>;
@@ -187,7 +190,7 @@ export function withSupabase<Rest extends unknown[]>(
   handler: (request: Request, context: SupabaseContext, ...rest: Rest) => Response | Promise<Response>,
 ): (request: Request, ...rest: Rest) => Promise<Response>;
 
-/** The caller or the error, for answers of your own. Give it the same options object each time: it is set up once for each. */
+/** The caller or the error, for answers of your own. What the same options say is set up once. */
 export function createSupabaseContext(
   request: Request,
   options?: AuthOptions,

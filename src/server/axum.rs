@@ -10,6 +10,9 @@
 //!
 //! Do not put a CORS layer around it: the endpoint answers preflights itself.
 
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
 use ::axum::Router;
 use ::axum::body::Body;
 use ::axum::extract::{FromRequestParts, Request, State};
@@ -18,21 +21,24 @@ use ::axum::response::Response;
 use ::axum::routing::{MethodRouter, any};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use http::HeaderMap;
 use http::request::Parts;
 
 use super::body::{DEADLINE, broken, check_length, late, too_large};
 use super::endpoint::{MAX_BODY, TokenEndpoint};
 use super::guard::{Caller, Guard};
 use super::respond;
+use super::webhook::{self, Delivery, Webhook};
 use crate::{Error, Reason};
 
 /// A router that serves the endpoint at the path it is nested at and at every path below.
-pub fn router(endpoint: TokenEndpoint) -> Router {
+pub fn router<S: Clone + Send + Sync + 'static>(endpoint: TokenEndpoint) -> Router<S> {
     Router::new().fallback(move |request: Request| serve(endpoint.clone(), request))
 }
 
 /// The endpoint for one path: `Router::route("/api/behest/token", route(endpoint))`.
-pub fn route(endpoint: TokenEndpoint) -> MethodRouter {
+pub fn route<S: Clone + Send + Sync + 'static>(endpoint: TokenEndpoint) -> MethodRouter<S> {
     any(move |request: Request| serve(endpoint.clone(), request))
 }
 
@@ -70,27 +76,52 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// Checks a webhook's delivery and reads its body: the headers first, then at most [`webhook::MAX_BODY`] bytes, within 10 s.
+///
+/// # Errors
+/// As [`Webhook::verify`]; [`Reason::PayloadTooLarge`], [`Reason::Timeout`], and [`Reason::InvalidRequest`] for a body that
+/// broke off.
+pub async fn receive(webhook: &Webhook, request: Request) -> Result<(Delivery, Bytes), Error> {
+    let (parts, body) = request.into_parts();
+    webhook.check_headers(&parts.headers)?;
+    let body = read(&parts.headers, body, webhook::MAX_BODY).await?;
+    Ok((webhook.verify(&parts.headers, &body).await?, body))
+}
+
+/// For `Router::nest_service` and `Router::route_service`.
+impl tower::Service<Request> for TokenEndpoint {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let endpoint = self.clone();
+        Box::pin(async move { Ok(serve(endpoint, request).await) })
+    }
+}
+
 async fn serve(endpoint: TokenEndpoint, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let body = match check_length(&parts.headers, MAX_BODY) {
-        Ok(()) => read(body).await,
-        Err(error) => Err(error),
-    };
-    let response = match body {
+    let response = match read(&parts.headers, body, MAX_BODY).await {
         Ok(body) => endpoint.handle(Request::from_parts(parts, body)).await,
         Err(error) => endpoint.refuse(&parts.headers, error).await,
     };
     response.map(Body::from)
 }
 
-async fn read(body: Body) -> Result<Bytes, Error> {
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Error> {
+    check_length(headers, limit)?;
     let all = async {
         let mut chunks = body.into_data_stream();
         let mut all = BytesMut::new();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| broken())?;
-            if all.len() + chunk.len() > MAX_BODY {
-                return Err(too_large(MAX_BODY));
+            if all.len() + chunk.len() > limit {
+                return Err(too_large(limit));
             }
             all.extend_from_slice(&chunk);
         }

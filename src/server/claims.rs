@@ -7,15 +7,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::http::join;
+use super::http::{is_local_stack, join};
 use super::settings::Reader;
 use super::user::{Inner, User};
 use crate::wire::is_id;
 use crate::{Error, Reason, Secret};
 
-/// User ids that Behest keeps for itself; also every id that begins with `sys`.
-const RESERVED_IDS: [&str; 2] = ["admin", "dashboard-service"];
-
+/// The issuers of the Supabase CLI's local stack.
+const LOCAL_STACK_ISSUERS: [&str; 2] = ["http://127.0.0.1:54321/auth/v1", "http://localhost:54321/auth/v1"];
 /// More would accept sessions that ended long ago.
 const LARGEST_LEEWAY: u64 = 3600;
 
@@ -71,11 +70,14 @@ impl ClaimRules {
     pub(super) fn read(reader: &mut Reader<'_>, url: Option<&Url>, allow_anonymous: bool) -> Self {
         let public_url = reader.url("SUPABASE_PUBLIC_URL");
         let issuer = |base: &Url| join(base, "/auth/v1").to_string();
+        // Its Auth calls itself what pages call it.
+        let local: &[&str] = if url.is_some_and(is_local_stack) { &LOCAL_STACK_ISSUERS } else { &[] };
         let usual = || vec!["authenticated".to_owned()];
         Self {
-            issuers: reader
-                .list("SESSION_ISSUERS")
-                .unwrap_or_else(|| [url, public_url.as_ref()].into_iter().flatten().map(issuer).collect()),
+            issuers: reader.list("SESSION_ISSUERS").unwrap_or_else(|| {
+                let own = [url, public_url.as_ref()].into_iter().flatten().map(issuer);
+                own.chain(local.iter().map(|issuer| (*issuer).to_owned())).collect()
+            }),
             audiences: reader.list("SESSION_AUDIENCES").unwrap_or_else(usual),
             roles: reader.list("SESSION_ROLES").unwrap_or_else(usual),
             allow_anonymous: reader.flag("ALLOW_ANONYMOUS").unwrap_or(allow_anonymous),
@@ -99,10 +101,6 @@ impl ClaimRules {
         let id = text(&registered.sub, "the claim sub is missing or not a text")?;
         if !is_id(id) {
             return Err(invalid("the claim sub is not an id of 1 to 255 plain characters"));
-        }
-        let lower = id.to_ascii_lowercase();
-        if RESERVED_IDS.contains(&lower.as_str()) || lower.starts_with("sys") {
-            return Err(invalid("the claim sub is an id that Behest reserves"));
         }
 
         let role = text(&registered.role, "the claim role is missing or not a text")?;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
@@ -18,11 +19,15 @@ use super::mint::Minter;
 use super::mode::Mode;
 use super::plan::ProfilePlan;
 use super::platform::crypto::random_uuid;
+use super::platform::within;
 use super::policy::Policy;
 use super::respond;
 use super::settings::{Reader, Settings};
 use crate::wire::{TokenRequest, is_id};
 use crate::{Error, Reason};
+
+/// How long a policy may take.
+const POLICY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The largest request body that is read, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
@@ -103,10 +108,7 @@ impl TokenEndpoint {
             tracing::error!("the endpoint or its policy panicked");
             Err(Error::new(Reason::Internal, "the endpoint failed"))
         });
-        let mut response = answered.unwrap_or_else(|error| {
-            tracing::info!(reason = error.reason().as_str(), message = error.message(), "refused");
-            self.0.guard.refuse(headers, &error)
-        });
+        let mut response = answered.unwrap_or_else(|error| self.0.guard.refuse(headers, &error));
         if let Ok(id) = HeaderValue::try_from(id) {
             response.headers_mut().insert("x-request-id", id);
         }
@@ -125,13 +127,40 @@ impl TokenEndpoint {
         }
         let caller = guard.authenticate(headers).await?;
         let user = caller.user().ok_or_else(|| Error::new(Reason::Internal, "nobody is signed in"))?;
+        check_reserved(user.id())?;
         let session = session_id(request.body())?;
-        let grant = policy.decide(user.clone()).await?;
+        let late = || Err(Error::new(Reason::PlanUnavailable, "the policy did not decide in time"));
+        let decided = within(POLICY_DEADLINE, policy.decide(user.clone())).await;
+        let grant = decided.unwrap_or_else(late).map_err(policy_refusal)?;
         let bundle = minter.mint(user.id(), grant, session).await?;
         tracing::info!(user = user.id(), session = bundle.session_id, tier = grant.tier, ttl = bundle.ttl, "minted");
         let mut response = respond::json(StatusCode::OK, &bundle);
         guard.permit(headers, response.headers_mut());
         Ok(response)
+    }
+}
+
+/// Refuses the user ids that Behest keeps for itself.
+fn check_reserved(id: &str) -> Result<(), Error> {
+    let id = id.to_ascii_lowercase();
+    if id == "admin" || id == "dashboard-service" || id.starts_with("sys") {
+        return Err(Error::new(Reason::InvalidClaims, "the claim sub is an id that Behest reserves"));
+    }
+    Ok(())
+}
+
+/// What a policy may tell a caller. Any other error is a failure of the app's own, whose words are for the log.
+fn policy_refusal(error: Error) -> Error {
+    match error.reason() {
+        Reason::Forbidden
+        | Reason::QuotaExceeded
+        | Reason::RateLimited
+        | Reason::PlanUnavailable
+        | Reason::Misconfigured => error,
+        reason => {
+            tracing::error!(reason = reason.as_str(), why = error.message(), "the policy failed");
+            Error::new(Reason::ServerError, "the endpoint failed")
+        }
     }
 }
 

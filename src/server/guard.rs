@@ -83,7 +83,7 @@ impl Guard {
 
     pub(super) fn read(reader: &mut Reader<'_>, purpose: Purpose) -> Option<Self> {
         let Purpose { modes, http, clock, methods, allow_anonymous } = purpose;
-        let url = reader.required_url("SUPABASE_URL");
+        let url = reader.project_url();
         let verifier = Verifier::read(reader, url.as_ref(), allow_anonymous, &http, &clock);
         let (publishable, secret) = (Keys::publishable(reader), Keys::secret(reader));
         let cors = Cors::read(reader, methods);
@@ -146,6 +146,7 @@ impl Guard {
 
     /// The answer to a request that was not let in: JSON with the reason, and the CORS headers with which the page may read it.
     pub fn refuse(&self, headers: &HeaderMap, error: &Error) -> Response<Bytes> {
+        tracing::info!(reason = error.reason().as_str(), message = error.message(), "refused");
         let mut response = respond::refusal(error);
         self.permit(headers, response.headers_mut());
         response

@@ -82,6 +82,11 @@ pub(super) fn base_url(text: &str, plain: &[String]) -> Result<Url, String> {
     }
 }
 
+/// Is this the address under which the Supabase CLI's local stack is known to the functions that it serves?
+pub(super) fn is_local_stack(url: &Url) -> bool {
+    url.as_str() == "http://kong:8000/"
+}
+
 fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),

@@ -1,6 +1,6 @@
 //! The project's published key set: fetched when needed, kept, and renewed when keys rotate.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,8 +66,19 @@ impl State {
 type Found = Result<Vec<Arc<VerifyingKey>>, LookupError>;
 
 impl Jwks {
-    pub(super) fn new(url: Url, http: Arc<dyn HttpClient>, clock: Clock) -> Self {
-        Self { url, http, clock, state: RwLock::default(), fetching: SingleFlight::default() }
+    /// The set behind `url`, which all share that reach it in the same way: endpoints, guards, and any number of the latter.
+    pub(super) fn shared(url: Url, http: &Arc<dyn HttpClient>, clock: &Clock) -> Arc<Self> {
+        static KNOWN: Mutex<Vec<Weak<Jwks>>> = Mutex::new(Vec::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|set| set.strong_count() > 0);
+        let same = |set: &Arc<Self>| set.url == url && Arc::ptr_eq(&set.http, http) && set.clock.is(clock);
+        if let Some(set) = known.iter().filter_map(Weak::upgrade).find(same) {
+            return set;
+        }
+        let (http, clock) = (Arc::clone(http), clock.clone());
+        let set = Arc::new(Self { url, http, clock, state: RwLock::default(), fetching: SingleFlight::default() });
+        known.push(Arc::downgrade(&set));
+        set
     }
 
     /// The keys that may have signed a token with this algorithm and `kid`.

@@ -50,6 +50,9 @@ mod settings;
 mod signer;
 mod supabase;
 mod user;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+mod vectors;
 mod verify;
 pub mod webhook;
 

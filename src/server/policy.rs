@@ -34,10 +34,11 @@ impl Grant {
 
 /// Decides what a user gets. Any `async` function or closure from [`User`] to a [`Grant`] is one.
 ///
-/// An `Err` refuses. Its reason decides the status: [`Forbidden`](crate::Reason::Forbidden) (403) and
-/// [`QuotaExceeded`](crate::Reason::QuotaExceeded) (402)
-/// are meant for this, and the message is shown to the caller. Decide by the user's id and your own data, never by
-/// anything the user can write, such as `user_metadata`.
+/// An `Err` refuses. [`Forbidden`](crate::Reason::Forbidden) (403), [`QuotaExceeded`](crate::Reason::QuotaExceeded) (402)
+/// and [`RateLimited`](crate::Reason::RateLimited) (429) are meant for this, and their message is shown to the caller. Other
+/// reasons are failures of the app's own: they are logged and answered 500, or 503 for
+/// [`PlanUnavailable`](crate::Reason::PlanUnavailable) and after 10 s without a decision. Decide by the user's id and your own
+/// data, never by anything the user can write, such as `user_metadata`.
 pub trait Policy: Send + Sync {
     /// The grant for `user`.
     fn decide(&self, user: User) -> BoxFuture<'_, Result<Grant, Error>>;

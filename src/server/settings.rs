@@ -9,7 +9,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::clock::Clock;
-use super::http::{HttpClient, base_url};
+use super::http::{HttpClient, base_url, is_local_stack};
 use super::platform;
 use super::policy::Policy;
 use crate::{Error, Reason};
@@ -137,6 +137,9 @@ settings! {
 /// Each setter that takes a text, a flag, a number or a list is also a variable of the environment, its name in capitals
 /// (`supabase_url`, `SUPABASE_URL`), and an option in JavaScript (`supabaseUrl`). What is set later wins; blank counts as
 /// absent. Nothing is checked before an endpoint or a guard is made: its one error lists everything that is wrong.
+///
+/// Functions of Supabase cannot set variables whose names begin with `SUPABASE_`: put `BEHEST_` before them
+/// (`BEHEST_SUPABASE_PUBLIC_URL`). That one wins over what the platform sets.
 #[derive(Clone)]
 #[must_use]
 pub struct Settings {
@@ -157,7 +160,12 @@ impl Settings {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let empty =
             Self { values: BTreeMap::new(), problems: Vec::new(), policy: None, http: None, clock: Clock::system() };
-        ALL.iter().fold(empty, |settings, (name, _)| settings.with(name, &lookup(name).unwrap_or_default()))
+        let given = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+        let value = |name: &str| match name.starts_with("SUPABASE_") {
+            true => given(&format!("BEHEST_{name}")).or_else(|| given(name)),
+            false => given(name),
+        };
+        ALL.iter().fold(empty, |settings, (name, _)| settings.with(name, &value(name).unwrap_or_default()))
     }
 
     /// Decides who gets what. Default: `profiles.plan` of the user, read under the user's own token.
@@ -254,6 +262,13 @@ impl<'a> Reader<'a> {
     pub(super) fn required_url(&mut self, name: &str) -> Option<Url> {
         self.required(name)?;
         self.url(name)
+    }
+
+    /// The project's address, which may be that of the Supabase CLI's local stack.
+    pub(super) fn project_url(&mut self) -> Option<Url> {
+        let name = "SUPABASE_URL";
+        let url = Url::parse(self.required(name)?).ok();
+        url.filter(is_local_stack).or_else(|| self.url(name))
     }
 
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::algorithm::Algorithm;
@@ -25,15 +25,23 @@ use crate::{Error, Reason, Secret};
 struct Header {
     alg: String,
     kid: Option<String>,
-    crit: Option<IgnoredAny>,
+    /// Any value counts, null too.
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
+    /// RFC 7797: the payload is not encoded.
+    b64: Option<bool>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 /// Verifies Supabase sessions.
 pub(super) struct Verifier {
-    /// Keys from the settings: shared secrets, and the whole set if it is given inline.
+    /// Keys from the settings: shared secrets, and a set that is given inline.
     own: KeySet,
-    /// The published set, unless the settings replace it.
-    published: Option<Jwks>,
+    /// The published set, which has what the inline one lacks after a rotation.
+    published: Option<Arc<Jwks>>,
     rules: ClaimRules,
     clock: Clock,
 }
@@ -50,15 +58,11 @@ impl Verifier {
         let mut own = KeySet::default();
         let mut address = url.map(|base| join(base, "/auth/v1/.well-known/jwks.json"));
         if let Some(json) = reader.text("SUPABASE_JWKS") {
-            address = None;
             let keys = KeySet::parse(json.as_bytes(), Source::Settings)
                 .ok_or("must be a JSON Web Key Set: {\"keys\": […]} or its array");
-            let keys = reader.checked("SUPABASE_JWKS", keys);
-            if keys.as_ref().is_some_and(KeySet::is_empty) && reader.text("SUPABASE_JWT_SECRET").is_none() {
-                reader.problem("SUPABASE_JWKS holds no usable public key".into());
-            }
-            own = keys.unwrap_or_default();
-        } else if reader.text("SUPABASE_JWKS_URL").is_some() {
+            own = reader.checked("SUPABASE_JWKS", keys).unwrap_or_default();
+        }
+        if reader.text("SUPABASE_JWKS_URL").is_some() {
             address = reader.url("SUPABASE_JWKS_URL");
         }
         if let Some(secret) = reader.text("SUPABASE_JWT_SECRET") {
@@ -68,7 +72,7 @@ impl Verifier {
             }
         }
         let rules = ClaimRules::read(reader, url, allow_anonymous);
-        let published = address.map(|address| Jwks::new(address, Arc::clone(http), clock.clone()));
+        let published = address.map(|address| Jwks::shared(address, http, clock));
         Self { own, published, rules, clock: clock.clone() }
     }
 
@@ -80,7 +84,7 @@ impl Verifier {
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("the token is not base64url"));
         let header: Header = serde_json::from_slice(&decode(header)?)
             .map_err(|_| malformed("the token's header is not the JSON of a JWT header"))?;
-        if header.crit.is_some() {
+        if header.crit || header.b64 == Some(false) {
             return Err(malformed("the token's header demands an extension that is not supported"));
         }
         let (payload, signature) = (decode(payload)?, decode(signature)?);
@@ -101,10 +105,12 @@ impl Verifier {
     }
 
     async fn keys(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<Arc<VerifyingKey>>, Error> {
-        let found = match &self.published {
+        let found = match (self.own.pick(algorithm, kid), &self.published) {
             // A shared secret is never published, so the published set need not be asked.
-            Some(published) if algorithm != Algorithm::Hs256 => published.find(algorithm, kid).await,
-            _ => self.own.pick(algorithm, kid).map_err(|miss| LookupError::Miss(miss, None)),
+            (Err(Miss::UnknownKid | Miss::NoKid), Some(published)) if algorithm != Algorithm::Hs256 => {
+                published.find(algorithm, kid).await
+            }
+            (picked, _) => picked.map_err(|miss| LookupError::Miss(miss, None)),
         };
         found.map_err(|failure| match failure {
             LookupError::Unavailable(error) => error,

@@ -1,6 +1,6 @@
 // What the shared cases cannot say about `behest-client/server`: its JavaScript options, and what happens when things break.
 import assert from "node:assert/strict";
-import { createPrivateKey } from "node:crypto";
+import { createPrivateKey, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
@@ -46,11 +46,17 @@ beforeEach((t) => {
   for (const level of ["log", "warn", "error"]) t.mock.method(console, level, () => {});
 });
 
-const request = (headers = {}, spec = {}) =>
+const request = (headers = {}, spec = {}, supabase = SUPABASE) =>
   new Request("https://function/", {
     method: "POST",
-    headers: { origin: PAGE, authorization: `Bearer ${token(spec, SUPABASE)}`, ...headers },
+    headers: { origin: PAGE, authorization: `Bearer ${token(spec, supabase)}`, ...headers },
   });
+
+/** A project whose keys nothing here has fetched yet. */
+const newProject = () => {
+  const SUPABASE_URL = `https://${randomUUID()}.supabase.co`;
+  return { env: { ...ENV, SUPABASE_URL }, request: () => request({}, {}, SUPABASE_URL) };
+};
 
 const answer = async (response) => [response.status, (await response.json()).error?.code];
 
@@ -90,6 +96,9 @@ test("an option that is unknown or of the wrong type is an error at the start, w
     assert.doesNotThrow(() => make({ checkSession: undefined, allowAnonymous: null }));
   }
   assert.throws(() => server.withSupabase({ env: ENV, policy: () => ({}) }, () => {}), /no option policy/);
+  assert.throws(() => server.withSupabase({ env: ENV, cors: "disabled" }, () => {}), /no option cors: use corsOrigin/);
+  server.withSupabase({ env: ENV, allow: "always" }, () => {});
+  assert.match(console.warn.mock.calls.at(-1).arguments[0], /option allow is deprecated/);
   assert.throws(() => server.withSupabase({ env: ENV, auth: 7 }, () => {}), /option auth/);
   for (const options of [null, 7, "x", []]) assert.throws(() => server.createTokenEndpoint(ENV, options), /options must be an object/);
 });
@@ -133,8 +142,10 @@ test("what a policy throws or answers wrongly is refused, and its words stay her
   const cases = [
     [() => { throw { reason: "forbidden", message: "blocked" }; }, 403, "forbidden"],
     [async () => { throw { reason: "quota_exceeded" }; }, 402, "quota_exceeded"],
-    [() => { throw new Error("secret detail"); }, 500, "internal"],
-    [() => { throw undefined; }, 500, "internal"],
+    [() => { throw { reason: "rate_limited" }; }, 429, "rate_limited"],
+    [() => { throw new Error("secret detail"); }, 500, "server_error"],
+    [() => { throw { reason: "token_expired", message: "secret detail" }; }, 500, "server_error"],
+    [() => { throw undefined; }, 500, "server_error"],
     [() => ({ tier: "3" }), 500, "misconfigured"],
     [() => ({ tier: 1.5 }), 500, "misconfigured"],
     [() => ({ ttlSecs: 5 }), 500, "misconfigured"],
@@ -149,19 +160,21 @@ test("what a policy throws or answers wrongly is refused, and its words stay her
   }
 });
 
-test("a key set is fetched by each request that needs it, and its result is shared", async () => {
-  const handle = server.createTokenEndpoint(ENV, { policy: () => ({}) });
+test("requests that begin together fetch the key set once", async () => {
+  const { env, request } = newProject();
+  const handle = server.createTokenEndpoint(env, { policy: () => ({}) });
   const fetched = () => calls.filter(({ url }) => url.endsWith("jwks.json")).length;
-  const answers = await Promise.all([1, 2, 3].map(() => handle(request())));
-  assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
-  assert.equal(fetched(), 3, "no request waits for what another one began");
+  const answers = await Promise.all(Array.from({ length: 200 }, () => handle(request())));
+  assert.ok(answers.every(({ status }) => status === 200));
+  assert.equal(fetched(), 1);
   assert.equal((await handle(request())).status, 200);
-  assert.equal(fetched(), 3, "what they found out serves the next");
+  assert.equal(fetched(), 1, "what was found out serves the next");
 });
 
 test("a request whose fetch never settles harms no other", async () => {
+  const { env, request } = newProject();
   const usual = upstream;
-  const handle = server.createTokenEndpoint(ENV, { policy: () => ({}) });
+  const handle = server.createTokenEndpoint(env, { policy: () => ({}) });
   let stuck;
   await new Promise((begun) => {
     upstream = () => new Promise(() => begun());
@@ -175,8 +188,9 @@ test("a request whose fetch never settles harms no other", async () => {
 });
 
 test("whatever stops the module is answered 500 with CORS headers, and the next request is served", async () => {
+  const { env, request } = newProject();
   const usual = upstream;
-  const handle = server.createTokenEndpoint(ENV, { policy: () => ({ tier: 1 }) });
+  const handle = server.createTokenEndpoint(env, { policy: () => ({ tier: 1 }) });
   let waiting;
   const release = await new Promise((begun) => {
     upstream = () => new Promise((resolve) => begun(() => resolve(Response.json(published))));
@@ -231,6 +245,49 @@ test("createSupabaseContext gives the caller or the error, and never rejects", a
   assert.deepEqual([bad.data, bad.error.reason, bad.error.status], [null, "invalid_signature", 401]);
   const wrong = await server.createSupabaseContext(request(), { env: {} });
   assert.equal(wrong.error.reason, "misconfigured");
+});
+
+test("options written into the call are set up once, and all share one key set", async () => {
+  const { env, request } = newProject();
+  const context = () => server.createSupabaseContext(request(), { env, auth: ["user", "none"] });
+  for (let i = 0; i < 20; i += 1) assert.equal((await context()).data.authMode, "user");
+  assert.equal((await server.withSupabase({ env }, () => new Response())(request())).status, 200);
+  assert.equal((await server.createTokenEndpoint(env)(request())).status, 200);
+  assert.equal(calls.filter(({ url }) => url.endsWith("jwks.json")).length, 1);
+  const other = await server.createSupabaseContext(request(), { env: newProject().env, auth: ["user", "none"] });
+  assert.equal(other.error.reason, "wrong_issuer");
+});
+
+test("no path leaves rest/v1, and no call waits for ever", async () => {
+  const { data } = await server.createSupabaseContext(request(), { env: ENV });
+  const before = calls.length;
+  for (const path of ["../../auth/v1/admin/users", "/../auth", "a/../../x", "%2e%2e/%2E%2E/auth", "..\\..\\auth", "x/..%2f/../../y/../.."]) {
+    for (const send of [data.rest, data.admin]) {
+      await assert.rejects(send(path), { reason: "invalid_request" }, path);
+    }
+  }
+  assert.equal(calls.length, before);
+  await data.admin("//evil.example/x");
+  assert.equal(calls.at(-1).url, `${SUPABASE}/rest/v1//evil.example/x`);
+  assert.ok(calls.at(-1).signal instanceof AbortSignal, "there is a deadline");
+  const { signal } = new AbortController();
+  await data.rest("notes", { signal });
+  assert.equal(calls.at(-1).signal, signal);
+});
+
+test("a line break in what somebody sends begins no line in the log", async () => {
+  const handle = server.createTokenEndpoint(ENV, {
+    policy: () => { throw new Error("broken\nbehest-client: minted user=forged"); },
+  });
+  await handle(request());
+  const lines = console.error.mock.calls.map(({ arguments: [line] }) => line);
+  assert.ok(lines.some((line) => line.includes("broken\\nbehest-client: minted")), lines.join("|"));
+  assert.ok(lines.every((line) => !line.includes("\n")));
+});
+
+test("a policy that never settles is given up after 10 s", { timeout: 30_000 }, async () => {
+  const handle = server.createTokenEndpoint(ENV, { policy: () => new Promise(() => {}) });
+  assert.deepEqual(await answer(await handle(request())), [503, "plan_unavailable"]);
 });
 
 test("a webhook without a usable secret is the server's fault", async () => {

@@ -92,6 +92,17 @@ async fn a_token_is_never_passed_over_while_the_keys_cannot_be_fetched() {
 }
 
 #[tokio::test]
+async fn ids_that_behest_reserves_are_users_like_others_and_refusals_are_logged() {
+    let (guard, _) = guard(&["user"]);
+    let bearer = format!("Bearer {}", session_with(json!({"sub": "system-1"})));
+    let reserved = caller(&guard, &[("authorization", &bearer)]).await.unwrap();
+    assert_eq!(reserved.user().unwrap().id(), "system-1");
+    let error = caller(&guard, &[]).await.unwrap_err();
+    guard.refuse(&HeaderMap::new(), &error);
+    assert!(log::written().contains("missing_token"), "{}", log::written());
+}
+
+#[tokio::test]
 async fn users_anonymous_ones_and_roles_are_told_apart() {
     let bearer = |changes| format!("Bearer {}", session_with(changes));
     let (open, http) = guard(&["user"]);

@@ -6,16 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use behest_client::Reason;
-use behest_client::server::axum::{authenticate, router};
-use behest_client::server::webhook::{Delivery, MAX_BODY, Webhook};
+use behest_client::server::axum::{authenticate, receive, router};
+use behest_client::server::webhook::Webhook;
 use behest_client::server::{Caller, Guard, Mode, Settings, TokenEndpoint};
 use serde_json::{Value, json};
 
-type Refusal = behest_client::Error;
 type Table = BTreeMap<String, Value>;
 
 #[derive(serde::Deserialize)]
@@ -39,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     for (name, options) in webhooks {
         let webhook = Arc::new(webhook(&options)?);
-        let handle = move |headers: HeaderMap, body: Body| deliver(Arc::clone(&webhook), headers, body);
+        let handle = move |request: Request| deliver(Arc::clone(&webhook), request);
         app = app.nest(&format!("/{name}"), axum::Router::new().fallback(handle));
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -98,16 +97,8 @@ fn webhook(options: &Value) -> Result<Webhook, Box<dyn Error>> {
     })
 }
 
-/// Refuses by the headers what they rule out, before the body is read.
-async fn receive(webhook: &Webhook, headers: &HeaderMap, body: Body) -> Result<(Delivery, Bytes), Refusal> {
-    webhook.check_headers(headers)?;
-    let too_large = |_| Refusal::new(Reason::PayloadTooLarge, "the delivery is too large");
-    let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(too_large)?;
-    Ok((webhook.verify(headers, &body).await?, body))
-}
-
-async fn deliver(webhook: Arc<Webhook>, headers: HeaderMap, body: Body) -> Response {
-    match receive(&webhook, &headers, body).await {
+async fn deliver(webhook: Arc<Webhook>, request: Request) -> Response {
+    match receive(&webhook, request).await {
         Ok((delivery, body)) => {
             let at = delivery.signed_at.map(|at| at.as_secs());
             answer(StatusCode::OK, json!({"id": delivery.id, "signedAt": at, "body": String::from_utf8_lossy(&body)}))

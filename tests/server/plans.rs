@@ -120,6 +120,7 @@ async fn an_app_can_decide_for_itself() {
                 Some("a@example.com") => Ok(Grant::tier(7).with_ttl(Duration::from_secs(300))),
                 Some("broke@example.com") => Err(Error::new(Reason::QuotaExceeded, "the trial is over")),
                 Some("greedy@example.com") => Ok(Grant::tier(1).with_ttl(Duration::from_secs(86_401))),
+                Some("odd@example.com") => Err(Error::new(Reason::TokenExpired, "own words")),
                 Some("plain@example.com") => Ok(Grant::default()),
                 _ => Err(Error::new(Reason::Forbidden, "only customers may ask")),
             }
@@ -137,6 +138,17 @@ async fn an_app_can_decide_for_itself() {
     assert_refused(&broke, 402, "quota_exceeded");
     assert_eq!(body(&broke)["error"]["message"], "the trial is over");
     assert_refused(&world.post(&session_with(json!({"email": "x@example.com"}))).await, 403, "forbidden");
+    let odd = world.post(&session_with(json!({"email": "odd@example.com"}))).await;
+    assert_refused(&odd, 500, "server_error");
+    assert!(!body(&odd).to_string().contains("own words"));
     assert_refused(&world.post(&session_with(json!({"email": "greedy@example.com"}))).await, 500, "misconfigured");
     assert_eq!(world.http.count(MINT), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_never_decides_is_given_up() {
+    let world = World::with(&[], |settings| settings.policy(|_: User| std::future::pending()));
+    let started = tokio::time::Instant::now();
+    assert_refused(&world.post(&session()).await, 503, "plan_unavailable");
+    assert_eq!(started.elapsed().as_secs(), 10);
 }

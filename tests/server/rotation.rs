@@ -211,12 +211,17 @@ async fn unusable_entries_are_left_out_and_the_rest_still_serves() {
 }
 
 #[tokio::test]
-async fn inline_keys_replace_the_address() {
+async fn inline_keys_come_first_and_the_address_has_what_they_lack() {
     let inline = json!([Key::project().jwk("current")]).to_string();
     let world = World::with(&[("SUPABASE_JWKS", &inline)], |settings| settings);
     assert_eq!(world.post(&session()).await.status(), 200);
-    assert_refused(&world.post(&named(&Key::p256(), "x")).await, 401, "unknown_key");
     assert_eq!(world.http.count(JWKS), 0);
+    let next = Key::p256();
+    publish(&world, vec![next.jwk("next")]);
+    assert_eq!(world.post(&named(&next, "next")).await.status(), 200, "after a rotation");
+    assert_refused(&world.post(&named(&Key::p256(), "x")).await, 401, "unknown_key");
+    assert_refused(&world.post(&named(&next, "current")).await, 401, "invalid_signature");
+    assert_eq!(world.http.count(JWKS), 1);
 
     let world = World::with(&[("SUPABASE_JWKS_URL", "https://keys.example.com/set")], |settings| settings);
     world.http.on("/set", |_| answer(200, json!({"keys": [Key::project().jwk("current")]})));

@@ -274,6 +274,23 @@ async fn options_widen_what_is_accepted() {
 }
 
 #[tokio::test]
+async fn the_local_stack_names_itself_as_its_pages_do() {
+    let issued = |issuer: &str| session_with(json!({"iss": issuer}));
+    let (loopback, localhost) = ("http://127.0.0.1:54321/auth/v1", "http://localhost:54321/auth/v1");
+    let local = World::with(&[("SUPABASE_URL", "http://kong:8000")], |settings| settings);
+    for issuer in [loopback, localhost, "http://kong:8000/auth/v1"] {
+        assert_eq!(local.post(&issued(issuer)).await.status(), 200, "{issuer}");
+    }
+    let hosted = World::new();
+    for (world, issuer) in [(&local, "http://127.0.0.1:54322/auth/v1"), (&hosted, loopback), (&hosted, localhost)] {
+        assert_refused(&world.post(&issued(issuer)).await, 401, "wrong_issuer");
+    }
+    let elsewhere = [("SUPABASE_URL", "http://kong:8000"), ("BEHEST_SUPABASE_PUBLIC_URL", "http://127.0.0.1:9999")];
+    let elsewhere = World::with(&elsewhere, |settings| settings);
+    assert_eq!(elsewhere.post(&issued("http://127.0.0.1:9999/auth/v1")).await.status(), 200);
+}
+
+#[tokio::test]
 async fn an_expired_token_says_since_when_and_a_future_one_says_until_when() {
     let world = World::new();
     let expired = world.post(&session_with(json!({"exp": NOW - 90}))).await;

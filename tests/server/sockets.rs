@@ -137,12 +137,20 @@ async fn it_can_be_mounted_at_a_path_or_below_one() {
     let nested = axum::Router::new().nest("/functions/v1/behest-token", router(world.endpoint.clone()));
     let routed = axum::Router::new().route("/api/behest/token", route(world.endpoint.clone()));
     let root = router(world.endpoint.clone());
+    let service = axum::Router::new().nest_service("/token", world.endpoint.clone());
+    let with_state = axum::Router::<u8>::new()
+        .nest("/below", router(world.endpoint.clone()))
+        .route("/one", route(world.endpoint.clone()))
+        .with_state(7);
     let cases = [
         (&nested, "/functions/v1/behest-token", 204),
         (&nested, "/functions/v1/behest-token/deeper?x=1", 204),
         (&nested, "/functions/v1/other", 404),
         (&routed, "/api/behest/token", 204),
         (&routed, "/api/behest/token/deeper", 404),
+        (&service, "/token", 204),
+        (&with_state, "/below/it", 204),
+        (&with_state, "/one", 204),
         (&root, "/", 204),
         (&root, "/anything", 204),
     ];

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use behest_client::server::axum::{authenticate, router};
+use behest_client::server::axum::{authenticate, receive, router};
 use behest_client::server::webhook::Webhook;
 use behest_client::server::{Caller, Guard, Mode, Settings, TokenEndpoint};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
         // Anybody.
         .route("/health", get(health).layer(from_fn_with_state(guard(&["none"])?, authenticate)))
         // Stripe proves itself by its signature.
-        .route("/stripe", post(move |headers, body| paid(Arc::clone(&stripe), headers, body)));
+        .route("/stripe", post(move |request| paid(Arc::clone(&stripe), request)));
 
     let listen = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener =
@@ -66,10 +66,11 @@ async fn health() -> Json<Value> {
 }
 
 /// The body is parsed after its signature is checked, not before.
-async fn paid(stripe: Arc<Webhook>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
-    if let Err(error) = stripe.verify(&headers, &body).await {
-        return (StatusCode::UNAUTHORIZED, Json(json!({ "error": error.reason().as_str() })));
-    }
+async fn paid(stripe: Arc<Webhook>, request: Request) -> (StatusCode, Json<Value>) {
+    let body = match receive(&stripe, request).await {
+        Ok((_, body)) => body,
+        Err(error) => return (StatusCode::UNAUTHORIZED, Json(json!({ "error": error.reason().as_str() }))),
+    };
     match serde_json::from_slice::<Value>(&body) {
         Ok(event) => (StatusCode::OK, Json(json!({ "received": event["id"] }))),
         Err(_) => (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_request" }))),

@@ -7,6 +7,7 @@ use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use js_sys::{Array, JSON, Object, Reflect, Uint8Array};
+use send_wrapper::SendWrapper;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -22,10 +23,11 @@ pub(super) enum BodyError {
 }
 
 /// `None` if `future` takes longer than `limit`; it is dropped then.
-pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     // The host's timers take a signed 32-bit number of milliseconds; more fires at once.
     let millis = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).min(i32::MAX as u32);
-    match select(std::pin::pin!(future), TimeoutFuture::new(millis)).await {
+    let timer = SendWrapper::new(TimeoutFuture::new(millis));
+    match select(std::pin::pin!(future), timer).await {
         Either::Left((output, _)) => Some(output),
         Either::Right(_) => None,
     }

@@ -58,6 +58,9 @@ impl JsGuard {
 
 fn build(lookup: &Function, options: &JsValue) -> Result<Guard, Error> {
     let mut settings = settings(lookup, options, &["auth", "allow"]);
+    if option(options, "allow").is_some() {
+        tracing::warn!("the option allow is deprecated: rename it to auth");
+    }
     let given = option(options, "auth").or_else(|| option(options, "allow")).unwrap_or_else(|| "user".into());
     let mut modes = Vec::new();
     match texts(&given) {

@@ -20,8 +20,21 @@ pub(super) fn settings(lookup: &Function, options: &JsValue, others: &[&str]) ->
                 Some(value) => set(settings, known, &name, *kind, &value),
                 None => settings,
             },
-            None => settings.with_problem(format!("there is no option {name}")),
+            None => settings.with_problem(match elsewhere(&name) {
+                Some(ours) => format!("there is no option {name}: use {ours}"),
+                None => format!("there is no option {name}"),
+            }),
         }
+    })
+}
+
+/// What an option of `@supabase/server` is called here.
+fn elsewhere(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "cors" => "corsOrigin",
+        "issuer" => "sessionIssuers",
+        "audience" => "sessionAudiences",
+        _ => return None,
     })
 }
 

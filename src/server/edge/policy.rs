@@ -51,11 +51,7 @@ fn misfit(name: &str) -> Error {
     Error::new(Reason::Misconfigured, "the policy's answer is not usable")
 }
 
-/// An error with a `reason` of ours is an answer to the caller. Anything else is the app's own failure: its words are for
-/// the log.
+/// An error with a `reason` of ours may be an answer to the caller. Anything else is the app's own failure.
 fn refused(thrown: JsValue) -> Error {
-    from_js(&thrown).unwrap_or_else(|| {
-        tracing::error!(why = words(&thrown), "the policy failed");
-        Error::new(Reason::Internal, "the endpoint failed")
-    })
+    from_js(&thrown).unwrap_or_else(|| Error::new(Reason::ServerError, words(&thrown)))
 }

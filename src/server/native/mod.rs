@@ -17,6 +17,14 @@ pub(super) fn http_client() -> Result<Arc<dyn HttpClient>, Error> {
     Ok(Arc::new(NativeClient::new()?))
 }
 
+/// `None` if `future` takes longer than `limit`; it is dropped then. Without tokio's timers there is no limit.
+pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(_) => tokio::time::timeout(limit, future).await.ok(),
+        Err(_) => Some(future.await),
+    }
+}
+
 /// The time since the Unix epoch.
 pub(super) fn now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()

@@ -24,6 +24,7 @@ const mints = {
   "mint-500": [500, "behest says: stack trace at line 1"],
   "mint-302": [302, "", { location: "/v1/auth/elsewhere" }],
   "mint-empty": [200, {}],
+  "mint-for-ever": [200, '{"jwt":"tok-mint-for-ever","ttl":1.8e19}'],
 };
 
 function answer(response, status, body, headers = {}) {
