@@ -27,7 +27,7 @@ const LIMITS: Limits = Limits::new(Duration::from_secs(10), 64 * 1024);
 
 /// Makes gateway tokens.
 pub(super) struct Minter {
-    method: Method,
+    method: MintMethod,
     /// Life of a token for which the policy grants none of its own.
     ttl: Duration,
     http: Arc<dyn HttpClient>,
@@ -35,7 +35,7 @@ pub(super) struct Minter {
 }
 
 /// How tokens are made.
-enum Method {
+enum MintMethod {
     /// Behest mints, called at this address with this key.
     Request { url: Url, key: Secret },
     /// Signed here, RS256.
@@ -54,7 +54,7 @@ struct MintRequest<'a> {
 
 impl Minter {
     pub(super) fn read(reader: &mut Reader<'_>, http: Arc<dyn HttpClient>, clock: Clock) -> Option<Self> {
-        let method = Method::read(reader);
+        let method = MintMethod::read(reader);
         let ttl = Duration::from_secs(reader.seconds("BEHEST_TTL", TTL_RANGE).unwrap_or(DEFAULT_TTL));
         Some(Self { method: method?, ttl, http, clock })
     }
@@ -68,11 +68,11 @@ impl Minter {
         }
         let session = session.map_or_else(random_uuid, Ok)?;
         match &self.method {
-            Method::Request { url, key } => {
+            MintMethod::Request { url, key } => {
                 let order = MintRequest { user_id: user, tier: grant.tier, ttl, session_id: &session };
                 self.request(url, key, &order).await
             }
-            Method::Sign(signer) => {
+            MintMethod::Sign(signer) => {
                 let from = self.clock.now().as_secs();
                 let subject = Subject { user, session: &session, tier: grant.tier, from, until: from + ttl };
                 let token = signer.sign(&subject).await?;
@@ -137,7 +137,7 @@ impl Minter {
     }
 }
 
-impl Method {
+impl MintMethod {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let mut name = "BEHEST_KEY";
         if reader.text(name).is_none() && reader.text("BEHEST_API_KEY").is_some() {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
@@ -136,7 +136,8 @@ settings! {
 ///
 /// Each setter that takes a text, a flag, a number or a list is also a variable of the environment, its name in capitals
 /// (`supabase_url`, `SUPABASE_URL`), and an option in JavaScript (`supabaseUrl`). What is set later wins; blank counts as
-/// absent. Nothing is checked before an endpoint or a guard is made: its one error lists everything that is wrong.
+/// absent. Nothing is checked before an endpoint or a guard is made: its one error lists everything that is wrong. Read the
+/// environment once and give each of them a clone: then they share connections and the project's key set.
 ///
 /// Functions of Supabase cannot set variables whose names begin with `SUPABASE_`: put `BEHEST_` before them
 /// (`BEHEST_SUPABASE_PUBLIC_URL`). That one wins over what the platform sets.
@@ -146,7 +147,8 @@ pub struct Settings {
     values: BTreeMap<&'static str, String>,
     problems: Vec<String>,
     pub(super) policy: Option<Arc<dyn Policy>>,
-    http: Option<Arc<dyn HttpClient>>,
+    /// Clones share one, and with it connections and the project's key set.
+    http: Arc<OnceLock<Arc<dyn HttpClient>>>,
     pub(super) clock: Clock,
 }
 
@@ -158,8 +160,13 @@ impl Settings {
 
     /// The variables as `lookup` gives them, for hosts without a process environment and for tests.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let empty =
-            Self { values: BTreeMap::new(), problems: Vec::new(), policy: None, http: None, clock: Clock::system() };
+        let empty = Self {
+            values: BTreeMap::new(),
+            problems: Vec::new(),
+            policy: None,
+            http: Arc::default(),
+            clock: Clock::system(),
+        };
         let given = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let value = |name: &str| match name.starts_with("SUPABASE_") {
             true => given(&format!("BEHEST_{name}")).or_else(|| given(name)),
@@ -176,7 +183,7 @@ impl Settings {
 
     /// The way to other servers. Default: reqwest, or the host's `fetch`.
     pub fn http(mut self, http: Arc<dyn HttpClient>) -> Self {
-        self.http = Some(http);
+        self.http = Arc::new(OnceLock::from(http));
         self
     }
 
@@ -210,7 +217,11 @@ impl Settings {
 
     /// The way to other servers.
     pub(super) fn http_client(&self) -> Result<Arc<dyn HttpClient>, Error> {
-        self.http.clone().map_or_else(platform::http_client, Ok)
+        if let Some(http) = self.http.get() {
+            return Ok(Arc::clone(http));
+        }
+        let http = platform::http_client()?;
+        Ok(Arc::clone(self.http.get_or_init(|| http)))
     }
 
     /// Makes something of the settings with `read`, or one error of everything that is wrong with them.

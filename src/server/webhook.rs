@@ -113,7 +113,7 @@ impl Webhook {
     /// # Errors
     /// [`Reason::InvalidWebhook`]; the message says what is missing.
     pub fn check_headers(&self, headers: &HeaderMap) -> Result<(), Error> {
-        self.claim(headers).map(drop)
+        self.signed_parts(headers).map(drop)
     }
 
     /// Checks one delivery: the signature first, then its age.
@@ -121,11 +121,11 @@ impl Webhook {
     /// # Errors
     /// [`Reason::InvalidWebhook`]; the message says which of the two it is, or what is missing.
     pub async fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, Error> {
-        let claim = self.claim(headers)?;
-        let signed = [&claim.before_body, body].concat();
+        let parts = self.signed_parts(headers)?;
+        let signed = [&parts.before_body, body].concat();
         let mut right = false;
         for key in &self.keys {
-            for signature in &claim.signatures {
+            for signature in &parts.signatures {
                 right |= key.verifies(Algorithm::Hs256, &signed, signature).await;
             }
         }
@@ -133,24 +133,24 @@ impl Webhook {
             return Err(refused("no signature of the delivery is right"));
         }
         let now = self.clock.now();
-        match claim.delivery.signed_at {
+        match parts.delivery.signed_at {
             Some(at) if now.saturating_sub(at) > self.tolerance => Err(refused("the delivery is too old")),
             Some(at) if at.saturating_sub(now) > self.tolerance => {
                 Err(refused("the delivery was signed in the future"))
             }
-            _ => Ok(claim.delivery),
+            _ => Ok(parts.delivery),
         }
     }
 
-    fn claim(&self, headers: &HeaderMap) -> Result<Claim, Error> {
-        let claim = match self.scheme {
+    fn signed_parts(&self, headers: &HeaderMap) -> Result<SignedParts, Error> {
+        let parts = match self.scheme {
             Scheme::Stripe => stripe(headers),
             Scheme::GitHub => github(headers),
             Scheme::Standard => standard(headers),
         }?;
-        match claim.signatures.len() {
+        match parts.signatures.len() {
             0 => Err(refused("the delivery has no signature of a known scheme")),
-            1..=MOST_SIGNATURES => Ok(claim),
+            1..=MOST_SIGNATURES => Ok(parts),
             _ => Err(refused("the delivery has too many signatures")),
         }
     }
@@ -166,7 +166,7 @@ impl fmt::Debug for Webhook {
 }
 
 /// What a delivery says about itself.
-struct Claim {
+struct SignedParts {
     signatures: Vec<Vec<u8>>,
     /// What is signed before the body.
     before_body: Vec<u8>,
@@ -203,7 +203,7 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// `t=<seconds>,v1=<hex>[,v1=<hex>]`; other schemes are passed over.
-fn stripe(headers: &HeaderMap) -> Result<Claim, Error> {
+fn stripe(headers: &HeaderMap) -> Result<SignedParts, Error> {
     let header = only(headers, "stripe-signature")?;
     let (mut time, mut signatures) = (None, Vec::new());
     for part in header.split(',') {
@@ -215,14 +215,14 @@ fn stripe(headers: &HeaderMap) -> Result<Claim, Error> {
     }
     let time = time.ok_or_else(|| refused("the header stripe-signature has no time"))?;
     let delivery = Delivery { id: None, signed_at: Some(seconds(time)?) };
-    Ok(Claim { signatures, before_body: [time.as_bytes(), b"."].concat(), delivery })
+    Ok(SignedParts { signatures, before_body: [time.as_bytes(), b"."].concat(), delivery })
 }
 
-fn github(headers: &HeaderMap) -> Result<Claim, Error> {
+fn github(headers: &HeaderMap) -> Result<SignedParts, Error> {
     let header = only(headers, "x-hub-signature-256")?;
     let signature = header.strip_prefix("sha256=").and_then(hex);
     let id = headers.get("x-github-delivery").and_then(|id| id.to_str().ok()).map(str::to_owned);
-    Ok(Claim {
+    Ok(SignedParts {
         signatures: signature.into_iter().collect(),
         before_body: Vec::new(),
         delivery: Delivery { id, signed_at: None },
@@ -230,11 +230,11 @@ fn github(headers: &HeaderMap) -> Result<Claim, Error> {
 }
 
 /// Signatures are separated by spaces; Supabase Auth puts a comma before each space.
-fn standard(headers: &HeaderMap) -> Result<Claim, Error> {
+fn standard(headers: &HeaderMap) -> Result<SignedParts, Error> {
     let id = only(headers, "webhook-id")?;
     let time = only(headers, "webhook-timestamp")?;
     let signature = |one: &str| STANDARD.decode(one.trim_end_matches(',').strip_prefix("v1,")?).ok();
     let signatures = only(headers, "webhook-signature")?.split_whitespace().filter_map(signature).collect();
     let delivery = Delivery { id: Some(id.to_owned()), signed_at: Some(seconds(time)?) };
-    Ok(Claim { signatures, before_body: [id.as_bytes(), b".", time.as_bytes(), b"."].concat(), delivery })
+    Ok(SignedParts { signatures, before_body: [id.as_bytes(), b".", time.as_bytes(), b"."].concat(), delivery })
 }

@@ -21,17 +21,18 @@ use serde_json::{Value, json};
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().init();
     // First of all: its error lists every setting that is missing.
-    let endpoint = TokenEndpoint::from_env()?;
+    let settings = Settings::from_env();
+    let endpoint = TokenEndpoint::new(settings.clone())?;
     let stripe = std::env::var("STRIPE_WEBHOOK_SECRET").context("STRIPE_WEBHOOK_SECRET is not set")?;
     let stripe = Arc::new(Webhook::stripe(&stripe)?);
     let app = Router::new()
         .nest("/functions/v1/behest-token", router(endpoint))
         // One user's own rows.
-        .route("/notes", get(notes).layer(from_fn_with_state(guard(&["user"])?, authenticate)))
+        .route("/notes", get(notes).layer(from_fn_with_state(guard(&settings, &["user"])?, authenticate)))
         // Another server of ours, with the secret key named `jobs`.
-        .route("/report", post(report).layer(from_fn_with_state(guard(&["secret:jobs"])?, authenticate)))
+        .route("/report", post(report).layer(from_fn_with_state(guard(&settings, &["secret:jobs"])?, authenticate)))
         // Anybody.
-        .route("/health", get(health).layer(from_fn_with_state(guard(&["none"])?, authenticate)))
+        .route("/health", get(health).layer(from_fn_with_state(guard(&settings, &["none"])?, authenticate)))
         // Stripe proves itself by its signature.
         .route("/stripe", post(move |request| paid(Arc::clone(&stripe), request)));
 
@@ -44,9 +45,9 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn guard(modes: &[&str]) -> anyhow::Result<Guard> {
+fn guard(settings: &Settings, modes: &[&str]) -> anyhow::Result<Guard> {
     let modes = modes.iter().map(|mode| mode.parse()).collect::<Result<Vec<Mode>, _>>()?;
-    Ok(Guard::new(Settings::from_env(), modes)?)
+    Ok(Guard::new(settings.clone(), modes)?)
 }
 
 /// Row level security shows each user his own.

@@ -69,15 +69,24 @@ pub(super) fn headers(from: &Headers) -> HeaderMap {
     headers
 }
 
+/// The host's headers; each byte of a value is one character.
+pub(super) fn host_headers(from: &HeaderMap) -> Result<Headers, JsValue> {
+    let headers = Headers::new()?;
+    for (name, value) in from {
+        headers.append(name.as_str(), &latin1(value))?;
+    }
+    Ok(headers)
+}
+
+pub(super) fn latin1(value: &HeaderValue) -> String {
+    value.as_bytes().iter().map(|byte| char::from(*byte)).collect()
+}
+
 /// The host's answer.
 pub(super) fn response(from: Response<Bytes>) -> Result<web_sys::Response, JsValue> {
-    let headers = Headers::new()?;
-    for (name, value) in from.headers() {
-        headers.append(name.as_str(), &value.as_bytes().iter().map(|byte| char::from(*byte)).collect::<String>())?;
-    }
     let init = ResponseInit::new();
     init.set_status(from.status().as_u16());
-    init.set_headers_headers(&headers);
+    init.set_headers_headers(&host_headers(from.headers())?);
     // A status such as 204 may have no body at all, not even an empty one.
     let body = Some(from.body()).filter(|body| !body.is_empty()).map(|body| Uint8Array::from(&body[..]));
     web_sys::Response::new_with_opt_js_u8_array_and_init(body.as_ref(), &init)

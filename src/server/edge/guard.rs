@@ -4,7 +4,7 @@ use http::{HeaderMap, Method};
 use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 
-use super::convert::{headers, json, object, response};
+use super::convert::{headers, json, latin1, object, response};
 use super::errors::{from_js, promise, to_js};
 use super::log;
 use super::options::{option, settings, texts, wrong};
@@ -78,8 +78,7 @@ fn build(lookup: &Function, options: &JsValue) -> Result<Guard, Error> {
 }
 
 fn pairs(headers: &HeaderMap) -> Array {
-    let text = |bytes: &[u8]| JsValue::from(bytes.iter().map(|byte| char::from(*byte)).collect::<String>());
-    headers.iter().map(|(name, value)| Array::of2(&name.as_str().into(), &text(value.as_bytes()))).collect()
+    headers.iter().map(|(name, value)| Array::of2(&name.as_str().into(), &latin1(value).into())).collect()
 }
 
 /// What handlers are given, in the words of `@supabase/server`, the older ones included.
