@@ -58,22 +58,24 @@ export function serverModule(compile) {
     };
   }
 
-  /** By the object of options, and by what it says: written into a call, it is a new one each time. */
-  const guards = { known: new WeakMap(), said: new Map() };
+  /** By the variables and by what the options say: written into a call, the object of options is a new one each time. */
+  const guards = new WeakMap();
 
-  function guardFor({ env, ...options }, given) {
-    if (guards.known.has(given)) return guards.known.get(given);
-    const key = JSON.stringify(options);
-    const said = guards.said.get(key)?.find((other) => other.env === env)?.guard;
-    const ask = said ?? guard(given);
-    if (!said && guards.said.size < MOST_GUARDS) guards.said.set(key, [...(guards.said.get(key) ?? []), { env, guard: ask }].slice(-MOST_GUARDS));
-    guards.known.set(given, ask);
-    return ask;
+  function guardFor(options) {
+    const env = options.env ?? guards;
+    if (!guards.has(env)) guards.set(env, new Map());
+    const known = guards.get(env);
+    const key = JSON.stringify({ ...options, env: undefined }, (_, value) => (typeof value === "function" ? `${value}` : value));
+    if (!known.has(key)) {
+      if (known.size >= MOST_GUARDS) known.clear();
+      known.set(key, guard(options));
+    }
+    return known.get(key);
   }
 
-  async function createSupabaseContext(request, options = NO_OPTIONS) {
+  async function createSupabaseContext(request, options = {}) {
     try {
-      const caller = await guardFor(options, options)((guard) => guard.authenticate(request));
+      const caller = await guardFor(options)((guard) => guard.authenticate(request));
       return { data: withData(caller), error: null };
     } catch (error) {
       return { data: null, error: toBehestError(error) };
@@ -94,7 +96,7 @@ export function serverModule(compile) {
   return { createTokenEndpoint, withSupabase, createSupabaseContext, verifyWebhook };
 }
 
-const NO_OPTIONS = {};
+/** Options that hold something of a request would otherwise be kept for ever. */
 const MOST_GUARDS = 100;
 /** How long the project may take to answer `rest` and `admin`, unless the call has a signal of its own. */
 const DATA_DEADLINE_MS = 10_000;

@@ -39,7 +39,8 @@ struct Entry {
     key: Arc<VerifyingKey>,
 }
 
-/// A set of verification keys.
+/// A set of verification keys. Public keys and shared secrets may stand in one, as in that of the Supabase CLI: each key is
+/// for algorithms of its own kind alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeySet(Vec<Entry>);
 

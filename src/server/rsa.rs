@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-/// The sizes that are accepted, in bits.
+/// The sizes that are accepted, in bits: what every host can verify.
 const BITS: RangeInclusive<usize> = 2048..=8192;
 
 /// The primes by which keys of a broken generator (CVE-2017-15361, "ROCA") are known.

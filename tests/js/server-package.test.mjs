@@ -254,6 +254,8 @@ test("options written into the call are set up once, and all share one key set",
   assert.equal((await server.withSupabase({ env }, () => new Response())(request())).status, 200);
   assert.equal((await server.createTokenEndpoint(env)(request())).status, 200);
   assert.equal(calls.filter(({ url }) => url.endsWith("jwks.json")).length, 1);
+  const wrong = await server.createSupabaseContext(request(), { env, auth: ["user", "none"], policy() {} });
+  assert.equal(wrong.error.reason, "misconfigured", "what is known hides no mistake");
   const other = await server.createSupabaseContext(request(), { env: newProject().env, auth: ["user", "none"] });
   assert.equal(other.error.reason, "wrong_issuer");
 });
