@@ -164,6 +164,18 @@ test("a caller who hangs up while the keys are fetched takes nobody along", { ti
   }
 });
 
+test("requests that begin together fetch the key set once", { timeout: 60_000 }, async (t) => {
+  for (const name of RUNTIMES) {
+    await t.test(name, async () => {
+      const before = upstream.calls["/jwks-burst"] ?? 0;
+      const all = Array.from({ length: 50 }, () => send(hosts[name].port, { on: "burst" }, token({}, upstream.url)));
+      const statuses = (await Promise.all(all)).map(({ status }) => status);
+      assert.deepEqual(statuses, statuses.map(() => 200));
+      assert.equal(upstream.calls["/jwks-burst"] - before, 1);
+    });
+  }
+});
+
 test("what @supabase/server 1.4.1 answers with one code has a reason each", () => {
   const causes = ["no header", "the word undefined", "expired", "unknown kid", "missing kid, several keys fit", "the key set cannot be fetched"];
   const codes = causes.map((cause) => cases.find(({ name }) => name === cause).code);

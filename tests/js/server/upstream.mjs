@@ -57,7 +57,7 @@ export async function startUpstream() {
       hold = undefined;
       return;
     }
-    if (url.pathname === "/jwks-held") return answer(response, 200, published);
+    if (url.pathname === "/jwks-held" || url.pathname === "/jwks-burst") return answer(response, 200, published);
     if (url.pathname === "/jwks-broken") return answer(response, 500, {});
     if (url.pathname === "/auth/v1/user") {
       if (request.headers.apikey !== "sb_publishable_default") return answer(response, 401, {});
