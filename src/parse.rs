@@ -3,7 +3,7 @@
 //! Here with serde_json and httpdate. The npm package has the same functions over the parsers that every browser
 //! brings along (`js/parse.rs`), which saves its users a second set.
 
-#[cfg(any(feature = "client", feature = "server"))]
+#[cfg(feature = "client")]
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -58,7 +58,7 @@ impl Json {
 }
 
 /// An HTTP date, since the Unix epoch.
-#[cfg(any(feature = "client", feature = "server"))]
+#[cfg(feature = "client")]
 pub(crate) fn http_date(text: &str) -> Option<Duration> {
     httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()
 }

@@ -7,8 +7,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::parse::Json;
-#[cfg(feature = "server")]
-use crate::parse::http_date;
 use crate::{Error, Reason, Secret};
 
 /// Request headers the client may send to the token function: what its CORS answer must allow.
@@ -102,42 +100,9 @@ pub(crate) fn is_header_safe(value: &str) -> bool {
     !value.is_empty() && value.trim() == value && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
-/// The longest id of a user, session or thread that Behest takes, in bytes.
-#[cfg(feature = "server")]
-const LONGEST_ID: usize = 255;
-
-/// Can this be the id of a user, session or thread? 1 to 255 visible ASCII characters, with spaces inside at most.
-#[cfg(feature = "server")]
-pub(crate) fn is_id(text: &str) -> bool {
-    text.len() <= LONGEST_ID && is_header_safe(text)
-}
-
-/// How keys begin that are no user's token: Supabase's, Behest's (current and former), OpenAI's.
-#[cfg(feature = "server")]
-const KEY_PREFIXES: [&str; 4] = ["sb_", "behest_", "bh_", "sk-"];
-
-/// Is this an API key, to be seen by its beginning?
-#[cfg(feature = "server")]
-pub(crate) fn is_api_key(text: &str) -> bool {
-    KEY_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-}
-
-/// `Retry-After` as seconds, as decimals (which some gateways send), or as an HTTP date. `now` is the time since the epoch.
-#[cfg(feature = "server")]
-pub(crate) fn retry_after(value: &str, now: Duration) -> Option<Duration> {
-    let value = value.trim();
-    decimal_seconds(value).or_else(|| Some(http_date(value)?.saturating_sub(now)))
-}
-
-/// `12` or `1.5`, to the millisecond. (The standard library's parser of floats is large, and this needs no exponents.)
-#[cfg(feature = "server")]
-fn decimal_seconds(value: &str) -> Option<Duration> {
-    let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
-    if ![whole, fraction].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())) {
-        return None;
-    }
-    let millis: u64 = format!("{fraction:0<3}")[..3].parse().ok()?;
-    Some(Duration::from_secs(whole.parse().ok()?) + Duration::from_millis(millis))
+/// The claims of a token, unverified: for display and debugging, never for a decision. `None` if it is not a JWT.
+pub fn decode_token(token: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+    serde_json::from_slice(&payload(token)?).ok()
 }
 
 /// The three parts of a JWT, as they are written.
@@ -147,11 +112,6 @@ pub(crate) fn jwt_parts(token: &str) -> Option<[&str; 3]> {
         (Some(header), Some(payload), Some(signature), None) => Some([header, payload, signature]),
         _ => None,
     }
-}
-
-/// The claims of a token, unverified: for display and debugging, never for a decision. `None` if it is not a JWT.
-pub fn decode_token(token: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
-    serde_json::from_slice(&payload(token)?).ok()
 }
 
 fn payload(token: &str) -> Option<Vec<u8>> {

@@ -23,7 +23,8 @@ use super::platform::within;
 use super::policy::Policy;
 use super::respond;
 use super::settings::{Reader, Settings};
-use crate::wire::{TokenRequest, is_id};
+use super::user::is_id;
+use crate::wire::TokenRequest;
 use crate::{Error, Reason};
 
 /// How long a policy may take.

@@ -1,11 +1,12 @@
 //! The one door through which the server module reaches other servers: key set, plan, mint.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Request, Response};
 use url::{Host, Url};
 
 /// Sends one request and reads the whole answer, within [`Limits`].
@@ -93,6 +94,16 @@ fn is_loopback(host: &Host<&str>) -> bool {
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
     }
+}
+
+/// Reads `Retry-After`: seconds, decimals included, or an HTTP date.
+pub(super) fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::UNIX_EPOCH).ok()?.saturating_sub(now))
 }
 
 /// `base` with `path` appended to its own path, whether or not `base` ends in a slash.

@@ -4,22 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, Response};
 use serde::Serialize;
 use url::Url;
 
 use super::clock::Clock;
-use super::http::{HttpClient, Limits, join};
+use super::credentials::is_api_key;
+use super::http::{HttpClient, Limits, join, retry_after};
 use super::platform::crypto::{SigningKey, random_uuid};
 use super::policy::Grant;
 use super::settings::Reader;
 use super::signer::{Signer, Subject, private_key};
-use crate::wire::{ErrorBody, TokenBundle, TokenReply, is_api_key, retry_after};
+use crate::wire::{ErrorBody, TokenBundle, TokenReply};
 use crate::{Error, Reason, Secret};
 
 /// What Behest accepts as a token's life, in seconds.
 const TTL_RANGE: std::ops::RangeInclusive<u64> = 60..=86_400;
+/// A century, in seconds: what claims to live longer was not meant.
+const LONGEST_LIFE: u64 = 3_200_000_000;
 const DEFAULT_TTL: u64 = 900;
 const DEFAULT_MINT_PATH: &str = "/v1/auth/mint";
 
@@ -100,8 +103,10 @@ impl Minter {
         }
         let reply = TokenReply::parse(response.body()).and_then(|reply| match reply.ttl.as_secs() {
             0 => Err(Error::new(Reason::InvalidBundle, "the token lives less than a second")),
-            // Longer than Behest grants is a number that means something else.
-            ttl => Ok((reply, ttl.min(*TTL_RANGE.end()))),
+            ttl if ttl > LONGEST_LIFE => {
+                Err(Error::new(Reason::InvalidBundle, "the token lives longer than a century"))
+            }
+            ttl => Ok((reply, ttl)),
         });
         let (reply, ttl) = reply.map_err(|error| {
             tracing::error!(why = error.message(), "Behest's mint reply is not usable: check BEHEST_BASE_URL");
@@ -130,9 +135,7 @@ impl Minter {
             }
             _ => (Reason::MintRefused, "Behest refused to mint a token"),
         };
-        let wait =
-            response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, self.clock.now()));
-        let wait = wait.or(body.retry_after());
+        let wait = retry_after(response.headers(), self.clock.now()).or(body.retry_after());
         Error::new(reason, message).with_retry_after(wait)
     }
 }
