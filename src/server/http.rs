@@ -99,11 +99,21 @@ fn is_loopback(host: &Host<&str>) -> bool {
 /// Reads `Retry-After`: seconds, decimals included, or an HTTP date.
 pub(super) fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Duration::try_from_secs_f64(seconds).ok();
+    if let Some(wait) = decimal_seconds(text) {
+        return Some(wait);
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(SystemTime::UNIX_EPOCH).ok()?.saturating_sub(now))
+}
+
+/// `12` or `1.5`, to the millisecond. (The standard library's parser of floats is 12 kB, and this needs no exponents.)
+fn decimal_seconds(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if ![whole, fraction].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())) {
+        return None;
+    }
+    let millis: u64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    Some(Duration::from_secs(whole.parse().ok()?) + Duration::from_millis(millis))
 }
 
 /// `base` with `path` appended to its own path, whether or not `base` ends in a slash.
