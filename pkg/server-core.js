@@ -35,23 +35,22 @@ export function serverModule(compile) {
     };
   }
 
-  const gate = ({ env, ...options }) => holder((glue) => configured(env, (lookup) => new glue.Gate(lookup, options)));
+  const guard = ({ env, ...options }) => holder((glue) => configured(env, (lookup) => new glue.Guard(lookup, options)));
 
   function withSupabase(options, handler) {
-    const enter = gate(options);
+    const ask = guard(options);
     return async function handle(request, ...rest) {
-      if (request.method === "OPTIONS" && request.headers.has("access-control-request-method")) {
-        return enter((guard) => guard.preflight(request));
-      }
+      const preflight = await ask((guard) => guard.preflight(request));
+      if (preflight) return preflight;
       let context;
       try {
-        context = withDoors(await enter((guard) => guard.authenticate(request)));
+        context = withData(await ask((guard) => guard.authenticate(request)));
       } catch (error) {
-        return enter((guard) => guard.refuse(request, error));
+        return ask((guard) => guard.refuse(request, error));
       }
       const response = await handler(request, context, ...rest);
       const permitted = new Response(response.body, response);
-      for (const [name, value] of await enter((guard) => guard.permit(request))) {
+      for (const [name, value] of await ask((guard) => guard.permit(request))) {
         if (name === "vary") permitted.headers.append(name, value);
         else permitted.headers.set(name, value);
       }
@@ -59,26 +58,36 @@ export function serverModule(compile) {
     };
   }
 
-  const gates = new WeakMap();
+  /** By the variables and by what the options say: written into a call, the object of options is a new one each time. */
+  const guards = new WeakMap();
+
+  function guardFor(options) {
+    const env = options.env ?? guards;
+    if (!guards.has(env)) guards.set(env, new Map());
+    const known = guards.get(env);
+    const key = JSON.stringify({ ...options, env: undefined }, (_, value) => (typeof value === "function" ? `${value}` : value));
+    if (!known.has(key)) {
+      if (known.size >= MOST_GUARDS) known.clear();
+      known.set(key, guard(options));
+    }
+    return known.get(key);
+  }
 
   async function createSupabaseContext(request, options = {}) {
     try {
-      if (!gates.has(options)) gates.set(options, gate(options));
-      const caller = await gates.get(options)((guard) => guard.authenticate(request));
-      return { data: withDoors(caller), error: null };
+      const caller = await guardFor(options)((guard) => guard.authenticate(request));
+      return { data: withData(caller), error: null };
     } catch (error) {
       return { data: null, error: toBehestError(error) };
     }
   }
 
-  async function verifyWebhook(request, { sender, secret, ...options }) {
-    const body = new Uint8Array(await request.arrayBuffer());
+  async function verifyWebhook(request, options) {
     const instance = start();
     try {
-      const verified = instance.call(() =>
-        instance.glue.Deliveries.verify(sender ?? "", secret ?? "", request.headers, body, options),
-      );
-      return { ...(await instance.settle(verified)), body: new TextDecoder().decode(body) };
+      const verified = instance.call(() => instance.glue.Deliveries.verify(request, options));
+      const { body, ...delivery } = await instance.settle(verified);
+      return { ...delivery, body: new TextDecoder().decode(body) };
     } catch (error) {
       throw toBehestError(error);
     }
@@ -87,22 +96,40 @@ export function serverModule(compile) {
   return { createTokenEndpoint, withSupabase, createSupabaseContext, verifyWebhook };
 }
 
-/** Makes functions of the ways to the project's data: `rest(path, init)` and, with a secret key, `admin(path, init)`. */
-function withDoors({ rest, admin, ...context }) {
-  const door = ([base, identity]) =>
-    function send(path, init = {}) {
+/** Options that hold something of a request would otherwise be kept for ever. */
+const MOST_GUARDS = 100;
+/** How long the project may take to answer `rest` and `admin`, unless the call has a signal of its own. */
+const DATA_DEADLINE_MS = 10_000;
+
+/** Makes functions of address and headers: `rest(path, init)` and, with a secret key, `admin(path, init)`. */
+function withData({ rest, admin, ...context }) {
+  const under = ([base, identity]) =>
+    async function send(path, init = {}) {
       const headers = new Headers(init.headers);
       for (const [name, value] of identity) headers.set(name, value);
-      return fetch(`${base.replace(/\/$/, "")}/${path.replace(/^\//, "")}`, { ...init, headers });
+      return fetch(below(base, path), { signal: AbortSignal.timeout(DATA_DEADLINE_MS), ...init, headers });
     };
   return {
     ...context,
-    rest: door(rest),
+    rest: under(rest),
     admin: (path, init) => {
       if (!admin) throw new BehestError(NO_SECRET_KEY);
-      return door(admin)(path, init);
+      return under(admin)(path, init);
     },
   };
+}
+
+/** The address at `path`, which must not leave the one it is below: `..` in an id would reach the rest of the project. */
+function below(base, path) {
+  const root = new URL(`${base.replace(/\/$/, "")}/`);
+  const address = new URL(`${root.href}${path.replace(/^\//, "")}`);
+  if (address.origin === root.origin && address.pathname.startsWith(root.pathname)) return address.href;
+  throw new BehestError({
+    reason: "invalid_request",
+    action: "fix_config",
+    message: "The path leaves rest/v1",
+    hint: "Encode what comes from elsewhere with encodeURIComponent.",
+  });
 }
 
 const NO_SECRET_KEY = {

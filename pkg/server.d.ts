@@ -31,19 +31,87 @@ export interface Grant {
   ttlSecs?: number;
 }
 
-export interface TokenEndpointOptions {
+/**
+ * The settings of the endpoint and the guards. Each is an option under this name and a variable under the same name in capitals
+ * (`supabaseUrl`, `SUPABASE_URL`); lists are separated by commas there. An option wins over a variable. One that is unknown or of
+ * the wrong type is an error at the start.
+ */
+export interface Settings {
+  /** Required. The Supabase project. Sessions must be issued by `{SUPABASE_URL}/auth/v1`. */
+  supabaseUrl?: string;
+  /** The project's public address where `supabaseUrl` is an internal one: its issuer is accepted too. */
+  supabasePublicUrl?: string;
+  /** JSON object from name to publishable key. */
+  supabasePublishableKeys?: string | object;
+  /** The publishable key, if there is no map of them; its name is `default`. Its former name is `supabaseAnonKey`. */
+  supabasePublishableKey?: string;
+  /** As `supabasePublishableKey`, for projects with keys of the former kind. */
+  supabaseAnonKey?: string;
+  /** JSON object from name to secret key. */
+  supabaseSecretKeys?: string | object;
+  /** The secret key, if there is no map of them; its name is `default`. */
+  supabaseSecretKey?: string;
+  /** The project's public keys inline, `{"keys": […]}` or its array, instead of an address. */
+  supabaseJwks?: string | object;
+  /** Another address for them. Default `{SUPABASE_URL}/auth/v1/.well-known/jwks.json`. */
+  supabaseJwksUrl?: string;
+  /** Accepts HS256 sessions of projects that still sign so. At least 32 bytes. */
+  supabaseJwtSecret?: string;
+  /** Hosts that may be reached without TLS; loopback always may. */
+  allowHttpHosts?: string | readonly string[];
+  /** The pages that may call: exact origins, no `*`. Required by the endpoint. A guard without it lets no page in. */
+  corsOrigin?: string | readonly string[];
+  /** Issuers whose sessions are accepted, exactly as in the claim `iss`. Default `{SUPABASE_URL}/auth/v1`. */
+  sessionIssuers?: string | readonly string[];
+  /** Audiences of which a session must name one. Default `authenticated`. */
+  sessionAudiences?: string | readonly string[];
+  /** Database roles that stand for a signed-in user. Default `authenticated`; never add `service_role` or `anon`. */
+  sessionRoles?: string | readonly string[];
+  /** How far the clocks of Supabase and this server may differ. Default 30 s. */
+  sessionLeewaySecs?: number;
+  /** Accepts users who signed in anonymously. Default: a guard does, the endpoint does not. */
+  allowAnonymous?: boolean;
+  /**
+   * Asks Supabase Auth about each session: one more exchange, and a session that was ended elsewhere is refused at once
+   * instead of when its access token expires. Default false.
+   */
+  checkSession?: boolean;
+  /**
+   * In a list of modes such as `secret, none`, lets a request with a wrong `apikey` in as nobody, as `@supabase/server`
+   * does. Default false: a key that is sent must be right.
+   */
+  ignoreInvalidApiKey?: boolean;
+  /** Reads `profiles.plan` with the secret key, for tables that users must not read. Default false: as the user. */
+  planWithSecretKey?: boolean;
+  /** Required by the endpoint. `behest_sk_…` mints over HTTP, `behest_pk_…` or an RSA private key signs here. */
+  behestKey?: string;
+  /** The former name of `behestKey`. */
+  behestApiKey?: string;
+  /** Required with `behest_sk_…`; with or without a trailing slash or `/v1`. */
+  behestBaseUrl?: string;
+  /** Default `/v1/auth/mint`; some projects have `/auth/v1/auth/mint`. */
+  behestMintPath?: string;
+  /** Required with a private key: its id. */
+  behestKid?: string;
+  /** Required with a private key. */
+  behestTenantId?: string;
+  /** Required with a private key. */
+  behestProjectId?: string;
+  /** Claim `iss` of tokens signed here. Default `https://api.behest.ai`. */
+  behestIssuer?: string;
+  /** Claim `aud` of tokens signed here. Default `behest`. */
+  behestAudience?: string;
+  /** Life of a gateway token in seconds, 60 to 86400. Default 900. */
+  behestTtl?: number;
+}
+
+export interface TokenEndpointOptions extends Settings {
   /**
    * Decides what a user gets. Default: `profiles.plan`, read under the user's own token. To refuse, throw an object with
-   * `reason` `"forbidden"` (403) or `"quota_exceeded"` (402) and a `message` for the caller; anything else thrown is
-   * answered 500 and logged.
+   * `reason` `"forbidden"` (403), `"quota_exceeded"` (402) or `"rate_limited"` (429) and a `message` for the caller; anything
+   * else thrown is answered 500 and logged. After 10 s without a decision the answer is 503.
    */
   policy?: (user: UserClaims) => Grant | Promise<Grant>;
-  /** Issuers whose sessions are accepted. Default: `{SUPABASE_URL}/auth/v1`. */
-  issuers?: string[];
-  /** Audiences of which a session must name one. Default: `["authenticated"]`. */
-  audiences?: string[];
-  /** How far the clocks of Supabase and this server may differ, in seconds. Default 30. */
-  leewaySecs?: number;
 }
 
 /** Variables by name: a Worker's `env`, for one. What is no string is not looked at. */
@@ -53,7 +121,7 @@ export type Environment = Readonly<Record<string, unknown>>;
  * The token function: `POST` with the user's Supabase session, answered with `{ token, ttl, sessionId, expiresAt }`.
  * The answer to any request is a Response; the promise never rejects.
  *
- * @param env the settings; default: the variables of this process (Deno, Node.js, Bun)
+ * @param env the variables; default: those of this process (Deno, Node.js, Bun)
  * @throws {BehestError} `misconfigured`; the message names every variable that is missing or malformed
  */
 export function createTokenEndpoint(
@@ -76,27 +144,13 @@ export type AuthMode =
   | "secret"
   | `secret:${string}`;
 
-export interface AuthOptions {
+export interface AuthOptions extends Settings {
   /** Tried in order; the first that fits decides. `none` only as the last. Default `"user"`. */
   auth?: AuthMode | AuthMode[];
   /** @deprecated the older name of `auth` */
   allow?: AuthMode | AuthMode[];
-  /** The settings; default: the variables of this process. On Workers, `env` of `cloudflare:workers`. */
+  /** The variables; default: those of this process. On Workers, `env` of `cloudflare:workers`. */
   env?: Environment;
-  /** Accept users who signed in anonymously. Default true. */
-  allowAnonymous?: boolean;
-  /** Ask Supabase Auth about each session, so that one that was ended elsewhere is refused at once. Default false. */
-  checkSession?: boolean;
-  /** With `none` last, let a request with a wrong `apikey` in as nobody. Default false. */
-  wrongKeysAreNobody?: boolean;
-  /** Issuers whose sessions are accepted. Default: `{SUPABASE_URL}/auth/v1`. */
-  issuers?: string | string[];
-  /** Audiences of which a session must name one. Default `"authenticated"`. */
-  audiences?: string | string[];
-  /** Database roles that stand for a signed-in user. Default `"authenticated"`. */
-  roles?: string | string[];
-  /** How far the clocks of Supabase and this server may differ, in seconds. Default 30. */
-  leewaySecs?: number;
 }
 
 /** Who is calling. */
@@ -116,7 +170,10 @@ export interface SupabaseContext {
   } | null;
   /** The verified claims as signed, in mode `user`. */
   readonly jwtClaims: UserClaims | null;
-  /** `fetch` for `rest/v1` as this caller: `rest("profiles?select=plan")`. Row level security decides. */
+  /**
+   * `fetch` for `rest/v1` as this caller: `rest("profiles?select=plan")`. Row level security decides. A path that leaves `rest/v1`
+   * is refused. The deadline is 10 s unless `init` has a signal.
+   */
   rest(path: string, init?: RequestInit): Promise<Response>;
   /** The same with the secret key, past row level security: filter by the user's id yourself. Throws without such a key. */
   admin(path: string, init?: RequestInit): Promise<Response>;
@@ -133,7 +190,7 @@ export function withSupabase<Rest extends unknown[]>(
   handler: (request: Request, context: SupabaseContext, ...rest: Rest) => Response | Promise<Response>,
 ): (request: Request, ...rest: Rest) => Promise<Response>;
 
-/** The caller or the error, for answers of your own. Give it the same options object each time: it is set up once for each. */
+/** The caller or the error, for answers of your own. What the same options say is set up once. */
 export function createSupabaseContext(
   request: Request,
   options?: AuthOptions,
@@ -146,12 +203,15 @@ export interface WebhookOptions {
   secret: string | undefined;
   /** How far the time of signing may lie from now, in both directions, in seconds. Default 300. */
   toleranceSecs?: number;
+  /** The largest body that is read. Default 1 MiB. */
+  maxBytes?: number;
 }
 
 /**
  * Checks a webhook and reads its body, which must not have been read before.
  *
- * @throws {BehestError} `invalid_webhook` (answer 401); `misconfigured` if the secret is missing or malformed
+ * @throws {BehestError} `invalid_webhook` (answer 401); `payload_too_large` (413), `timeout` (408); `misconfigured` if the secret
+ * is missing or malformed
  */
 export function verifyWebhook(
   request: Request,

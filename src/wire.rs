@@ -165,11 +165,17 @@ pub fn decode_token(token: &str) -> Option<serde_json::Map<String, serde_json::V
     serde_json::from_slice(&payload(token)?).ok()
 }
 
-fn payload(token: &str) -> Option<Vec<u8>> {
+/// The three parts of a JWT, as they are written.
+pub(crate) fn jwt_parts(token: &str) -> Option<[&str; 3]> {
     let mut parts = token.split('.');
-    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return None;
-    };
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(header), Some(payload), Some(signature), None) => Some([header, payload, signature]),
+        _ => None,
+    }
+}
+
+fn payload(token: &str) -> Option<Vec<u8>> {
+    let [_, payload, _] = jwt_parts(token)?;
     base64url(payload)
 }
 

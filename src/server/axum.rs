@@ -10,7 +10,8 @@
 //!
 //! Do not put a CORS layer around it: the endpoint answers preflights itself.
 
-use std::time::Duration;
+use std::convert::Infallible;
+use std::task::{Context, Poll};
 
 use ::axum::Router;
 use ::axum::body::Body;
@@ -20,24 +21,24 @@ use ::axum::response::Response;
 use ::axum::routing::{MethodRouter, any};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use http::Method;
-use http::header::CONTENT_LENGTH;
+use futures_util::future::BoxFuture;
+use http::HeaderMap;
 use http::request::Parts;
 
-use super::auth::{Caller, Guard};
-use super::{MAX_BODY, TokenEndpoint};
+use super::body::{DEADLINE, broken, check_length, late, too_large};
+use super::endpoint::{MAX_BODY, TokenEndpoint};
+use super::guard::{Caller, Guard};
+use super::respond;
+use super::webhook::{self, Delivery, Webhook};
 use crate::{Error, Reason};
 
-/// How long a body of at most 16 KiB may take to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
-
 /// A router that serves the endpoint at the path it is nested at and at every path below.
-pub fn router(endpoint: TokenEndpoint) -> Router {
+pub fn router<S: Clone + Send + Sync + 'static>(endpoint: TokenEndpoint) -> Router<S> {
     Router::new().fallback(move |request: Request| serve(endpoint.clone(), request))
 }
 
 /// The endpoint for one path: `Router::route("/api/behest/token", route(endpoint))`.
-pub fn route(endpoint: TokenEndpoint) -> MethodRouter {
+pub fn route<S: Clone + Send + Sync + 'static>(endpoint: TokenEndpoint) -> MethodRouter<S> {
     any(move |request: Request| serve(endpoint.clone(), request))
 }
 
@@ -47,14 +48,10 @@ pub fn route(endpoint: TokenEndpoint) -> MethodRouter {
 /// Each layer judges the request anew: an outer one that lets everybody in opens nothing behind an inner one. Answers carry
 /// the guard's CORS headers, refusals included, and preflights are answered here.
 pub async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    if request.method() == Method::OPTIONS && request.headers().contains_key("access-control-request-method") {
-        return guard.preflight(request.headers()).map(Body::from);
+    if let Some(answer) = guard.preflight(request.method(), request.headers()) {
+        return answer.map(Body::from);
     }
-    let judged = match guard.check_origin(request.headers()) {
-        Ok(()) => guard.authenticate(request.headers()).await,
-        Err(error) => Err(error),
-    };
-    match judged {
+    match guard.authenticate(request.headers()).await {
         Ok(caller) => {
             let asked = request.headers().clone();
             request.extensions_mut().insert(caller);
@@ -74,42 +71,61 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| {
             tracing::error!("a handler asks for the caller, but no layer authenticates");
             let error = Error::new(Reason::Misconfigured, "nobody authenticated this request");
-            super::respond::refusal(&error).map(Body::from)
+            respond::refusal(&error).map(Body::from)
         })
+    }
+}
+
+/// Checks a webhook's delivery and reads its body: the headers first, then at most [`webhook::MAX_BODY`] bytes, within 10 s.
+///
+/// # Errors
+/// As [`Webhook::verify`]; [`Reason::PayloadTooLarge`], [`Reason::Timeout`], and [`Reason::InvalidRequest`] for a body that
+/// broke off.
+pub async fn receive(webhook: &Webhook, request: Request) -> Result<(Delivery, Bytes), Error> {
+    let (parts, body) = request.into_parts();
+    webhook.check_headers(&parts.headers)?;
+    let body = read(&parts.headers, body, webhook::MAX_BODY).await?;
+    Ok((webhook.verify(&parts.headers, &body).await?, body))
+}
+
+/// For `Router::nest_service` and `Router::route_service`.
+impl tower::Service<Request> for TokenEndpoint {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let endpoint = self.clone();
+        Box::pin(async move { Ok(serve(endpoint, request).await) })
     }
 }
 
 async fn serve(endpoint: TokenEndpoint, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let stated = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let body = match stated {
-        Some(length) if length > MAX_BODY as u64 => Err(too_large()),
-        _ => read(body).await,
-    };
-    let response = match body {
+    let response = match read(&parts.headers, body, MAX_BODY).await {
         Ok(body) => endpoint.handle(Request::from_parts(parts, body)).await,
         Err(error) => endpoint.refuse(&parts.headers, error).await,
     };
     response.map(Body::from)
 }
 
-async fn read(body: Body) -> Result<Bytes, Error> {
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Error> {
+    check_length(headers, limit)?;
     let all = async {
         let mut chunks = body.into_data_stream();
         let mut all = BytesMut::new();
         while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| Error::new(Reason::InvalidRequest, "the request body broke off"))?;
-            if all.len() + chunk.len() > MAX_BODY {
-                return Err(too_large());
+            let chunk = chunk.map_err(|_| broken())?;
+            if all.len() + chunk.len() > limit {
+                return Err(too_large(limit));
             }
             all.extend_from_slice(&chunk);
         }
         Ok(all.freeze())
     };
-    let late = |_| Err(Error::new(Reason::Timeout, "the request body did not arrive in time"));
-    tokio::time::timeout(BODY_DEADLINE, all).await.unwrap_or_else(late)
-}
-
-fn too_large() -> Error {
-    Error::new(Reason::PayloadTooLarge, "the request body is larger than 16 KiB")
+    tokio::time::timeout(DEADLINE, all).await.unwrap_or_else(|_| Err(late()))
 }

@@ -1,71 +1,30 @@
 //! What a verified token must say before it stands for a user.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use url::Url;
 
-use crate::wire::is_header_safe;
+use super::http::{is_local_stack, join};
+use super::settings::Reader;
+use super::user::{Inner, User, is_id};
 use crate::{Error, Reason, Secret};
 
-/// User ids that Behest keeps for itself; also every id that begins with `sys`.
-const RESERVED_IDS: [&str; 2] = ["admin", "dashboard-service"];
-
-/// A signed-in user: the verified claims of a Supabase session. Cheap to clone.
-#[derive(Clone)]
-pub struct User(Arc<Inner>);
-
-struct Inner {
-    id: String,
-    role: String,
-    anonymous: bool,
-    claims: Map<String, Value>,
-    token: Secret,
-}
-
-impl User {
-    /// The user's id: the claim `sub`, a UUID with Supabase Auth.
-    pub fn id(&self) -> &str {
-        &self.0.id
-    }
-
-    /// The claim `role`: `authenticated` unless the endpoint accepts others.
-    pub fn role(&self) -> &str {
-        &self.0.role
-    }
-
-    /// Did the user sign in without an account?
-    pub fn is_anonymous(&self) -> bool {
-        self.0.anonymous
-    }
-
-    /// All claims, as signed. What users can write themselves, such as `user_metadata`, must decide nothing.
-    pub fn claims(&self) -> &Map<String, Value> {
-        &self.0.claims
-    }
-
-    /// The access token itself, to read the user's own rows under row level security.
-    pub fn access_token(&self) -> &Secret {
-        &self.0.token
-    }
-}
-
-impl fmt::Debug for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User").field("id", &self.0.id).field("role", &self.0.role).finish_non_exhaustive()
-    }
-}
+/// The issuers of the Supabase CLI's local stack.
+const LOCAL_STACK_ISSUERS: [&str; 2] = ["http://127.0.0.1:54321/auth/v1", "http://localhost:54321/auth/v1"];
+/// More would accept sessions that ended long ago.
+const LARGEST_LEEWAY: u64 = 3600;
 
 /// What is demanded of the claims.
 #[derive(Clone, Debug)]
-pub(super) struct Rules {
-    pub(super) issuers: Vec<String>,
-    pub(super) audiences: Vec<String>,
-    pub(super) roles: Vec<String>,
-    pub(super) allow_anonymous: bool,
-    pub(super) leeway: Duration,
+pub(super) struct ClaimRules {
+    issuers: Vec<String>,
+    audiences: Vec<String>,
+    roles: Vec<String>,
+    allow_anonymous: bool,
+    leeway: Duration,
 }
 
 /// Values, not types: a wrong type must be told apart from an absent claim, and a claim given twice is refused.
@@ -105,7 +64,26 @@ fn time(claim: &Option<Value>, message: &'static str) -> Result<Option<f64>, Err
     claim.as_ref().map(|value| value.as_f64().filter(|time| *time >= 0.0).ok_or_else(|| invalid(message))).transpose()
 }
 
-impl Rules {
+impl ClaimRules {
+    /// The rules for sessions of the project at `url`. `allow_anonymous` is for when no setting says it.
+    pub(super) fn read(reader: &mut Reader<'_>, url: Option<&Url>, allow_anonymous: bool) -> Self {
+        let public_url = reader.url("SUPABASE_PUBLIC_URL");
+        let issuer = |base: &Url| join(base, "/auth/v1").to_string();
+        // Its Auth calls itself what pages call it.
+        let local: &[&str] = if url.is_some_and(is_local_stack) { &LOCAL_STACK_ISSUERS } else { &[] };
+        let usual = || vec!["authenticated".to_owned()];
+        Self {
+            issuers: reader.list("SESSION_ISSUERS").unwrap_or_else(|| {
+                let own = [url, public_url.as_ref()].into_iter().flatten().map(issuer);
+                own.chain(local.iter().map(|issuer| (*issuer).to_owned())).collect()
+            }),
+            audiences: reader.list("SESSION_AUDIENCES").unwrap_or_else(usual),
+            roles: reader.list("SESSION_ROLES").unwrap_or_else(usual),
+            allow_anonymous: reader.flag("ALLOW_ANONYMOUS").unwrap_or(allow_anonymous),
+            leeway: Duration::from_secs(reader.seconds("SESSION_LEEWAY_SECS", 0..=LARGEST_LEEWAY).unwrap_or(30)),
+        }
+    }
+
     /// Checks the claims of a token whose signature is verified.
     pub(super) fn check(&self, payload: &[u8], now: Duration, token: Secret) -> Result<User, Error> {
         let not_claims = |_| invalid("the token's claims are not a JSON object, or one is given twice");
@@ -120,12 +98,8 @@ impl Rules {
         self.check_audience(registered.aud.as_ref())?;
 
         let id = text(&registered.sub, "the claim sub is missing or not a text")?;
-        if id.len() > 255 || !is_header_safe(id) {
+        if !is_id(id) {
             return Err(invalid("the claim sub is not an id of 1 to 255 plain characters"));
-        }
-        let lower = id.to_ascii_lowercase();
-        if RESERVED_IDS.contains(&lower.as_str()) || lower.starts_with("sys") {
-            return Err(invalid("the claim sub is an id that Behest reserves"));
         }
 
         let role = text(&registered.role, "the claim role is missing or not a text")?;

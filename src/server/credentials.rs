@@ -1,4 +1,4 @@
-//! From the request's headers to one bearer token.
+//! The credentials of a request: one bearer token, one API key.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -8,8 +8,13 @@ use crate::{Error, Reason, Secret};
 /// The longest access token that is looked at, in bytes. Supabase's own are one to three thousand.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
-/// Prefixes of keys that are no user's token: Supabase's, Behest's (current and former), OpenAI's.
+/// How keys begin that are no user's token: Supabase's, Behest's (current and former), OpenAI's.
 const KEY_PREFIXES: [&str; 4] = ["sb_", "behest_", "bh_", "sk-"];
+
+/// Is this an API key, to be seen by its beginning?
+pub(super) fn is_api_key(text: &str) -> bool {
+    KEY_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+}
 
 /// The bearer token of a request.
 ///
@@ -35,7 +40,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Secret, Error> {
     if token.len() > LONGEST_TOKEN {
         return Err(Error::new(Reason::MalformedToken, "the token is longer than 16 KiB"));
     }
-    if KEY_PREFIXES.iter().any(|prefix| token.starts_with(prefix)) {
+    if is_api_key(token) {
         return Err(Error::new(Reason::ApiKeyAsBearer, "the authorization header holds an API key"));
     }
     // What some hosts make of two headers, `one, Bearer two`, ends here too.
@@ -43,4 +48,24 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Secret, Error> {
         return Err(invalid("the request has more than one access token"));
     }
     Ok(Secret::from(token))
+}
+
+/// The `apikey` header of a request.
+pub(super) enum SentKey<'a> {
+    Absent,
+    One(&'a [u8]),
+    /// Hosts disagree about which of several is the real one, so none is.
+    Several,
+}
+
+impl SentKey<'_> {
+    pub(super) fn of(headers: &HeaderMap) -> SentKey<'_> {
+        let mut values = headers.get_all("apikey").iter().map(|value| value.as_bytes().trim_ascii());
+        match (values.next(), values.next()) {
+            (None, _) => SentKey::Absent,
+            (Some(b""), None) => SentKey::Absent,
+            (Some(key), None) => SentKey::One(key),
+            (Some(_), Some(_)) => SentKey::Several,
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! The one door through which the server module reaches other servers: key set, plan, mint.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Request, Response};
 use url::{Host, Url};
 
 /// Sends one request and reads the whole answer, within [`Limits`].
@@ -70,12 +71,21 @@ pub(super) fn base_url(text: &str, plain: &[String]) -> Result<Url, String> {
     }
     match (url.scheme(), url.host()) {
         ("https", Some(_)) => Ok(url),
-        ("http", Some(host)) if is_loopback(&host) || plain.iter().any(|name| *name == host.to_string()) => Ok(url),
+        ("http", Some(host))
+            if is_loopback(&host) || plain.iter().any(|name| name.eq_ignore_ascii_case(&host.to_string())) =>
+        {
+            Ok(url)
+        }
         ("http", Some(host)) => {
             Err(format!("must begin with https:// (for a host on a private network, list {host} in ALLOW_HTTP_HOSTS)"))
         }
         _ => Err("must begin with https://".into()),
     }
+}
+
+/// Is this the address under which the Supabase CLI's local stack is known to the functions that it serves?
+pub(super) fn is_local_stack(url: &Url) -> bool {
+    url.as_str() == "http://kong:8000/"
 }
 
 fn is_loopback(host: &Host<&str>) -> bool {
@@ -84,6 +94,26 @@ fn is_loopback(host: &Host<&str>) -> bool {
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
     }
+}
+
+/// Reads `Retry-After`: seconds, decimals included, or an HTTP date.
+pub(super) fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Some(wait) = decimal_seconds(text) {
+        return Some(wait);
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::UNIX_EPOCH).ok()?.saturating_sub(now))
+}
+
+/// `12` or `1.5`, to the millisecond. (The standard library's parser of floats is 12 kB, and this needs no exponents.)
+fn decimal_seconds(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if ![whole, fraction].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())) {
+        return None;
+    }
+    let millis: u64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    Some(Duration::from_secs(whole.parse().ok()?) + Duration::from_millis(millis))
 }
 
 /// `base` with `path` appended to its own path, whether or not `base` ends in a slash.

@@ -7,43 +7,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::algorithm::Algorithm;
 use super::platform::crypto::VerifyingKey;
-
-/// The algorithms that are accepted at all. `none` has no place here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Algorithm {
-    Es256,
-    Rs256,
-    Rs384,
-    Rs512,
-    Ps256,
-    EdDsa,
-    Hs256,
-}
-
-impl Algorithm {
-    /// The algorithm of this name in a JWT or JWK (RFC 7518, RFC 8037, RFC 9864).
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "ES256" => Self::Es256,
-            "RS256" => Self::Rs256,
-            "RS384" => Self::Rs384,
-            "RS512" => Self::Rs512,
-            "PS256" => Self::Ps256,
-            "EdDSA" | "Ed25519" => Self::EdDsa,
-            "HS256" => Self::Hs256,
-            _ => return None,
-        })
-    }
-}
+use super::rsa;
 
 /// Where a key set comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum Source {
     /// The server's own settings.
     Settings,
-    /// A URL that anybody can read. A shared secret found there is no secret.
-    Public,
+    /// An address that anybody can read. A shared secret found there is no secret.
+    Published,
 }
 
 /// Why no key of a set fits a token.
@@ -53,7 +27,7 @@ pub(super) enum Miss {
     UnknownKid,
     /// The key with that `kid` is for another algorithm.
     WrongAlgorithm,
-    /// Several keys share that `kid` and would fit.
+    /// Several keys share that `kid`.
     Ambiguous,
     /// The token names no key and not exactly one would fit.
     NoKid,
@@ -65,7 +39,8 @@ struct Entry {
     key: Arc<VerifyingKey>,
 }
 
-/// A set of verification keys.
+/// A set of verification keys. Public keys and shared secrets may stand in one, as in that of the Supabase CLI: each key is
+/// for algorithms of its own kind alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeySet(Vec<Entry>);
 
@@ -73,7 +48,7 @@ impl KeySet {
     /// Reads `{"keys": […]}` or a bare array. `None` if it is neither.
     ///
     /// Entries that are of no use here (another curve, an encryption key, a weak or private key) are left out.
-    pub(super) fn parse(json: &[u8], origin: Origin) -> Option<Self> {
+    pub(super) fn parse(json: &[u8], source: Source) -> Option<Self> {
         let entries = match serde_json::from_slice(json).ok()? {
             Value::Array(entries) => entries,
             Value::Object(mut set) => match set.remove("keys")? {
@@ -82,7 +57,7 @@ impl KeySet {
             },
             _ => return None,
         };
-        Some(Self(entries.into_iter().filter_map(|entry| read(entry, origin)).collect()))
+        Some(Self(entries.into_iter().filter_map(|entry| read(entry, source)).collect()))
     }
 
     /// Adds a shared secret for HS256 tokens that name no other key.
@@ -101,11 +76,10 @@ impl KeySet {
         let keys = |entries: Vec<&Entry>| entries.into_iter().map(|entry| Arc::clone(&entry.key)).collect();
         if let Some(kid) = kid {
             let named: Vec<_> = self.0.iter().filter(|entry| entry.kid.as_deref() == Some(kid)).collect();
-            let usable: Vec<_> = named.iter().copied().filter(fits).collect();
-            match (named.len(), usable.len()) {
-                (_, 1) => return Ok(keys(usable)),
-                (0, _) => {}
-                (_, 0) => return Err(Miss::WrongAlgorithm),
+            match named[..] {
+                [] => {}
+                [only] if fits(&only) => return Ok(keys(named)),
+                [_] => return Err(Miss::WrongAlgorithm),
                 _ => return Err(Miss::Ambiguous),
             }
         }
@@ -142,13 +116,10 @@ struct Jwk {
     d: Option<serde::de::IgnoredAny>,
 }
 
-/// The parts of an RSA modulus are at least this long: 2048 bits.
-const SMALLEST_MODULUS: usize = 256;
-const LARGEST_MODULUS: usize = 1024;
 /// RFC 7518 section 3.2: a key of at least the size of the hash.
 pub(super) const SHORTEST_SECRET: usize = 32;
 
-fn read(entry: Value, origin: Origin) -> Option<Entry> {
+fn read(entry: Value, source: Source) -> Option<Entry> {
     let jwk: Jwk = serde_json::from_value(entry).ok()?;
     let skip = |why: &str| tracing::warn!(kid = jwk.kid.as_deref(), why, "a key of the key set is left out");
     if jwk.usage.as_deref().is_some_and(|usage| usage != "sig")
@@ -161,7 +132,7 @@ fn read(entry: Value, origin: Origin) -> Option<Entry> {
         skip("it is a private key, which belongs nowhere but with the issuer");
         return None;
     }
-    if jwk.kty == "oct" && origin == Origin::Public {
+    if jwk.kty == "oct" && source == Source::Published {
         skip("it is a shared secret at a public address");
         return None;
     }
@@ -185,15 +156,14 @@ fn material(jwk: &Jwk) -> Option<VerifyingKey> {
         ("OKP", Some("Ed25519")) if may_be(Algorithm::EdDsa) => VerifyingKey::ed25519(&fixed(&jwk.x)?),
         ("RSA", _) => {
             let (n, e) = (bytes(&jwk.n)?, bytes(&jwk.e)?);
-            let n = &n[n.iter().take_while(|byte| **byte == 0).count()..];
-            // The top bit of the shortest accepted modulus counts: 2047 bits are refused.
-            let long_enough = n.len() > SMALLEST_MODULUS || (n.len() == SMALLEST_MODULUS && n[0] >= 0x80);
-            if !long_enough || n.len() > LARGEST_MODULUS {
+            if !rsa::is_sound(&n, &e) {
                 return None;
             }
             let family = [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512, Algorithm::Ps256];
             let algorithms: Vec<_> = family.into_iter().filter(|algorithm| may_be(*algorithm)).collect();
-            (!algorithms.is_empty()).then(|| VerifyingKey::rsa(n, &e, &algorithms)).flatten()
+            (!algorithms.is_empty())
+                .then(|| VerifyingKey::rsa(rsa::significant(&n), rsa::significant(&e), &algorithms))
+                .flatten()
         }
         ("oct", _) if may_be(Algorithm::Hs256) => {
             bytes(&jwk.k).filter(|secret| secret.len() >= SHORTEST_SECRET).map(|secret| VerifyingKey::hs256(&secret))

@@ -1,6 +1,6 @@
 //! The project's published key set: fetched when needed, kept, and renewed when keys rotate.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,10 +8,11 @@ use http::header::ACCEPT;
 use http::{Request, StatusCode};
 use url::Url;
 
+use super::algorithm::Algorithm;
 use super::clock::Clock;
 use super::http::{HttpClient, Limits};
-use super::jwk::{Algorithm, KeySet, Miss, Origin};
-use super::platform::Flight;
+use super::jwk::{KeySet, Miss, Source};
+use super::platform::SingleFlight;
 use super::platform::crypto::VerifyingKey;
 use crate::{Error, Reason};
 
@@ -24,7 +25,7 @@ const COOL_DOWN: Duration = Duration::from_secs(30);
 const LIMITS: Limits = Limits::new(Duration::from_secs(5), 256 * 1024);
 
 /// What a lookup failed with.
-pub(super) enum Failure {
+pub(super) enum LookupError {
     /// The set is known and no key of it fits. With the wait before the set can be asked for again, if there is one.
     Miss(Miss, Option<Duration>),
     /// The set could not be fetched.
@@ -37,7 +38,7 @@ pub(super) struct Jwks {
     http: Arc<dyn HttpClient>,
     clock: Clock,
     state: RwLock<State>,
-    fetching: Flight,
+    fetching: SingleFlight,
 }
 
 #[derive(Clone, Default)]
@@ -62,11 +63,22 @@ impl State {
     }
 }
 
-type Found = Result<Vec<Arc<VerifyingKey>>, Failure>;
+type Found = Result<Vec<Arc<VerifyingKey>>, LookupError>;
 
 impl Jwks {
-    pub(super) fn new(url: Url, http: Arc<dyn HttpClient>, clock: Clock) -> Self {
-        Self { url, http, clock, state: RwLock::default(), fetching: Flight::default() }
+    /// The set behind `url`, which all share that reach it in the same way: endpoints, guards, and any number of the latter.
+    pub(super) fn shared(url: Url, http: &Arc<dyn HttpClient>, clock: &Clock) -> Arc<Self> {
+        static KNOWN: Mutex<Vec<Weak<Jwks>>> = Mutex::new(Vec::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|set| set.strong_count() > 0);
+        let same = |set: &Arc<Self>| set.url == url && Arc::ptr_eq(&set.http, http) && set.clock.is(clock);
+        if let Some(set) = known.iter().filter_map(Weak::upgrade).find(same) {
+            return set;
+        }
+        let (http, clock) = (Arc::clone(http), clock.clone());
+        let set = Arc::new(Self { url, http, clock, state: RwLock::default(), fetching: SingleFlight::default() });
+        known.push(Arc::downgrade(&set));
+        set
     }
 
     /// The keys that may have signed a token with this algorithm and `kid`.
@@ -88,10 +100,10 @@ impl Jwks {
         let outcome = self.refresh(seen.attempts).await;
         let seen = self.snapshot();
         match (outcome, seen.keys(self.clock.now())) {
-            (Ok(()), Some((keys, _))) => keys.pick(algorithm, kid).map_err(|miss| Failure::Miss(miss, None)),
+            (Ok(()), Some((keys, _))) => keys.pick(algorithm, kid).map_err(|miss| LookupError::Miss(miss, None)),
             (Err(_), Some((keys, age))) if age < MAX_STALE => settle(keys.pick(algorithm, kid), &seen, Some(COOL_DOWN)),
-            (Err(error), _) => Err(Failure::Unavailable(error)),
-            (Ok(()), None) => Err(Failure::Unavailable(unavailable())),
+            (Err(error), _) => Err(LookupError::Unavailable(error)),
+            (Ok(()), None) => Err(LookupError::Unavailable(unavailable())),
         }
     }
 
@@ -124,7 +136,7 @@ impl Jwks {
         if response.status() != StatusCode::OK {
             return Err(failed(format!("the answer has status {}", response.status().as_u16())));
         }
-        KeySet::parse(response.body(), Origin::Public).ok_or_else(|| failed("the answer is not a key set".into()))
+        KeySet::parse(response.body(), Source::Published).ok_or_else(|| failed("the answer is not a key set".into()))
     }
 
     fn snapshot(&self) -> State {
@@ -136,9 +148,9 @@ impl Jwks {
 fn settle(picked: Result<Vec<Arc<VerifyingKey>>, Miss>, seen: &State, wait: Option<Duration>) -> Found {
     match (picked, &seen.last) {
         (Err(Miss::UnknownKid), Some((_, Err(error)))) => {
-            Err(Failure::Unavailable(error.clone().with_retry_after(wait)))
+            Err(LookupError::Unavailable(error.clone().with_retry_after(wait)))
         }
-        (picked, _) => picked.map_err(|miss| Failure::Miss(miss, wait.filter(|_| miss == Miss::UnknownKid))),
+        (picked, _) => picked.map_err(|miss| LookupError::Miss(miss, wait.filter(|_| miss == Miss::UnknownKid))),
     }
 }
 

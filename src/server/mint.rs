@@ -1,100 +1,93 @@
 //! Gets the gateway token: from Behest with an API key, or signed here with the tenant's own key.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, Request, Response};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{Request, Response};
 use serde::Serialize;
 use url::Url;
 
 use super::clock::Clock;
-use super::http::{HttpClient, Limits};
+use super::credentials::is_api_key;
+use super::http::{HttpClient, Limits, join, retry_after};
 use super::platform::crypto::{SigningKey, random_uuid};
+use super::policy::Grant;
+use super::settings::Reader;
+use super::signer::{Signer, Subject, private_key};
 use crate::wire::{ErrorBody, TokenBundle, TokenReply};
 use crate::{Error, Reason, Secret};
 
-/// What Behest accepts as a token's life.
-pub(super) const TTL_RANGE: std::ops::RangeInclusive<u64> = 60..=86_400;
+/// What Behest accepts as a token's life, in seconds.
+const TTL_RANGE: std::ops::RangeInclusive<u64> = 60..=86_400;
+/// A century, in seconds: what claims to live longer was not meant.
+const LONGEST_LIFE: u64 = 3_200_000_000;
+const DEFAULT_TTL: u64 = 900;
+const DEFAULT_MINT_PATH: &str = "/v1/auth/mint";
 
 const LIMITS: Limits = Limits::new(Duration::from_secs(10), 64 * 1024);
 
+/// Makes gateway tokens.
+pub(super) struct Minter {
+    method: MintMethod,
+    /// Life of a token for which the policy grants none of its own.
+    ttl: Duration,
+    http: Arc<dyn HttpClient>,
+    clock: Clock,
+}
+
 /// How tokens are made.
-#[derive(Debug)]
-pub(super) enum Mode {
-    /// Behest mints, called at this URL with this key.
-    Http { url: Url, key: Secret },
+enum MintMethod {
+    /// Behest mints, called at this address with this key.
+    Request { url: Url, key: Secret },
     /// Signed here, RS256.
     Sign(Box<Signer>),
 }
 
-/// What local signing needs beside the key.
-#[derive(Debug)]
-pub(super) struct Signer {
-    pub(super) key: SigningKey,
-    pub(super) kid: String,
-    pub(super) tenant: String,
-    pub(super) project: String,
-    pub(super) issuer: String,
-    pub(super) audience: String,
-}
-
-/// For whom and how long. All of it decided by this server, `session` excepted.
-#[derive(Clone, Debug)]
-pub(super) struct Order<'a> {
-    pub(super) user: &'a str,
-    pub(super) tier: Option<u32>,
-    pub(super) ttl: Duration,
-    pub(super) session: Option<String>,
-}
-
-/// Makes gateway tokens.
-pub(super) struct Minter {
-    pub(super) mode: Mode,
-    pub(super) http: Arc<dyn HttpClient>,
-    pub(super) clock: Clock,
+/// The body of the mint request.
+#[derive(Serialize)]
+struct MintRequest<'a> {
+    user_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<u32>,
+    ttl: u64,
+    session_id: &'a str,
 }
 
 impl Minter {
-    pub(super) async fn mint(&self, order: Order<'_>) -> Result<TokenBundle, Error> {
-        let ttl = order.ttl.as_secs();
+    pub(super) fn read(reader: &mut Reader<'_>, http: Arc<dyn HttpClient>, clock: Clock) -> Option<Self> {
+        let method = MintMethod::read(reader);
+        let ttl = Duration::from_secs(reader.seconds("BEHEST_TTL", TTL_RANGE).unwrap_or(DEFAULT_TTL));
+        Some(Self { method: method?, ttl, http, clock })
+    }
+
+    /// A token for this user. All of it is decided by this server, the session id excepted.
+    pub(super) async fn mint(&self, user: &str, grant: Grant, session: Option<String>) -> Result<TokenBundle, Error> {
+        let ttl = grant.ttl.unwrap_or(self.ttl).as_secs();
         if !TTL_RANGE.contains(&ttl) {
             tracing::error!(ttl, "the policy granted a lifetime outside 60..=86400 seconds");
             return Err(Error::new(Reason::Misconfigured, "the lifetime of the token is out of range"));
         }
-        let session = match order.session.clone() {
-            Some(session) => session,
-            None => random_uuid().ok_or_else(no_randomness)?,
-        };
-        match &self.mode {
-            Mode::Http { url, key } => self.request(url, key, &order, ttl, session).await,
-            Mode::Sign(signer) => signer.sign(&order, ttl, session, self.clock.now().as_secs()).await,
+        let session = session.map_or_else(random_uuid, Ok)?;
+        match &self.method {
+            MintMethod::Request { url, key } => {
+                let order = MintRequest { user_id: user, tier: grant.tier, ttl, session_id: &session };
+                self.request(url, key, &order).await
+            }
+            MintMethod::Sign(signer) => {
+                let from = self.clock.now().as_secs();
+                let subject = Subject { user, session: &session, tier: grant.tier, from, until: from + ttl };
+                let token = signer.sign(&subject).await?;
+                Ok(TokenBundle { token, ttl, expires_at: subject.until, session_id: session })
+            }
         }
     }
 
-    async fn request(
-        &self,
-        url: &Url,
-        key: &Secret,
-        order: &Order<'_>,
-        ttl: u64,
-        session: String,
-    ) -> Result<TokenBundle, Error> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            user_id: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            tier: Option<u32>,
-            ttl: u64,
-            session_id: &'a str,
-        }
-        let body = Body { user_id: order.user, tier: order.tier, ttl, session_id: &session };
-        let request = serde_json::to_vec(&body).ok().and_then(|body| {
+    async fn request(&self, url: &Url, key: &Secret, order: &MintRequest<'_>) -> Result<TokenBundle, Error> {
+        let request = serde_json::to_vec(order).ok().and_then(|body| {
             Request::post(url.as_str())
-                .header(http::header::AUTHORIZATION, key.bearer()?)
+                .header(AUTHORIZATION, key.bearer()?)
                 .header(CONTENT_TYPE, "application/json")
                 .header(ACCEPT, "application/json")
                 .body(Bytes::from(body))
@@ -110,6 +103,9 @@ impl Minter {
         }
         let reply = TokenReply::parse(response.body()).and_then(|reply| match reply.ttl.as_secs() {
             0 => Err(Error::new(Reason::InvalidBundle, "the token lives less than a second")),
+            ttl if ttl > LONGEST_LIFE => {
+                Err(Error::new(Reason::InvalidBundle, "the token lives longer than a century"))
+            }
             ttl => Ok((reply, ttl)),
         });
         let (reply, ttl) = reply.map_err(|error| {
@@ -119,7 +115,7 @@ impl Minter {
         Ok(TokenBundle {
             token: reply.token,
             ttl,
-            session_id: reply.session_id.unwrap_or(session),
+            session_id: reply.session_id.unwrap_or_else(|| order.session_id.to_owned()),
             expires_at: self.clock.now().as_secs() + ttl,
         })
     }
@@ -144,75 +140,50 @@ impl Minter {
     }
 }
 
-/// The claims of a token signed here, in the order in which Behest's own SDKs write them.
-#[derive(Serialize)]
-struct Claims<'a> {
-    tid: &'a str,
-    pid: &'a str,
-    uid: &'a str,
-    role: &'static str,
-    scp: [&'static str; 0],
-    iss: &'a str,
-    aud: &'a str,
-    iat: u64,
-    nbf: u64,
-    exp: u64,
-    jti: String,
-    sid: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tier: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct Header<'a> {
-    alg: &'static str,
-    typ: &'static str,
-    kid: &'a str,
-}
-
-impl Signer {
-    async fn sign(&self, order: &Order<'_>, ttl: u64, session: String, now: u64) -> Result<TokenBundle, Error> {
-        let claims = Claims {
-            tid: &self.tenant,
-            pid: &self.project,
-            uid: order.user,
-            role: "user",
-            scp: [],
-            iss: &self.issuer,
-            aud: &self.audience,
-            iat: now,
-            nbf: now,
-            exp: now + ttl,
-            jti: random_uuid().ok_or_else(no_randomness)?,
-            sid: &session,
-            tier: order.tier,
-        };
-        let token =
-            self.encode(&claims).await.ok_or_else(|| Error::new(Reason::Internal, "the token could not be signed"))?;
-        Ok(TokenBundle { token: Secret::new(token), ttl, expires_at: claims.exp, session_id: session })
-    }
-
-    async fn encode(&self, claims: &Claims<'_>) -> Option<String> {
-        let header = serde_json::to_vec(&Header { alg: "RS256", typ: "JWT", kid: &self.kid }).ok()?;
-        let claims = serde_json::to_vec(claims).ok()?;
-        let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-        let signature = self.key.sign_rs256(token.as_bytes()).await?;
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-        Some(token)
+impl MintMethod {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let mut name = "BEHEST_KEY";
+        if reader.text(name).is_none() && reader.text("BEHEST_API_KEY").is_some() {
+            tracing::warn!("BEHEST_API_KEY is deprecated: rename it to BEHEST_KEY");
+            name = "BEHEST_API_KEY";
+        }
+        let key = unquoted(reader.required(name)?);
+        if !key.starts_with("behest_sk_") {
+            let key = reader.checked(name, signing_key(key))?;
+            return Signer::read(reader, key).map(Box::new).map(Self::Sign);
+        }
+        let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
+        reader.checked(name, if plain { Ok(()) } else { Err("holds a space or line break inside the key") })?;
+        let base = reader.required_url("BEHEST_BASE_URL")?;
+        let path = reader.text("BEHEST_MINT_PATH").unwrap_or(DEFAULT_MINT_PATH);
+        let usable = path.starts_with('/') && !path.contains(['?', '#']);
+        reader
+            .checked("BEHEST_MINT_PATH", if usable { Ok(()) } else { Err("must begin with / and hold no ? or #") })?;
+        Some(Self::Request { url: join(&without_version(&base), path), key: key.into() })
     }
 }
 
-fn no_randomness() -> Error {
-    Error::new(Reason::Internal, "the system gives no random numbers")
+/// Some dashboards keep the quotes of a value pasted from a .env file.
+fn unquoted(text: &str) -> &str {
+    let inside = |quote| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    inside('"').or_else(|| inside('\'')).unwrap_or(text)
 }
 
-/// Reads `Retry-After`: seconds, decimals included, or an HTTP date.
-fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Duration::try_from_secs_f64(seconds).ok();
+fn signing_key(text: &str) -> Result<SigningKey, &'static str> {
+    if text.starts_with("bh_") {
+        return Err("is a key of the former kind (bh_…): create a behest_sk_… key in the dashboard");
     }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::UNIX_EPOCH).ok()?.saturating_sub(now))
+    let text = text.strip_prefix("behest_pk_").unwrap_or(text);
+    if is_api_key(text) && !text.starts_with("behest_") {
+        return Err("is a key of another service: a Behest key begins with behest_sk_ or behest_pk_");
+    }
+    private_key(text)
+}
+
+/// A base URL that ends in `/v1`, as OpenAI-compatible settings do, without it.
+fn without_version(base: &Url) -> Url {
+    let mut url = base.clone();
+    let path = base.path().trim_end_matches('/');
+    url.set_path(path.strip_suffix("/v1").unwrap_or(path));
+    url
 }

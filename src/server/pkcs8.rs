@@ -1,46 +1,56 @@
 //! RSA private keys in the one form that WebCrypto takes, from the two in which they are handed around.
 
+use super::rsa;
+
 /// SEQUENCE { OID rsaEncryption, NULL }, as RFC 8017 appendix C has it.
 const RSA_ENCRYPTION: [u8; 15] = [0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0];
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const OCTET_STRING: u8 = 0x04;
-const BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// PKCS#8 of an RSA key of 2048 to 8192 bits, from PKCS#8 or PKCS#1. `None` if it is anything else.
-pub(super) fn from_der(der: &[u8]) -> Option<Vec<u8>> {
+/// A private key, with what its signatures are checked by.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct PrivateKey {
+    pub(super) pkcs8: Vec<u8>,
+    pub(super) modulus: Vec<u8>,
+    pub(super) exponent: Vec<u8>,
+}
+
+/// Reads PKCS#8 or PKCS#1 of a sound RSA key. `None` if it is anything else.
+pub(super) fn from_der(der: &[u8]) -> Option<PrivateKey> {
     let (key, []) = element(SEQUENCE, der)? else { return None };
     let (version, rest) = element(INTEGER, key)?;
     if version != [0] {
         return None;
     }
-    if let Some(rest) = rest.strip_prefix(&RSA_ENCRYPTION) {
-        let (inner, _attributes) = element(OCTET_STRING, rest)?;
-        return is_rsa_key(inner).then(|| der.to_vec());
-    }
-    is_rsa_key(der)
-        .then(|| encode(SEQUENCE, &[&encode(INTEGER, &[0]), &RSA_ENCRYPTION[..], &encode(OCTET_STRING, der)].concat()))
-}
-
-/// Is this an RSAPrivateKey of a size that is accepted, with two primes?
-fn is_rsa_key(der: &[u8]) -> bool {
-    let numbers = || {
-        let (mut rest, []) = element(SEQUENCE, der)? else { return None };
-        let mut numbers = Vec::new();
-        while !rest.is_empty() {
-            let (number, after) = element(INTEGER, rest)?;
-            numbers.push(number);
-            rest = after;
+    let (pkcs1, pkcs8) = match rest.strip_prefix(&RSA_ENCRYPTION) {
+        Some(rest) => (element(OCTET_STRING, rest)?.0, der.to_vec()),
+        None => {
+            (der, encode(SEQUENCE, &[&encode(INTEGER, &[0]), &RSA_ENCRYPTION[..], &encode(OCTET_STRING, der)].concat()))
         }
-        Some(numbers)
     };
-    // version, modulus, two exponents, two primes, three values for the Chinese remainder theorem
-    numbers().is_some_and(|numbers| numbers.len() == 9 && numbers[0] == [0] && BITS.contains(&bits(numbers[1])))
+    let (modulus, exponent) = public_numbers(pkcs1)?;
+    rsa::is_sound(modulus, exponent).then(|| PrivateKey {
+        pkcs8,
+        modulus: modulus.to_vec(),
+        exponent: exponent.to_vec(),
+    })
 }
 
-fn bits(number: &[u8]) -> usize {
-    let significant = &number[number.iter().take_while(|byte| **byte == 0).count()..];
-    significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
+/// Modulus and public exponent of an RSAPrivateKey with two primes.
+fn public_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (mut rest, []) = element(SEQUENCE, der)? else { return None };
+    let mut numbers = Vec::new();
+    while !rest.is_empty() {
+        let (number, after) = element(INTEGER, rest)?;
+        numbers.push(rsa::significant(number));
+        rest = after;
+    }
+    // version, modulus, two exponents, two primes, three values for the Chinese remainder theorem
+    match numbers[..] {
+        [[], modulus, exponent, _, _, _, _, _, _] => Some((modulus, exponent)),
+        _ => None,
+    }
 }
 
 /// The content of the element with this tag at the start of `der`, and what follows it.
@@ -94,8 +104,10 @@ mod tests {
                 pkcs8.len() - element(OCTET_STRING, &element(SEQUENCE, &pkcs8).unwrap().0[18..]).unwrap().0.len();
             let pkcs1 = &pkcs8[start..];
             assert!(KeyPair::from_der(pkcs1).is_ok());
-            assert_eq!(from_der(&pkcs8).as_deref(), Some(&pkcs8[..]));
-            assert_eq!(from_der(pkcs1).as_deref(), Some(&pkcs8[..]));
+            for form in [&pkcs8, pkcs1] {
+                let key = from_der(form).unwrap();
+                assert!(key.pkcs8 == pkcs8 && key.exponent == [1, 0, 1] && key.modulus.len() >= 256);
+            }
         }
     }
 
@@ -103,16 +115,16 @@ mod tests {
     fn what_is_cut_lengthened_or_another_kind_of_key_is_refused() {
         let pkcs8 = pkcs8(KeySize::Rsa2048);
         for end in 0..pkcs8.len() {
-            assert_eq!(from_der(&pkcs8[..end]), None, "cut at {end}");
+            assert!(from_der(&pkcs8[..end]).is_none(), "cut at {end}");
         }
-        assert_eq!(from_der(&[&pkcs8[..], &[0]].concat()), None);
+        assert!(from_der(&[&pkcs8[..], &[0]].concat()).is_none());
         let mut elliptic = pkcs8.clone();
         elliptic[12] ^= 1;
-        assert_eq!(from_der(&elliptic), None);
+        assert!(from_der(&elliptic).is_none());
         let numbers: Vec<u8> = [1, 128, 3, 64, 64, 64, 64, 64].iter().fold(encode(INTEGER, &[0]), |mut all, length| {
             all.extend(encode(INTEGER, &vec![0x7f; *length]));
             all
         });
-        assert_eq!(from_der(&encode(SEQUENCE, &numbers)), None);
+        assert!(from_der(&encode(SEQUENCE, &numbers)).is_none());
     }
 }

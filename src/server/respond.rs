@@ -92,7 +92,9 @@ pub(super) fn refusal(error: &Error) -> Response<Bytes> {
 /// RFC 6750 section 3: no error code for a request that tried no credential.
 fn challenge(reason: Reason) -> HeaderValue {
     let code = match reason {
-        Reason::MissingToken => return HeaderValue::from_static(r#"Bearer realm="behest-token""#),
+        Reason::MissingToken | Reason::MissingApiKey => {
+            return HeaderValue::from_static(r#"Bearer realm="behest-token""#);
+        }
         Reason::InvalidAuthorization | Reason::ApiKeyAsBearer => "invalid_request",
         _ => "invalid_token",
     };

@@ -1,15 +1,23 @@
 //! From a bearer token to a signed-in user, or the one reason why not.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use url::Url;
 
-use super::claims::{Rules, User};
+use super::algorithm::Algorithm;
+use super::claims::ClaimRules;
 use super::clock::Clock;
-use super::jwk::{Algorithm, KeySet, Miss};
-use super::jwks::{Failure, Jwks};
-use super::standing::Standing;
+use super::http::{HttpClient, join};
+use super::jwk::{KeySet, Miss, SHORTEST_SECRET, Source};
+use super::jwks::{Jwks, LookupError};
+use super::platform::crypto::VerifyingKey;
+use super::settings::Reader;
+use super::user::User;
+use crate::wire::jwt_parts;
 use crate::{Error, Reason, Secret};
 
 /// The part of a token's header that is looked at. `jku`, `jwk`, `x5u` and `x5c` are not: keys come from the settings.
@@ -17,36 +25,66 @@ use crate::{Error, Reason, Secret};
 struct Header {
     alg: String,
     kid: Option<String>,
-    crit: Option<IgnoredAny>,
+    /// Any value counts, null too.
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
+    /// RFC 7797: the payload is not encoded.
+    b64: Option<bool>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 /// Verifies Supabase sessions.
 pub(super) struct Verifier {
-    /// Keys from the settings: shared secrets, and the whole set if it is given inline.
-    pub(super) own: KeySet,
-    /// The published set, unless the settings replace it.
-    pub(super) published: Option<Jwks>,
-    pub(super) rules: Rules,
-    pub(super) clock: Clock,
-    /// Asks whether the session still stands, if the settings want that.
-    pub(super) standing: Option<Standing>,
+    /// Keys from the settings: shared secrets, and a set that is given inline.
+    own: KeySet,
+    /// The published set, which has what the inline one lacks after a rotation.
+    published: Option<Arc<Jwks>>,
+    rules: ClaimRules,
+    clock: Clock,
 }
 
 impl Verifier {
+    /// A verifier of the sessions of the project at `url`. `allow_anonymous` is for when no setting says it.
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        url: Option<&Url>,
+        allow_anonymous: bool,
+        http: &Arc<dyn HttpClient>,
+        clock: &Clock,
+    ) -> Self {
+        let mut own = KeySet::default();
+        let mut address = url.map(|base| join(base, "/auth/v1/.well-known/jwks.json"));
+        if let Some(json) = reader.text("SUPABASE_JWKS") {
+            let keys = KeySet::parse(json.as_bytes(), Source::Settings)
+                .ok_or("must be a JSON Web Key Set: {\"keys\": […]} or its array");
+            own = reader.checked("SUPABASE_JWKS", keys).unwrap_or_default();
+        }
+        if reader.text("SUPABASE_JWKS_URL").is_some() {
+            address = reader.url("SUPABASE_JWKS_URL");
+        }
+        if let Some(secret) = reader.text("SUPABASE_JWT_SECRET") {
+            match secret.len() {
+                SHORTEST_SECRET.. => own.add_secret(secret.as_bytes()),
+                _ => reader.problem(format!("SUPABASE_JWT_SECRET is shorter than {SHORTEST_SECRET} bytes")),
+            }
+        }
+        let rules = ClaimRules::read(reader, url, allow_anonymous);
+        let published = address.map(|address| Jwks::shared(address, http, clock));
+        Self { own, published, rules, clock: clock.clone() }
+    }
+
     /// The user a token stands for.
     pub(super) async fn verify(&self, token: Secret) -> Result<User, Error> {
         let malformed = |message: &'static str| Error::new(Reason::MalformedToken, message);
         let text = token.expose();
-        let mut parts = text.split('.');
-        let (Some(header), Some(payload), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(malformed("the token has not three parts"));
-        };
+        let [header, payload, signature] = jwt_parts(text).ok_or_else(|| malformed("the token has not three parts"))?;
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("the token is not base64url"));
         let header: Header = serde_json::from_slice(&decode(header)?)
             .map_err(|_| malformed("the token's header is not the JSON of a JWT header"))?;
-        if header.crit.is_some() {
+        if header.crit || header.b64 == Some(false) {
             return Err(malformed("the token's header demands an extension that is not supported"));
         }
         let (payload, signature) = (decode(payload)?, decode(signature)?);
@@ -63,39 +101,33 @@ impl Verifier {
         if !verified {
             return Err(Error::new(Reason::InvalidSignature, "the token's signature does not verify"));
         }
-        let user = self.rules.check(&payload, self.clock.now(), token)?;
-        if let Some(standing) = &self.standing {
-            standing.check(&user).await?;
-        }
-        Ok(user)
+        self.rules.check(&payload, self.clock.now(), token)
     }
 
-    async fn keys(
-        &self,
-        algorithm: Algorithm,
-        kid: Option<&str>,
-    ) -> Result<Vec<std::sync::Arc<super::platform::crypto::VerifyingKey>>, Error> {
-        let found = match &self.published {
+    async fn keys(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<Arc<VerifyingKey>>, Error> {
+        let found = match (self.own.pick(algorithm, kid), &self.published) {
             // A shared secret is never published, so the published set need not be asked.
-            Some(published) if algorithm != Algorithm::Hs256 => published.find(algorithm, kid).await,
-            _ => self.own.pick(algorithm, kid).map_err(|miss| Failure::Miss(miss, None)),
+            (Err(Miss::UnknownKid | Miss::NoKid), Some(published)) if algorithm != Algorithm::Hs256 => {
+                published.find(algorithm, kid).await
+            }
+            (picked, _) => picked.map_err(|miss| LookupError::Miss(miss, None)),
         };
         found.map_err(|failure| match failure {
-            Failure::Unavailable(error) => error,
-            Failure::Miss(_, _) if algorithm == Algorithm::Hs256 && self.own.is_empty() => Error::new(
+            LookupError::Unavailable(error) => error,
+            LookupError::Miss(_, _) if algorithm == Algorithm::Hs256 && self.own.is_empty() => Error::new(
                 Reason::UnsupportedAlgorithm,
                 "the token is signed with a shared secret (HS256), and this endpoint has none",
             ),
-            Failure::Miss(Miss::WrongAlgorithm, _) => {
+            LookupError::Miss(Miss::WrongAlgorithm, _) => {
                 Error::new(Reason::UnsupportedAlgorithm, "the key the token names is for another algorithm")
             }
-            Failure::Miss(Miss::UnknownKid, wait) => {
+            LookupError::Miss(Miss::UnknownKid, wait) => {
                 Error::new(Reason::UnknownKey, "the project has no key with the token's kid").with_retry_after(wait)
             }
-            Failure::Miss(Miss::Ambiguous, _) => {
+            LookupError::Miss(Miss::Ambiguous, _) => {
                 Error::new(Reason::UnknownKey, "the project has several keys with the token's kid")
             }
-            Failure::Miss(Miss::NoKid, _) => {
+            LookupError::Miss(Miss::NoKid, _) => {
                 Error::new(Reason::MissingKid, "the token names no key, and not exactly one would fit")
             }
         })

@@ -9,11 +9,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 
+use super::algorithm::Algorithm;
 use super::clock::Clock;
-use super::jwk::Algorithm;
 use super::platform::crypto::VerifyingKey;
 use crate::{Error, Reason};
 
+/// More than any sender of today delivers. Read no further before the signature is checked.
+pub const MAX_BODY: usize = 1024 * 1024;
 /// How old a delivery may be, and how far ahead of this server's clock its sender's may run.
 const TOLERANCE: Duration = Duration::from_secs(300);
 /// Senders that change their secret send two signatures; more than this many is somebody trying.
@@ -106,35 +108,50 @@ impl Webhook {
         self
     }
 
+    /// Checks that the headers of a delivery can be right, before its body is read.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidWebhook`]; the message says what is missing.
+    pub fn check_headers(&self, headers: &HeaderMap) -> Result<(), Error> {
+        self.signed_parts(headers).map(drop)
+    }
+
     /// Checks one delivery: the signature first, then its age.
     ///
     /// # Errors
     /// [`Reason::InvalidWebhook`]; the message says which of the two it is, or what is missing.
     pub async fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, Error> {
-        let claim = match self.scheme {
-            Scheme::Stripe => stripe(headers, body),
-            Scheme::GitHub => github(headers, body),
-            Scheme::Standard => standard(headers, body),
-        }?;
-        if claim.signatures.len() > MOST_SIGNATURES {
-            return Err(refused("the delivery has too many signatures"));
-        }
+        let parts = self.signed_parts(headers)?;
+        let signed = [&parts.before_body, body].concat();
         let mut right = false;
         for key in &self.keys {
-            for signature in &claim.signatures {
-                right |= key.verifies(Algorithm::Hs256, &claim.signed, signature).await;
+            for signature in &parts.signatures {
+                right |= key.verifies(Algorithm::Hs256, &signed, signature).await;
             }
         }
         if !right {
             return Err(refused("no signature of the delivery is right"));
         }
         let now = self.clock.now();
-        match claim.delivery.signed_at {
+        match parts.delivery.signed_at {
             Some(at) if now.saturating_sub(at) > self.tolerance => Err(refused("the delivery is too old")),
             Some(at) if at.saturating_sub(now) > self.tolerance => {
                 Err(refused("the delivery was signed in the future"))
             }
-            _ => Ok(claim.delivery),
+            _ => Ok(parts.delivery),
+        }
+    }
+
+    fn signed_parts(&self, headers: &HeaderMap) -> Result<SignedParts, Error> {
+        let parts = match self.scheme {
+            Scheme::Stripe => stripe(headers),
+            Scheme::GitHub => github(headers),
+            Scheme::Standard => standard(headers),
+        }?;
+        match parts.signatures.len() {
+            0 => Err(refused("the delivery has no signature of a known scheme")),
+            1..=MOST_SIGNATURES => Ok(parts),
+            _ => Err(refused("the delivery has too many signatures")),
         }
     }
 }
@@ -149,9 +166,10 @@ impl fmt::Debug for Webhook {
 }
 
 /// What a delivery says about itself.
-struct Claim {
+struct SignedParts {
     signatures: Vec<Vec<u8>>,
-    signed: Vec<u8>,
+    /// What is signed before the body.
+    before_body: Vec<u8>,
     delivery: Delivery,
 }
 
@@ -185,7 +203,7 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// `t=<seconds>,v1=<hex>[,v1=<hex>]`; other schemes are passed over.
-fn stripe(headers: &HeaderMap, body: &[u8]) -> Result<Claim, Error> {
+fn stripe(headers: &HeaderMap) -> Result<SignedParts, Error> {
     let header = only(headers, "stripe-signature")?;
     let (mut time, mut signatures) = (None, Vec::new());
     for part in header.split(',') {
@@ -197,26 +215,26 @@ fn stripe(headers: &HeaderMap, body: &[u8]) -> Result<Claim, Error> {
     }
     let time = time.ok_or_else(|| refused("the header stripe-signature has no time"))?;
     let delivery = Delivery { id: None, signed_at: Some(seconds(time)?) };
-    Ok(Claim { signatures, signed: [time.as_bytes(), b".", body].concat(), delivery })
+    Ok(SignedParts { signatures, before_body: [time.as_bytes(), b"."].concat(), delivery })
 }
 
-fn github(headers: &HeaderMap, body: &[u8]) -> Result<Claim, Error> {
+fn github(headers: &HeaderMap) -> Result<SignedParts, Error> {
     let header = only(headers, "x-hub-signature-256")?;
     let signature = header.strip_prefix("sha256=").and_then(hex);
     let id = headers.get("x-github-delivery").and_then(|id| id.to_str().ok()).map(str::to_owned);
-    Ok(Claim {
+    Ok(SignedParts {
         signatures: signature.into_iter().collect(),
-        signed: body.to_vec(),
+        before_body: Vec::new(),
         delivery: Delivery { id, signed_at: None },
     })
 }
 
 /// Signatures are separated by spaces; Supabase Auth puts a comma before each space.
-fn standard(headers: &HeaderMap, body: &[u8]) -> Result<Claim, Error> {
+fn standard(headers: &HeaderMap) -> Result<SignedParts, Error> {
     let id = only(headers, "webhook-id")?;
     let time = only(headers, "webhook-timestamp")?;
     let signature = |one: &str| STANDARD.decode(one.trim_end_matches(',').strip_prefix("v1,")?).ok();
     let signatures = only(headers, "webhook-signature")?.split_whitespace().filter_map(signature).collect();
     let delivery = Delivery { id: Some(id.to_owned()), signed_at: Some(seconds(time)?) };
-    Ok(Claim { signatures, signed: [id.as_bytes(), b".", time.as_bytes(), b".", body].concat(), delivery })
+    Ok(SignedParts { signatures, before_body: [id.as_bytes(), b".", time.as_bytes(), b"."].concat(), delivery })
 }

@@ -116,6 +116,30 @@ test("Supabase functions, on Deno", async (t) => {
   await t.test("stripe-webhook", () => checkStripe(webhook, "/"));
 });
 
+// What `supabase functions serve` gives: the stack's own host, keys of both kinds, a key set with the old secret in it, and
+// nothing of an env file whose name begins with SUPABASE_. The host is reached through the upstream as a proxy.
+test("behest-token, in the environment of the Supabase CLI", async () => {
+  const file = { ...variables, SUPABASE_PUBLIC_URL: "https://filtered.example", BEHEST_SUPABASE_PUBLIC_URL: "http://127.0.0.1:9999" };
+  const kept = Object.fromEntries(Object.entries(file).filter(([name]) => !name.startsWith("SUPABASE_")));
+  const set = {
+    SUPABASE_URL: "http://kong:8000",
+    SUPABASE_ANON_KEY: "legacy",
+    SUPABASE_PUBLISHABLE_KEYS: variables.SUPABASE_PUBLISHABLE_KEYS,
+    SUPABASE_SECRET_KEYS: variables.SUPABASE_SECRET_KEYS,
+    SUPABASE_JWKS: JSON.stringify({ keys: [{ kty: "oct", k: Buffer.alloc(32, "s").toString("base64url") }] }),
+  };
+  const proxy = { HTTP_PROXY: upstream.url, NO_PROXY: "127.0.0.1" };
+  const call = await run(startFunction(project.folder, join(functions, "behest-token/index.ts"), { ...kept, ...set, ...proxy }));
+  for (const stack of ["http://127.0.0.1:54321", "http://localhost:54321", "http://127.0.0.1:9999"]) {
+    const authorization = `Bearer ${token({ claims: { sub: "plan-pro" } }, stack)}`;
+    const response = await call("/functions/v1/behest-token", { origin: PAGE, authorization });
+    const text = await response.text();
+    assert.deepEqual([response.status, JSON.parse(text).token], [200, "tok-plan-pro-tier-2"], `${stack}: ${text}`);
+  }
+  const stranger = `Bearer ${token({}, "http://127.0.0.1:54322")}`;
+  await expect(await call("/", { origin: PAGE, authorization: stranger }), 401, "wrong_issuer");
+});
+
 test("Cloudflare Worker, on workerd", async () => {
   cpSync(join(examples, "cloudflare-worker/src/index.js"), join(project.folder, "example-worker.js"));
   const call = await run(startWorkerd(project.folder, "example-worker.js", variables));

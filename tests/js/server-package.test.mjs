@@ -1,12 +1,13 @@
 // What the shared cases cannot say about `behest-client/server`: its JavaScript options, and what happens when things break.
 import assert from "node:assert/strict";
+import { createPrivateKey, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { pathToFileURL } from "node:url";
 
 import { installProject } from "./server/runtimes.mjs";
-import { published, token } from "./server/tokens.mjs";
+import { published, token, variables } from "./server/tokens.mjs";
 
 const SUPABASE = "https://ref.supabase.co";
 const PAGE = "https://app.example.com";
@@ -45,11 +46,17 @@ beforeEach((t) => {
   for (const level of ["log", "warn", "error"]) t.mock.method(console, level, () => {});
 });
 
-const request = (headers = {}, spec = {}) =>
+const request = (headers = {}, spec = {}, supabase = SUPABASE) =>
   new Request("https://function/", {
     method: "POST",
-    headers: { origin: PAGE, authorization: `Bearer ${token(spec, SUPABASE)}`, ...headers },
+    headers: { origin: PAGE, authorization: `Bearer ${token(spec, supabase)}`, ...headers },
   });
+
+/** A project whose keys nothing here has fetched yet. */
+const newProject = () => {
+  const SUPABASE_URL = `https://${randomUUID()}.supabase.co`;
+  return { env: { ...ENV, SUPABASE_URL }, request: () => request({}, {}, SUPABASE_URL) };
+};
 
 const answer = async (response) => [response.status, (await response.json()).error?.code];
 
@@ -64,6 +71,49 @@ test("missing settings are one error, at once", () => {
   assert.throws(() => server.createTokenEndpoint(ENV, { policy: "pro" }), /option policy/);
   assert.throws(() => server.withSupabase({ env: ENV, auth: "secrets" }, () => {}), /secrets/);
   assert.throws(() => server.withSupabase({ env: ENV, auth: "secret:x" }, () => {}), /secret:x/);
+});
+
+test("an option that is unknown or of the wrong type is an error at the start, with every other", () => {
+  const wrong = {
+    checkSesion: true,
+    allowAnonymus: false,
+    CHECK_SESSION: true,
+    leewaySecs: 30,
+    checkSession: "true",
+    sessionLeewaySecs: 1.5,
+    sessionRoles: [7],
+    supabaseJwks: 7,
+    supabaseUrl: new URL(SUPABASE),
+  };
+  for (const make of [
+    (options) => server.createTokenEndpoint(ENV, options),
+    (options) => server.withSupabase({ env: ENV, ...options }, () => {}),
+  ]) {
+    for (const [name, value] of Object.entries(wrong)) {
+      assert.throws(() => make({ [name]: value }), { reason: "misconfigured" }, name);
+    }
+    assert.throws(() => make({ checkSesion: true, allowAnonymous: 1 }), /no option checkSesion.*option allowAnonymous must be true or false/);
+    assert.doesNotThrow(() => make({ checkSession: undefined, allowAnonymous: null }));
+  }
+  assert.throws(() => server.withSupabase({ env: ENV, policy: () => ({}) }, () => {}), /no option policy/);
+  assert.throws(() => server.withSupabase({ env: ENV, cors: "disabled" }, () => {}), /no option cors: use corsOrigin/);
+  server.withSupabase({ env: ENV, allow: "always" }, () => {});
+  assert.match(console.warn.mock.calls.at(-1).arguments[0], /option allow is deprecated/);
+  assert.throws(() => server.withSupabase({ env: ENV, auth: 7 }, () => {}), /option auth/);
+  for (const options of [null, 7, "x", []]) assert.throws(() => server.createTokenEndpoint(ENV, options), /options must be an object/);
+});
+
+test("every setting can be given as an option, which wins over the variable", async () => {
+  const { KV, ...variables } = ENV;
+  const name = (variable) => variable.toLowerCase().replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+  const options = Object.fromEntries(Object.entries(variables).map(([variable, value]) => [name(variable), value]));
+  const usual = { ...options, supabaseSecretKeys: JSON.parse(variables.SUPABASE_SECRET_KEYS), corsOrigin: [PAGE], behestTtl: 120 };
+  const handle = server.createTokenEndpoint({ SUPABASE_URL: "https://other.supabase.co", BEHEST_TTL: "600" }, usual);
+  const bundle = await (await handle(request())).json();
+  assert.deepEqual([bundle.token, bundle.ttl], ["tok-2", 120]);
+  const strict = server.createTokenEndpoint(ENV, { sessionRoles: "member", sessionLeewaySecs: 0 });
+  assert.deepEqual(await answer(await strict(request())), [401, "role_refused"]);
+  assert.deepEqual(await answer(await strict(request({}, { claims: { exp: "now-1" } }))), [401, "token_expired"]);
 });
 
 test("without an argument the variables of the process are the settings", async (t) => {
@@ -92,8 +142,10 @@ test("what a policy throws or answers wrongly is refused, and its words stay her
   const cases = [
     [() => { throw { reason: "forbidden", message: "blocked" }; }, 403, "forbidden"],
     [async () => { throw { reason: "quota_exceeded" }; }, 402, "quota_exceeded"],
-    [() => { throw new Error("secret detail"); }, 500, "internal"],
-    [() => { throw undefined; }, 500, "internal"],
+    [() => { throw { reason: "rate_limited" }; }, 429, "rate_limited"],
+    [() => { throw new Error("secret detail"); }, 500, "server_error"],
+    [() => { throw { reason: "token_expired", message: "secret detail" }; }, 500, "server_error"],
+    [() => { throw undefined; }, 500, "server_error"],
     [() => ({ tier: "3" }), 500, "misconfigured"],
     [() => ({ tier: 1.5 }), 500, "misconfigured"],
     [() => ({ ttlSecs: 5 }), 500, "misconfigured"],
@@ -108,19 +160,21 @@ test("what a policy throws or answers wrongly is refused, and its words stay her
   }
 });
 
-test("a key set is fetched by each request that needs it, and its result is shared", async () => {
-  const handle = server.createTokenEndpoint(ENV, { policy: () => ({}) });
+test("requests that begin together fetch the key set once", async () => {
+  const { env, request } = newProject();
+  const handle = server.createTokenEndpoint(env, { policy: () => ({}) });
   const fetched = () => calls.filter(({ url }) => url.endsWith("jwks.json")).length;
-  const answers = await Promise.all([1, 2, 3].map(() => handle(request())));
-  assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
-  assert.equal(fetched(), 3, "no request waits for what another one began");
+  const answers = await Promise.all(Array.from({ length: 200 }, () => handle(request())));
+  assert.ok(answers.every(({ status }) => status === 200));
+  assert.equal(fetched(), 1);
   assert.equal((await handle(request())).status, 200);
-  assert.equal(fetched(), 3, "what they found out serves the next");
+  assert.equal(fetched(), 1, "what was found out serves the next");
 });
 
 test("a request whose fetch never settles harms no other", async () => {
+  const { env, request } = newProject();
   const usual = upstream;
-  const handle = server.createTokenEndpoint(ENV, { policy: () => ({}) });
+  const handle = server.createTokenEndpoint(env, { policy: () => ({}) });
   let stuck;
   await new Promise((begun) => {
     upstream = () => new Promise(() => begun());
@@ -134,8 +188,9 @@ test("a request whose fetch never settles harms no other", async () => {
 });
 
 test("whatever stops the module is answered 500 with CORS headers, and the next request is served", async () => {
+  const { env, request } = newProject();
   const usual = upstream;
-  const handle = server.createTokenEndpoint(ENV, { policy: () => ({ tier: 1 }) });
+  const handle = server.createTokenEndpoint(env, { policy: () => ({ tier: 1 }) });
   let waiting;
   const release = await new Promise((begun) => {
     upstream = () => new Promise((resolve) => begun(() => resolve(Response.json(published))));
@@ -192,11 +247,81 @@ test("createSupabaseContext gives the caller or the error, and never rejects", a
   assert.equal(wrong.error.reason, "misconfigured");
 });
 
+test("options written into the call are set up once, and all share one key set", async () => {
+  const { env, request } = newProject();
+  const context = () => server.createSupabaseContext(request(), { env, auth: ["user", "none"] });
+  for (let i = 0; i < 20; i += 1) assert.equal((await context()).data.authMode, "user");
+  assert.equal((await server.withSupabase({ env }, () => new Response())(request())).status, 200);
+  assert.equal((await server.createTokenEndpoint(env)(request())).status, 200);
+  assert.equal(calls.filter(({ url }) => url.endsWith("jwks.json")).length, 1);
+  const wrong = await server.createSupabaseContext(request(), { env, auth: ["user", "none"], policy() {} });
+  assert.equal(wrong.error.reason, "misconfigured", "what is known hides no mistake");
+  const other = await server.createSupabaseContext(request(), { env: newProject().env, auth: ["user", "none"] });
+  assert.equal(other.error.reason, "wrong_issuer");
+});
+
+test("no path leaves rest/v1, and no call waits for ever", async () => {
+  const { data } = await server.createSupabaseContext(request(), { env: ENV });
+  const before = calls.length;
+  for (const path of ["../../auth/v1/admin/users", "/../auth", "a/../../x", "%2e%2e/%2E%2E/auth", "..\\..\\auth", "x/..%2f/../../y/../.."]) {
+    for (const send of [data.rest, data.admin]) {
+      await assert.rejects(send(path), { reason: "invalid_request" }, path);
+    }
+  }
+  assert.equal(calls.length, before);
+  await data.admin("//evil.example/x");
+  assert.equal(calls.at(-1).url, `${SUPABASE}/rest/v1//evil.example/x`);
+  assert.ok(calls.at(-1).signal instanceof AbortSignal, "there is a deadline");
+  const { signal } = new AbortController();
+  await data.rest("notes", { signal });
+  assert.equal(calls.at(-1).signal, signal);
+});
+
+test("a line break in what somebody sends begins no line in the log", async () => {
+  const handle = server.createTokenEndpoint(ENV, {
+    policy: () => { throw new Error("broken\nbehest-client: minted user=forged"); },
+  });
+  await handle(request());
+  const lines = console.error.mock.calls.map(({ arguments: [line] }) => line);
+  assert.ok(lines.some((line) => line.includes("broken\\nbehest-client: minted")), lines.join("|"));
+  assert.ok(lines.every((line) => !line.includes("\n")));
+});
+
+test("a policy that never settles is given up after 10 s", { timeout: 30_000 }, async () => {
+  const handle = server.createTokenEndpoint(ENV, { policy: () => new Promise(() => {}) });
+  assert.deepEqual(await answer(await handle(request())), [503, "plan_unavailable"]);
+});
+
 test("a webhook without a usable secret is the server's fault", async () => {
   const deliver = () => new Request("https://f/", { method: "POST", body: "{}", headers: { "stripe-signature": "t=1,v1=00" } });
-  for (const options of [{ sender: "stripe", secret: undefined }, { sender: "strip", secret: "x" }, { sender: "standard", secret: "whsec_%" }]) {
+  for (const options of [{ sender: "stripe", secret: undefined }, { sender: "strip", secret: "x" }, { sender: "standard", secret: "whsec_%" }, { sender: "stripe", secret: "x", toleranceSec: 9 }, { sender: "stripe", secret: "x", maxBytes: "1" }]) {
     await assert.rejects(server.verifyWebhook(deliver(), options), { reason: "misconfigured" }, JSON.stringify(options));
   }
+});
+
+test("a webhook's body is read only as far as its limit, and not at all without its header", async () => {
+  let read = 0;
+  const endless = () => new ReadableStream({ pull: (stream) => stream.enqueue(new Uint8Array((read += 65_536) && 65_536)) }, { highWaterMark: 0 });
+  const deliver = (headers, body) => new Request("https://f/", { method: "POST", body, headers, duplex: "half" });
+  const options = { sender: "github", secret: "x" };
+  await assert.rejects(server.verifyWebhook(deliver({}, endless()), options), { reason: "invalid_webhook" });
+  assert.equal(read, 0);
+  const signed = { "x-hub-signature-256": `sha256=${"0".repeat(64)}` };
+  await assert.rejects(server.verifyWebhook(deliver(signed, endless()), options), { reason: "payload_too_large", status: 413 });
+  assert.ok(read <= 1_048_576 + 2 * 65_536, `${read} bytes were read`);
+  await assert.rejects(server.verifyWebhook(deliver(signed, "x".repeat(11)), { ...options, maxBytes: 10 }), { reason: "payload_too_large" });
+  await assert.rejects(server.verifyWebhook(deliver(signed, "x".repeat(10)), { ...options, maxBytes: 10 }), { reason: "invalid_webhook" });
+});
+
+test("a damaged private key signs nothing", async () => {
+  const good = createPrivateKey(Buffer.from(variables.PKCS8_BASE64, "base64")).export({ format: "jwk" });
+  const n = Buffer.from(good.n, "base64url");
+  const pkcs1 = Buffer.from(createPrivateKey(Buffer.from(variables.PKCS8_BASE64, "base64")).export({ format: "der", type: "pkcs1" }));
+  const at = pkcs1.indexOf(n);
+  pkcs1[at + 100] ^= 4;
+  const ids = { BEHEST_KID: "k", BEHEST_TENANT_ID: "t", BEHEST_PROJECT_ID: "p" };
+  const handle = server.createTokenEndpoint({ ...ENV, ...ids, BEHEST_KEY: pkcs1.toString("base64") });
+  assert.deepEqual(await answer(await handle(request())), [500, "misconfigured"]);
 });
 
 test("nothing of Node is used", () => {

@@ -1,21 +1,26 @@
 //! One error at the start lists everything that is wrong.
 
+use behest_client::Error;
 use behest_client::Reason;
-use behest_client::server::Config;
+use behest_client::server::{Settings, TokenEndpoint};
 use serde_json::json;
 
 use crate::support::*;
 
+fn built(extra: &[(&str, &str)]) -> Result<TokenEndpoint, Error> {
+    TokenEndpoint::new(Settings::from_lookup(lookup(extra)))
+}
+
 #[track_caller]
 fn complaint(extra: &[(&str, &str)]) -> String {
-    let error = Config::from_lookup(lookup(extra)).expect_err("the settings are wrong");
+    let error = built(extra).expect_err("the settings are wrong");
     assert_eq!(error.reason(), Reason::Misconfigured);
     error.message().to_owned()
 }
 
 #[test]
 fn everything_missing_is_named_at_once() {
-    let error = Config::from_lookup(|_| None).unwrap_err().to_string();
+    let error = TokenEndpoint::new(Settings::from_lookup(|_| None)).unwrap_err().to_string();
     for name in ["SUPABASE_URL", "BEHEST_KEY", "CORS_ORIGIN"] {
         assert!(error.contains(&format!("{name} is not set")), "{error}");
     }
@@ -53,7 +58,9 @@ fn everything_missing_is_named_at_once() {
 fn addresses_are_https_or_this_machine() {
     for name in ["SUPABASE_URL", "SUPABASE_PUBLIC_URL", "SUPABASE_JWKS_URL", "BEHEST_BASE_URL"] {
         for bad in [
-            "http://kong:8000",
+            "http://kong:8001",
+            "http://kong",
+            "http://kong.example.com:8000",
             "http://example.com",
             "http://127.0.0.1.example.com",
             "http://0.0.0.0:1",
@@ -74,12 +81,13 @@ fn addresses_are_https_or_this_machine() {
             "http://x.localhost",
             "https://x.example",
         ] {
-            assert!(Config::from_lookup(lookup(&[(name, good)])).is_ok(), "{name} {good}");
+            assert!(built(&[(name, good)]).is_ok(), "{name} {good}");
         }
-        let listed = [(name, "http://kong:8000"), ("ALLOW_HTTP_HOSTS", "other, kong")];
-        assert!(Config::from_lookup(lookup(&listed)).is_ok(), "{name}");
+        let listed = [(name, "http://internal:8000"), ("ALLOW_HTTP_HOSTS", "other, Internal")];
+        assert!(built(&listed).is_ok(), "{name}");
     }
-    assert!(complaint(&[("SUPABASE_URL", "http://kong:8000")]).contains("list kong in ALLOW_HTTP_HOSTS"));
+    assert!(complaint(&[("BEHEST_BASE_URL", "http://kong:8000")]).contains("list kong in ALLOW_HTTP_HOSTS"));
+    assert!(built(&[("SUPABASE_URL", "http://kong:8000")]).is_ok(), "as the Supabase CLI sets it");
 }
 
 #[test]
@@ -108,16 +116,16 @@ fn numbers_and_key_sets_are_checked() {
         assert!(complaint(&[("BEHEST_TTL", ttl)]).contains("60 to 86400"), "{ttl}");
     }
     for ttl in ["60", "86400", " 900 "] {
-        assert!(Config::from_lookup(lookup(&[("BEHEST_TTL", ttl)])).is_ok(), "{ttl}");
+        assert!(built(&[("BEHEST_TTL", ttl)]).is_ok(), "{ttl}");
     }
     for set in ["x", "7", "{}", r#"{"keys":{}}"#] {
         assert!(complaint(&[("SUPABASE_JWKS", set)]).contains("JSON Web Key Set"), "{set}");
     }
-    for set in ["[]", r#"{"keys":[{"kty":"EC"}]}"#] {
-        assert!(complaint(&[("SUPABASE_JWKS", set)]).contains("no usable public key"), "{set}");
+    for set in ["[]", r#"{"keys":[]}"#, r#"{"keys":[{"kty":"EC"}]}"#] {
+        assert!(built(&[("SUPABASE_JWKS", set)]).is_ok(), "{set}: the published keys serve");
     }
     let with_secret = [("SUPABASE_JWKS", "[]"), ("SUPABASE_JWT_SECRET", SECRET)];
-    assert!(Config::from_lookup(lookup(&with_secret)).is_ok());
+    assert!(built(&with_secret).is_ok());
     assert!(complaint(&[("BEHEST_MINT_PATH", "mint")]).contains("BEHEST_MINT_PATH must begin"));
 }
 
@@ -130,7 +138,7 @@ async fn the_publishable_key_has_three_names() {
         ([("SUPABASE_PUBLISHABLE_KEY", ""), ("SUPABASE_ANON_KEY", "")], None),
     ];
     for (extra, expected) in cases {
-        let world = World::with(&extra, |config| config);
+        let world = World::with(&extra, |settings| settings);
         assert_eq!(world.post(&session()).await.status(), 200);
         let calls = world.http.calls(PROFILES);
         assert_eq!(calls[0].headers().get("apikey").map(|key| key.to_str().unwrap()), expected);

@@ -1,7 +1,7 @@
 //! What a browser sees, on every path through the endpoint.
 
 use behest_client::Error;
-use behest_client::server::{Config, Grant, HttpError, User};
+use behest_client::server::{Grant, HttpError, Settings, User};
 use behest_client::wire::{EXPOSED_HEADERS, FUNCTION_REQUEST_HEADERS};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -54,7 +54,7 @@ async fn a_preflight_is_answered_before_anything_else() {
 #[tokio::test]
 async fn the_origin_on_the_list_is_the_one_that_is_answered() {
     let list = "http://localhost:5173, https://app.example.com,https://xn--bcher-kva.example:8443";
-    let world = World::with(&[("CORS_ORIGIN", list)], |config| config);
+    let world = World::with(&[("CORS_ORIGIN", list)], |settings| settings);
     for origin in ["http://localhost:5173", "https://app.example.com", "https://xn--bcher-kva.example:8443"] {
         for request in [options(), post(&session())] {
             let response = world.endpoint.handle(with_origin(request, Some(origin))).await;
@@ -109,9 +109,9 @@ async fn every_refusal_carries_the_headers_too() {
     let down = || Err(HttpError::Timeout);
     let path = |path: &'static str| move |world: &World| world.http.on(path, move |_| down());
     let nothing = |_: &World| {};
-    type Change = Box<dyn Fn(Config) -> Config>;
+    type Change = Box<dyn Fn(Settings) -> Settings>;
     type Break = Box<dyn Fn(&World)>;
-    let same = || Box::new(|config| config) as Change;
+    let same = || Box::new(|settings| settings) as Change;
     let post_with = |text: &str| post_body(&session(), text);
     let get = Request::get("/").body(Bytes::new()).unwrap();
     let cases: Vec<(u16, &str, Request<Bytes>, Change, Break)> = vec![
@@ -123,7 +123,7 @@ async fn every_refusal_carries_the_headers_too() {
         (503, "jwks_unavailable", post(&session()), same(), Box::new(path(JWKS))),
         (503, "plan_unavailable", post(&session()), same(), Box::new(path(PROFILES))),
         (503, "mint_unavailable", post(&session()), same(), Box::new(path(MINT))),
-        (500, "internal", post(&session()), Box::new(|config| config.policy(panicking)), Box::new(nothing)),
+        (500, "internal", post(&session()), Box::new(|settings| settings.policy(panicking)), Box::new(nothing)),
     ];
     for (status, code, request, change, break_it) in cases {
         let world = World::with(&[], change);

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use behest_client::server::auth::{AuthConfig, Caller, Guard, Mode};
-use behest_client::server::axum::{authenticate, router};
+use behest_client::Reason;
+use behest_client::server::axum::{authenticate, receive, router};
 use behest_client::server::webhook::Webhook;
-use behest_client::server::{Config, TokenEndpoint};
+use behest_client::server::{Caller, Guard, Mode, Settings, TokenEndpoint};
 use serde_json::{Value, json};
 
 type Table = BTreeMap<String, Value>;
 
 #[derive(serde::Deserialize)]
-struct Settings {
+struct Program {
     settings: Table,
     guards: Table,
     webhooks: Table,
@@ -27,18 +27,18 @@ struct Settings {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let Settings { settings, guards, webhooks } = serde_json::from_str(&std::env::var("SETTINGS")?)?;
+    let Program { settings, guards, webhooks } = serde_json::from_str(&std::env::var("SETTINGS")?)?;
     let mut app = axum::Router::new();
     for (name, variables) in settings {
-        let config = Config::from_lookup(|name| variables[name].as_str().map(str::to_owned))?;
-        app = app.nest(&format!("/{name}"), router(TokenEndpoint::new(config)?));
+        let settings = Settings::from_lookup(|name| variables[name].as_str().map(str::to_owned));
+        app = app.nest(&format!("/{name}"), router(TokenEndpoint::new(settings)?));
     }
     for (name, options) in guards {
         app = app.nest(&format!("/{name}"), guarded(guard(&options)?));
     }
     for (name, options) in webhooks {
         let webhook = Arc::new(webhook(&options)?);
-        let handle = move |headers: HeaderMap, body: Bytes| deliver(Arc::clone(&webhook), headers, body);
+        let handle = move |request: Request| deliver(Arc::clone(&webhook), request);
         app = app.nest(&format!("/{name}"), axum::Router::new().fallback(handle));
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -54,10 +54,21 @@ fn guard(options: &Value) -> Result<Guard, Box<dyn Error>> {
         None => vec!["user"],
     };
     let modes = modes.iter().map(|mode| mode.parse()).collect::<Result<Vec<Mode>, _>>()?;
-    Ok(AuthConfig::from_lookup(|name| options["env"][name].as_str().map(str::to_owned))?
-        .check_session(options["checkSession"] == true)
-        .wrong_keys_are_nobody(options["wrongKeysAreNobody"] == true)
-        .guard(modes)?)
+    Ok(Guard::new(
+        Settings::from_lookup(|name| text(&options[option_name(name)]).or_else(|| text(&options["env"][name]))),
+        modes,
+    )?)
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_bool().map(|flag| flag.to_string()).or_else(|| value.as_str().map(str::to_owned))
+}
+
+/// What a variable is called where it is an option: `CHECK_SESSION` is `checkSession`.
+fn option_name(name: &str) -> String {
+    let mut words = name.split('_').map(str::to_lowercase);
+    let first = words.next().unwrap_or_default();
+    words.fold(first, |all, word| all + &word[..1].to_uppercase() + &word[1..])
 }
 
 fn guarded(guard: Guard) -> axum::Router {
@@ -86,16 +97,17 @@ fn webhook(options: &Value) -> Result<Webhook, Box<dyn Error>> {
     })
 }
 
-async fn deliver(webhook: Arc<Webhook>, headers: HeaderMap, body: Bytes) -> Response {
-    match webhook.verify(&headers, &body).await {
-        Ok(delivery) => {
+async fn deliver(webhook: Arc<Webhook>, request: Request) -> Response {
+    match receive(&webhook, request).await {
+        Ok((delivery, body)) => {
             let at = delivery.signed_at.map(|at| at.as_secs());
             answer(StatusCode::OK, json!({"id": delivery.id, "signedAt": at, "body": String::from_utf8_lossy(&body)}))
         }
         Err(error) => {
             let reason = error.reason();
             let told = json!({"code": reason.as_str(), "message": "refused", "hint": reason.hint()});
-            answer(StatusCode::UNAUTHORIZED, json!({"error": told}))
+            let status = if reason == Reason::PayloadTooLarge { 413 } else { 401 };
+            answer(StatusCode::from_u16(status).unwrap_or_default(), json!({"error": told}))
         }
     }
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use behest_client::Reason;
-use behest_client::server::Config;
+use behest_client::server::{Settings, TokenEndpoint};
 
 use crate::minting::pem;
 use crate::support::*;
@@ -47,8 +47,8 @@ async fn every_form_of_a_private_key_signs() {
     assert_eq!(forms.len(), 55);
     for (name, text) in forms {
         let world =
-            World::with(&[&IDS[..], &[("BEHEST_KEY", text.as_str()), ("BEHEST_BASE_URL", "")]].concat(), |config| {
-                config
+            World::with(&[&IDS[..], &[("BEHEST_KEY", text.as_str()), ("BEHEST_BASE_URL", "")]].concat(), |settings| {
+                settings
             });
         let bundle = body(&world.post(&session()).await);
         let (_, claims) = key.open(bundle["token"].as_str().unwrap_or_else(|| panic!("{name}: {bundle}")));
@@ -84,7 +84,8 @@ fn keys_that_cannot_serve_are_refused_at_the_start_and_never_quoted() {
         ("prefix alone", "behest_pk_".into(), "neither"),
     ];
     for (name, text, says) in cases {
-        let error = Config::from_lookup(lookup(&[&IDS[..], &[("BEHEST_KEY", text.as_str())]].concat())).unwrap_err();
+        let settings = Settings::from_lookup(lookup(&[&IDS[..], &[("BEHEST_KEY", text.as_str())]].concat()));
+        let error = TokenEndpoint::new(settings).unwrap_err();
         assert_eq!(error.reason(), Reason::Misconfigured, "{name}");
         assert!(error.message().contains("BEHEST_KEY ") && error.message().contains(says), "{name}: {error}");
         assert!(text.len() < 12 || !error.to_string().contains(&text[10..]), "{name} is quoted");
@@ -116,9 +117,9 @@ fn weak_rsa() -> String {
 
 #[tokio::test]
 async fn the_former_name_of_the_variable_still_works() {
-    let world = World::with(&[("BEHEST_KEY", ""), ("BEHEST_API_KEY", API_KEY)], |config| config);
+    let world = World::with(&[("BEHEST_KEY", ""), ("BEHEST_API_KEY", API_KEY)], |settings| settings);
     assert_eq!(world.post(&session()).await.status(), 200);
-    let world = World::with(&[("BEHEST_API_KEY", "behest_sk_live_older")], |config| config);
+    let world = World::with(&[("BEHEST_API_KEY", "behest_sk_live_older")], |settings| settings);
     world.post(&session()).await;
     assert_eq!(world.http.calls(MINT)[0].headers()["authorization"], format!("Bearer {API_KEY}"), "the new name wins");
 }

@@ -33,7 +33,7 @@ async fn any_spelling_of_the_base_url_and_either_path_works() {
         ("https://b.example", "/auth/v1/auth/mint", "https://b.example/auth/v1/auth/mint"),
     ];
     for (base, path, expected) in cases {
-        let world = World::with(&[("BEHEST_BASE_URL", base), ("BEHEST_MINT_PATH", path)], |config| config);
+        let world = World::with(&[("BEHEST_BASE_URL", base), ("BEHEST_MINT_PATH", path)], |settings| settings);
         let path = http::Uri::try_from(expected).unwrap().path().to_owned();
         world.http.on(&path, |_| answer(200, json!({"access_token": "t", "expires_in": 60})));
         assert_eq!(world.post(&session()).await.status(), 200, "{base}");
@@ -172,7 +172,7 @@ async fn a_token_signed_here_has_the_documented_claims_in_their_order() {
         (usual.to_vec(), "https://api.behest.ai", "behest", 900),
         ([&usual[..], &named[..]].concat(), "https://issuer.example", "aud", 60),
     ] {
-        let world = World::with(&extra, |config| config);
+        let world = World::with(&extra, |settings| settings);
         world.http.on(PROFILES, |_| answer(200, json!({"plan": "max"})));
         let response = world.endpoint.handle(post_body(&session(), r#"{"session_id":"s1"}"#)).await;
         let bundle = body(&response);
@@ -200,8 +200,8 @@ async fn no_tier_means_no_claim() {
     let pem = pem("PRIVATE KEY", &key.pkcs8());
     let extra =
         [("BEHEST_KEY", pem.as_str()), ("BEHEST_KID", "k"), ("BEHEST_TENANT_ID", "t"), ("BEHEST_PROJECT_ID", "p")];
-    let world = World::with(&extra, |config| {
-        config.policy(|_: behest_client::server::User| async { Ok(behest_client::server::Grant::default()) })
+    let world = World::with(&extra, |settings| {
+        settings.policy(|_: behest_client::server::User| async { Ok(behest_client::server::Grant::default()) })
     });
     let (_, claims) = key.open(body(&world.post(&session()).await)["token"].as_str().unwrap());
     assert!(!claims.contains("tier") && claims.ends_with(r#""}"#), "{claims}");

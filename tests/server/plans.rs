@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use behest_client::server::{Config, Grant, HttpError, User};
+use behest_client::server::{Grant, HttpError, Settings, TokenEndpoint, User};
 use behest_client::{Error, Reason};
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ async fn the_plan_is_asked_for_as_the_user() {
 #[tokio::test]
 async fn the_plan_can_be_asked_for_with_the_secret_key() {
     let secret = ("SUPABASE_SECRET_KEYS", r#"{"jobs":"sb_secret_jobs","default":"sb_secret_1"}"#);
-    let world = World::with(&[("PLAN_WITH_SECRET_KEY", "true"), secret], |config| config);
+    let world = World::with(&[("PLAN_WITH_SECRET_KEY", "true"), secret], |settings| settings);
     world.post(&session()).await;
     let calls = world.http.calls(PROFILES);
     let call = &calls[0];
@@ -41,7 +41,8 @@ async fn the_plan_can_be_asked_for_with_the_secret_key() {
     assert_eq!(call.headers()["apikey"], "sb_secret_1");
     assert!(call.headers()["apikey"].is_sensitive() && !call.headers().contains_key("authorization"));
 
-    let missing = Config::from_lookup(lookup(&[("PLAN_WITH_SECRET_KEY", "true")])).unwrap_err();
+    let missing = Settings::from_lookup(lookup(&[])).plan_with_secret_key(true);
+    let missing = TokenEndpoint::new(missing).unwrap_err();
     assert!(missing.message().contains("SUPABASE_SECRET_KEYS"), "{}", missing.message());
 }
 
@@ -113,12 +114,13 @@ async fn a_plan_that_cannot_be_read_is_no_free_plan_and_no_paid_one() {
 
 #[tokio::test]
 async fn an_app_can_decide_for_itself() {
-    let world = World::with(&[], |config| {
-        config.policy(|user: User| async move {
+    let world = World::with(&[], |settings| {
+        settings.policy(|user: User| async move {
             match user.claims()["email"].as_str() {
                 Some("a@example.com") => Ok(Grant::tier(7).with_ttl(Duration::from_secs(300))),
                 Some("broke@example.com") => Err(Error::new(Reason::QuotaExceeded, "the trial is over")),
                 Some("greedy@example.com") => Ok(Grant::tier(1).with_ttl(Duration::from_secs(86_401))),
+                Some("odd@example.com") => Err(Error::new(Reason::TokenExpired, "own words")),
                 Some("plain@example.com") => Ok(Grant::default()),
                 _ => Err(Error::new(Reason::Forbidden, "only customers may ask")),
             }
@@ -136,6 +138,17 @@ async fn an_app_can_decide_for_itself() {
     assert_refused(&broke, 402, "quota_exceeded");
     assert_eq!(body(&broke)["error"]["message"], "the trial is over");
     assert_refused(&world.post(&session_with(json!({"email": "x@example.com"}))).await, 403, "forbidden");
+    let odd = world.post(&session_with(json!({"email": "odd@example.com"}))).await;
+    assert_refused(&odd, 500, "server_error");
+    assert!(!body(&odd).to_string().contains("own words"));
     assert_refused(&world.post(&session_with(json!({"email": "greedy@example.com"}))).await, 500, "misconfigured");
     assert_eq!(world.http.count(MINT), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_never_decides_is_given_up() {
+    let world = World::with(&[], |settings| settings.policy(|_: User| std::future::pending()));
+    let started = tokio::time::Instant::now();
+    assert_refused(&world.post(&session()).await, 503, "plan_unavailable");
+    assert_eq!(started.elapsed().as_secs(), 10);
 }

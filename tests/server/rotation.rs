@@ -1,6 +1,9 @@
 //! The published key set: fetched once, renewed when keys rotate, missed gracefully.
 
-use behest_client::server::HttpError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use behest_client::server::{Clock, Guard, HttpError, Mode, Settings};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -50,6 +53,23 @@ async fn any_number_of_first_requests_share_one_fetch() {
         let status = if works { 200 } else { 503 };
         assert!(responses.iter().all(|response| response.status() == status));
     }
+}
+
+#[tokio::test]
+async fn whoever_shares_settings_shares_the_set() {
+    let http = Arc::new(Fake::default());
+    http.on(JWKS, |_| answer(200, json!({"keys": [Key::project().jwk("current")]})));
+    let now = Clock::from_fn(|| Duration::from_secs(NOW));
+    let settings = Settings::from_lookup(lookup(&[])).http(http.clone()).clock(now);
+    let headers = post(&session()).headers().clone();
+    let guards: Vec<_> = (0..3).map(|_| Guard::new(settings.clone(), [Mode::User]).unwrap()).collect();
+    for guard in &guards {
+        assert!(guard.authenticate(&headers).await.is_ok());
+    }
+    assert_eq!(http.count(JWKS), 1);
+    let other = settings.supabase_jwks_url("https://keys.example.com/auth/v1/.well-known/jwks.json");
+    assert!(Guard::new(other, [Mode::User]).unwrap().authenticate(&headers).await.is_ok());
+    assert_eq!(http.count(JWKS), 2, "another address, another set");
 }
 
 #[tokio::test]
@@ -160,13 +180,11 @@ async fn while_one_request_renews_the_set_the_others_use_the_old_one() {
 
 #[tokio::test]
 async fn a_clock_set_back_does_not_freeze_the_set() {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::time::Duration;
     let time = Arc::new(AtomicU64::new(NOW + 50_000));
     let now = Arc::clone(&time);
-    let clock = behest_client::server::Clock::from_fn(move || Duration::from_secs(now.load(Ordering::SeqCst)));
-    let world = World::with(&[], |config| config.clock(clock));
+    let clock = Clock::from_fn(move || Duration::from_secs(now.load(Ordering::SeqCst)));
+    let world = World::with(&[], |settings| settings.clock(clock));
     let token = named(&Key::project(), "current");
     assert_eq!(world.post(&token).await.status(), 200);
     time.store(NOW, Ordering::SeqCst);
@@ -211,14 +229,19 @@ async fn unusable_entries_are_left_out_and_the_rest_still_serves() {
 }
 
 #[tokio::test]
-async fn inline_keys_replace_the_address() {
+async fn inline_keys_come_first_and_the_address_has_what_they_lack() {
     let inline = json!([Key::project().jwk("current")]).to_string();
-    let world = World::with(&[("SUPABASE_JWKS", &inline)], |config| config);
+    let world = World::with(&[("SUPABASE_JWKS", &inline)], |settings| settings);
     assert_eq!(world.post(&session()).await.status(), 200);
-    assert_refused(&world.post(&named(&Key::p256(), "x")).await, 401, "unknown_key");
     assert_eq!(world.http.count(JWKS), 0);
+    let next = Key::p256();
+    publish(&world, vec![next.jwk("next")]);
+    assert_eq!(world.post(&named(&next, "next")).await.status(), 200, "after a rotation");
+    assert_refused(&world.post(&named(&Key::p256(), "x")).await, 401, "unknown_key");
+    assert_refused(&world.post(&named(&next, "current")).await, 401, "invalid_signature");
+    assert_eq!(world.http.count(JWKS), 1);
 
-    let world = World::with(&[("SUPABASE_JWKS_URL", "https://keys.example.com/set")], |config| config);
+    let world = World::with(&[("SUPABASE_JWKS_URL", "https://keys.example.com/set")], |settings| settings);
     world.http.on("/set", |_| answer(200, json!({"keys": [Key::project().jwk("current")]})));
     assert_eq!(world.post(&session()).await.status(), 200);
     assert_eq!(world.http.calls("/set")[0].uri().host(), Some("keys.example.com"));

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use behest_client::server::{Config, HttpError, User};
+use behest_client::server::{HttpError, Settings, User};
 use serde_json::json;
 
 use crate::support::*;
@@ -14,9 +14,9 @@ async fn nothing_secret_is_written_anywhere() {
     let seen_user = Arc::new(Mutex::new(String::new()));
     let mut answers = String::new();
     let extra = [("SUPABASE_JWT_SECRET", SECRET), ("BEHEST_KEY", ""), ("BEHEST_API_KEY", API_KEY)];
-    let config = Config::from_lookup(lookup(&extra)).unwrap();
-    answers.push_str(&format!("{config:?}"));
-    let world = World::with(&extra, |config| config);
+    let settings = Settings::from_lookup(lookup(&extra));
+    answers.push_str(&format!("{settings:?}"));
+    let world = World::with(&extra, |settings| settings);
     answers.push_str(&format!("{:?}", world.endpoint));
     assert_eq!(world.post(&token).await.status(), 200);
 
@@ -34,8 +34,8 @@ async fn nothing_secret_is_written_anywhere() {
     answers.push_str(&format!("{:?}", world.post(API_KEY).await));
 
     let seen = Arc::clone(&seen_user);
-    let world = World::with(&[], move |config| {
-        config.policy(move |user: User| {
+    let world = World::with(&[], move |settings| {
+        settings.policy(move |user: User| {
             *seen.lock().unwrap() = format!("{user:?}");
             async { Err(behest_client::Error::new(behest_client::Reason::Forbidden, "no")) }
         })

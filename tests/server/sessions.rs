@@ -54,7 +54,7 @@ async fn hs256_needs_a_secret_of_the_settings() {
     let nameless = json!([{"kty": "oct", "k": own.jwk("x")["k"]}]).to_string();
     let settings = [[("SUPABASE_JWT_SECRET", SECRET)], [("SUPABASE_JWKS", &inline)], [("SUPABASE_JWKS", &nameless)]];
     for extra in &settings {
-        let world = World::with(extra, |config| config);
+        let world = World::with(extra, |settings| settings);
         let token = jwt(&own, json!({"alg": "HS256", "kid": "shared"}), &claims(json!({})));
         assert_eq!(world.post(&token).await.status(), 200, "{extra:?}");
         let other = Key::Shared(b"another-secret-of-at-least-thirty-two-bytes".to_vec());
@@ -63,7 +63,7 @@ async fn hs256_needs_a_secret_of_the_settings() {
         assert_eq!(world.http.count(JWKS), 0, "nothing about a shared secret is fetched");
     }
 
-    let world = World::with(&[("SUPABASE_JWKS", &inline)], |config| config);
+    let world = World::with(&[("SUPABASE_JWKS", &inline)], |settings| settings);
     let token = jwt(&own, json!({"alg": "HS256", "kid": "other"}), &claims(json!({})));
     assert_refused(&world.post(&token).await, 401, "unknown_key");
 
@@ -259,8 +259,8 @@ async fn what_is_unusual_but_right_is_accepted() {
 #[tokio::test]
 async fn options_widen_what_is_accepted() {
     let world =
-        World::with(&[("ALLOW_ANONYMOUS", "true"), ("SUPABASE_PUBLIC_URL", "https://id.example.com")], |config| {
-            config.roles(["authenticated", "member"]).audiences(["authenticated", "app"])
+        World::with(&[("ALLOW_ANONYMOUS", "true"), ("SUPABASE_PUBLIC_URL", "https://id.example.com")], |settings| {
+            settings.session_roles(["authenticated", "member"]).session_audiences(["authenticated", "app"])
         });
     for change in [
         json!({"is_anonymous": true}),
@@ -271,6 +271,23 @@ async fn options_widen_what_is_accepted() {
         assert_eq!(world.post(&session_with(change.clone())).await.status(), 200, "{change}");
     }
     assert_refused(&world.post(&session_with(json!({"role": "service_role"}))).await, 401, "role_refused");
+}
+
+#[tokio::test]
+async fn the_local_stack_names_itself_as_its_pages_do() {
+    let issued = |issuer: &str| session_with(json!({"iss": issuer}));
+    let (loopback, localhost) = ("http://127.0.0.1:54321/auth/v1", "http://localhost:54321/auth/v1");
+    let local = World::with(&[("SUPABASE_URL", "http://kong:8000")], |settings| settings);
+    for issuer in [loopback, localhost, "http://kong:8000/auth/v1"] {
+        assert_eq!(local.post(&issued(issuer)).await.status(), 200, "{issuer}");
+    }
+    let hosted = World::new();
+    for (world, issuer) in [(&local, "http://127.0.0.1:54322/auth/v1"), (&hosted, loopback), (&hosted, localhost)] {
+        assert_refused(&world.post(&issued(issuer)).await, 401, "wrong_issuer");
+    }
+    let elsewhere = [("SUPABASE_URL", "http://kong:8000"), ("BEHEST_SUPABASE_PUBLIC_URL", "http://127.0.0.1:9999")];
+    let elsewhere = World::with(&elsewhere, |settings| settings);
+    assert_eq!(elsewhere.post(&issued("http://127.0.0.1:9999/auth/v1")).await.status(), 200);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use behest_client::server::axum::{route, router};
-use behest_client::server::{Config, HttpClient as _, HttpError, Limits, NativeClient, TokenEndpoint};
+use behest_client::server::{HttpClient as _, HttpError, Limits, NativeClient, Settings, TokenEndpoint};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,8 +40,8 @@ async fn system(signing: &Key) -> (String, SocketAddr) {
     );
     let supabase = format!("http://{}", serve(supabase).await);
     let behest = format!("http://{}", serve(behest).await);
-    let config = Config::from_lookup(lookup(&[("SUPABASE_URL", &supabase), ("BEHEST_BASE_URL", &behest)])).unwrap();
-    let endpoint = TokenEndpoint::new(config).unwrap();
+    let settings = Settings::from_lookup(lookup(&[("SUPABASE_URL", &supabase), ("BEHEST_BASE_URL", &behest)]));
+    let endpoint = TokenEndpoint::new(settings).unwrap();
     let address = serve(axum::Router::new().nest("/functions/v1/behest-token", router(endpoint))).await;
     (supabase, address)
 }
@@ -137,12 +137,20 @@ async fn it_can_be_mounted_at_a_path_or_below_one() {
     let nested = axum::Router::new().nest("/functions/v1/behest-token", router(world.endpoint.clone()));
     let routed = axum::Router::new().route("/api/behest/token", route(world.endpoint.clone()));
     let root = router(world.endpoint.clone());
+    let service = axum::Router::new().nest_service("/token", world.endpoint.clone());
+    let with_state = axum::Router::<u8>::new()
+        .nest("/below", router(world.endpoint.clone()))
+        .route("/one", route(world.endpoint.clone()))
+        .with_state(7);
     let cases = [
         (&nested, "/functions/v1/behest-token", 204),
         (&nested, "/functions/v1/behest-token/deeper?x=1", 204),
         (&nested, "/functions/v1/other", 404),
         (&routed, "/api/behest/token", 204),
         (&routed, "/api/behest/token/deeper", 404),
+        (&service, "/token", 204),
+        (&with_state, "/below/it", 204),
+        (&with_state, "/one", 204),
         (&root, "/", 204),
         (&root, "/anything", 204),
     ];

@@ -6,35 +6,35 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use behest_client::server::TokenEndpoint;
-use behest_client::server::auth::{AuthConfig, Caller, Guard, Mode};
-use behest_client::server::axum::{authenticate, router};
+use behest_client::server::axum::{authenticate, receive, router};
 use behest_client::server::webhook::Webhook;
+use behest_client::server::{Caller, Guard, Mode, Settings, TokenEndpoint};
 use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().init();
     // First of all: its error lists every setting that is missing.
-    let endpoint = TokenEndpoint::from_env()?;
+    let settings = Settings::from_env();
+    let endpoint = TokenEndpoint::new(settings.clone())?;
     let stripe = std::env::var("STRIPE_WEBHOOK_SECRET").context("STRIPE_WEBHOOK_SECRET is not set")?;
     let stripe = Arc::new(Webhook::stripe(&stripe)?);
     let app = Router::new()
         .nest("/functions/v1/behest-token", router(endpoint))
         // One user's own rows.
-        .route("/notes", get(notes).layer(from_fn_with_state(guard(&["user"])?, authenticate)))
+        .route("/notes", get(notes).layer(from_fn_with_state(guard(&settings, &["user"])?, authenticate)))
         // Another server of ours, with the secret key named `jobs`.
-        .route("/report", post(report).layer(from_fn_with_state(guard(&["secret:jobs"])?, authenticate)))
+        .route("/report", post(report).layer(from_fn_with_state(guard(&settings, &["secret:jobs"])?, authenticate)))
         // Anybody.
-        .route("/health", get(health).layer(from_fn_with_state(guard(&["none"])?, authenticate)))
+        .route("/health", get(health).layer(from_fn_with_state(guard(&settings, &["none"])?, authenticate)))
         // Stripe proves itself by its signature.
-        .route("/stripe", post(move |headers, body| paid(Arc::clone(&stripe), headers, body)));
+        .route("/stripe", post(move |request| paid(Arc::clone(&stripe), request)));
 
     let listen = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener =
@@ -45,16 +45,14 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn guard(modes: &[&str]) -> anyhow::Result<Guard> {
+fn guard(settings: &Settings, modes: &[&str]) -> anyhow::Result<Guard> {
     let modes = modes.iter().map(|mode| mode.parse()).collect::<Result<Vec<Mode>, _>>()?;
-    Ok(AuthConfig::from_env()?.guard(modes)?)
+    Ok(Guard::new(settings.clone(), modes)?)
 }
 
 /// Row level security shows each user his own.
 async fn notes(caller: Caller) -> Response {
-    let rest = caller.rest();
-    let rows = rest.send(Method::GET, rest.address("notes", &[("select", "*")]), None).await;
-    match rows {
+    match caller.rest().request(Method::GET, "notes").query("select", "*").send().await {
         Ok(rows) => (rows.status(), rows.into_body()).into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
@@ -69,10 +67,11 @@ async fn health() -> Json<Value> {
 }
 
 /// The body is parsed after its signature is checked, not before.
-async fn paid(stripe: Arc<Webhook>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
-    if let Err(error) = stripe.verify(&headers, &body).await {
-        return (StatusCode::UNAUTHORIZED, Json(json!({ "error": error.reason().as_str() })));
-    }
+async fn paid(stripe: Arc<Webhook>, request: Request) -> (StatusCode, Json<Value>) {
+    let body = match receive(&stripe, request).await {
+        Ok((_, body)) => body,
+        Err(error) => return (StatusCode::UNAUTHORIZED, Json(json!({ "error": error.reason().as_str() }))),
+    };
     match serde_json::from_slice::<Value>(&body) {
         Ok(event) => (StatusCode::OK, Json(json!({ "received": event["id"] }))),
         Err(_) => (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_request" }))),

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Json, Router};
 use behest_client::server::axum::route;
-use behest_client::server::{Clock, Config, TokenEndpoint};
+use behest_client::server::{Clock, Settings, TokenEndpoint};
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -42,7 +42,7 @@ impl Environment {
     /// The function, set up through the variables it would have on the platform, so that it speaks to the two
     /// origins over HTTP as it would there.
     fn endpoint(&self) -> Result<Router> {
-        let config = Config::from_lookup(|name| {
+        let settings = Settings::from_lookup(|name| {
             Some(match name {
                 "SUPABASE_URL" => self.supabase_url.clone(),
                 "SUPABASE_PUBLISHABLE_KEY" => self.identity.publishable_key.clone(),
@@ -52,10 +52,10 @@ impl Environment {
                 "ALLOW_HTTP_HOSTS" => self.host.clone(),
                 _ => return None,
             })
-        })?;
+        });
         let clock = self.clock.clone();
         let now = move || Duration::from_millis(clock.now_ms().try_into().unwrap_or_default());
-        let endpoint = TokenEndpoint::new(config.allow_anonymous(self.allow_anonymous).clock(Clock::from_fn(now)))?;
+        let endpoint = TokenEndpoint::new(settings.allow_anonymous(self.allow_anonymous).clock(Clock::from_fn(now)))?;
         Ok(Router::new().fallback_service(route(endpoint)))
     }
 }

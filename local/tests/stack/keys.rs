@@ -1,6 +1,6 @@
 //! Keys that are added, revoked and rotated while the servers run.
 
-use behest_client::server::{Config as Endpoint, TokenEndpoint};
+use behest_client::server::{Settings, TokenEndpoint};
 use behest_local::{Config, TenantKey};
 use http::Request;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ async fn signed_locally(world: &World, key: &TenantKey, access: &str) -> String 
             _ => return None,
         })
     };
-    let endpoint = TokenEndpoint::new(Endpoint::from_lookup(lookup).unwrap()).unwrap();
+    let endpoint = TokenEndpoint::new(Settings::from_lookup(lookup)).unwrap();
     let request = Request::post("/behest-token").header("authorization", format!("Bearer {access}"));
     let reply = in_time(endpoint.handle(request.body(Default::default()).unwrap())).await;
     let (parts, body) = reply.into_parts();

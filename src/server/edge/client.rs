@@ -7,9 +7,9 @@ use js_sys::{Promise, Uint8Array};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, Headers, RequestInit, RequestRedirect};
+use web_sys::{AbortController, RequestInit, RequestRedirect};
 
-use super::convert::{BodyError, headers, read, within, words};
+use super::convert::{BodyError, headers, host_headers, read, within, words};
 use crate::server::http::{HttpClient, HttpError, Limits};
 
 #[wasm_bindgen]
@@ -59,13 +59,9 @@ async fn exchange(request: Request<Bytes>, limit: usize) -> Result<Response<Byte
 }
 
 fn init(request: &Request<Bytes>, controller: &AbortController) -> Result<RequestInit, JsValue> {
-    let headers = Headers::new()?;
-    for (name, value) in request.headers() {
-        headers.append(name.as_str(), &value.as_bytes().iter().map(|byte| char::from(*byte)).collect::<String>())?;
-    }
     let init = RequestInit::new();
     init.set_method(request.method().as_str());
-    init.set_headers_headers(&headers);
+    init.set_headers_headers(&host_headers(request.headers())?);
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&controller.signal()));
     if !request.body().is_empty() {

@@ -5,13 +5,14 @@ use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use js_sys::{Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Uint8Array};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::prelude::*;
 
-use crate::Secret;
-use crate::server::jwk::Algorithm;
+use super::convert::object;
+use crate::server::algorithm::Algorithm;
 use crate::server::pkcs8;
+use crate::{Error, Reason, Secret};
 
 #[wasm_bindgen]
 extern "C" {
@@ -37,15 +38,6 @@ extern "C" {
 
     #[wasm_bindgen(catch, js_namespace = crypto, js_name = randomUUID)]
     fn host_random_uuid() -> Result<String, JsValue>;
-}
-
-fn object(fields: &[(&str, JsValue)]) -> JsValue {
-    let object = Object::new();
-    for (name, value) in fields {
-        // Setting a field of a plain object cannot fail.
-        let _ = Reflect::set(&object, &(*name).into(), value);
-    }
-    object.into()
 }
 
 /// The algorithm, in the words of WebCrypto, for importing a key and for using it.
@@ -137,36 +129,47 @@ impl fmt::Debug for VerifyingKey {
 /// An RSA private key that signs RS256, imported once.
 pub(crate) struct SigningKey {
     pkcs8: Secret<Vec<u8>>,
+    /// Not every host looks whether the numbers of a private key fit together.
+    public: VerifyingKey,
     imported: Mutex<Option<SendWrapper<JsValue>>>,
 }
 
 impl SigningKey {
     /// Reads PKCS#8 or PKCS#1, 2048 to 8192 bits.
     pub(crate) fn from_der(der: &[u8]) -> Option<Self> {
-        Some(Self { pkcs8: Secret::new(pkcs8::from_der(der)?), imported: Mutex::default() })
+        let key = pkcs8::from_der(der)?;
+        let public = VerifyingKey::rsa(&key.modulus, &key.exponent, &[Algorithm::Rs256])?;
+        Some(Self { pkcs8: Secret::new(key.pkcs8), public, imported: Mutex::default() })
     }
 
     pub(crate) async fn sign_rs256(&self, message: &[u8]) -> Option<Vec<u8>> {
-        let signed = SendWrapper::new(async {
-            let key = self.key().await?;
-            subtle_sign(&parameters(Algorithm::Rs256), &key, &Uint8Array::from(message)).await
-        });
-        signed.await.ok().map(|signature: JsValue| Uint8Array::new(&signature).to_vec())
+        SendWrapper::new(async { sign(&self.key().await?, message).await.ok() }).await
     }
 
-    /// Two requests at the start may both import: no request waits for another.
-    async fn key(&self) -> Result<JsValue, JsValue> {
+    /// Imported once, and tried once. Two requests at the start may both do so: no request waits for another.
+    async fn key(&self) -> Option<JsValue> {
         let imported = || self.imported.lock().unwrap_or_else(PoisonError::into_inner);
         let known = imported().as_deref().cloned();
         if let Some(key) = known {
-            return Ok(key);
+            return Some(key);
         }
         let bytes = Uint8Array::from(&self.pkcs8.expose()[..]);
         let usages = Array::of1(&"sign".into());
-        let key = import_key("pkcs8", &bytes, &parameters(Algorithm::Rs256), false, &usages).await?;
+        let key = import_key("pkcs8", &bytes, &parameters(Algorithm::Rs256), false, &usages).await.ok()?;
+        let sample = b"Is this key whole?";
+        let signature = sign(&key, sample).await.ok()?;
+        if !self.public.verifies(Algorithm::Rs256, sample, &signature).await {
+            tracing::error!("BEHEST_KEY is damaged: what it signs does not verify");
+            return None;
+        }
         *imported() = Some(SendWrapper::new(key.clone()));
-        Ok(key)
+        Some(key)
     }
+}
+
+async fn sign(key: &JsValue, message: &[u8]) -> Result<Vec<u8>, JsValue> {
+    let signature = subtle_sign(&parameters(Algorithm::Rs256), key, &Uint8Array::from(message)).await?;
+    Ok(Uint8Array::new(&signature).to_vec())
 }
 
 impl fmt::Debug for SigningKey {
@@ -175,7 +178,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A random UUID (version 4); `None` if the host has no randomness to give.
-pub(crate) fn random_uuid() -> Option<String> {
-    host_random_uuid().ok()
+/// A random UUID (version 4).
+pub(crate) fn random_uuid() -> Result<String, Error> {
+    host_random_uuid().map_err(|_| Error::new(Reason::Internal, "the host gives no random numbers"))
 }

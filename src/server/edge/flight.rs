@@ -1,19 +1,52 @@
-//! Everybody for himself.
+//! One at a time, without waiting for what another request began.
 
-/// Lets every request through at once. On Workers a request must not wait for what another one began: the other may be
-/// cancelled, and then it never ends. What a finished one has found out may be shared.
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use gloo_timers::future::TimeoutFuture;
+use js_sys::Date;
+use send_wrapper::SendWrapper;
+
+/// For so long a request believes that another one is at it. On Workers the other may be cancelled, and then it never ends.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK_AGAIN_MS: u32 = 10;
+
+/// A piece of work that requests do one after another, each looking first whether another did it already. They wait by timers
+/// of their own: on Workers none may wait for what another one began. What a finished one has found out may be shared.
 #[derive(Debug, Default)]
-pub(crate) struct Flight {}
+pub(crate) struct SingleFlight(Mutex<Option<f64>>);
 
-/// Nothing is held.
-pub(crate) struct Entered;
+/// The turn of one request.
+pub(crate) struct Turn<'a> {
+    flight: &'a SingleFlight,
+    until: f64,
+}
 
-impl Flight {
-    pub(crate) async fn enter(&self) -> Entered {
-        Entered
+impl SingleFlight {
+    pub(crate) async fn enter(&self) -> Turn<'_> {
+        while self.is_busy() {
+            SendWrapper::new(TimeoutFuture::new(LOOK_AGAIN_MS)).await;
+        }
+        let until = Date::now() + PATIENCE.as_millis() as f64;
+        self.set(Some(until));
+        Turn { flight: self, until }
     }
 
+    /// Is somebody at it?
     pub(crate) fn is_busy(&self) -> bool {
-        false
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Date::now() < until)
+    }
+
+    fn set(&self, until: Option<f64>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let own = *self.flight.0.lock().unwrap_or_else(PoisonError::into_inner) == Some(self.until);
+        if own {
+            self.flight.set(None);
+        }
     }
 }

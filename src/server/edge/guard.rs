@@ -1,51 +1,51 @@
 //! Authentication, as the JavaScript facade sees it.
 
-use http::HeaderMap;
-use js_sys::{Array, Function, JSON, Object, Promise, Reflect};
+use http::{HeaderMap, Method};
+use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
-use super::convert::{headers, response};
-use super::exports::{claims, failure, flag, seconds, texts, to_js, variable};
+use super::convert::{headers, json, latin1, object, response};
+use super::errors::{from_js, promise, to_js};
 use super::log;
-use crate::server::auth::{AuthConfig, Caller, Guard, Mode, Rest};
+use super::options::{option, settings, texts, wrong};
+use crate::server::guard::{Caller, Guard};
+use crate::server::mode::Mode;
+use crate::server::supabase::Rest;
+use crate::server::user::User;
 use crate::{Error, Reason};
 
 /// Lets requests in, or says why not.
-#[wasm_bindgen]
-pub struct Gate(Guard);
+#[wasm_bindgen(js_name = Guard)]
+pub struct JsGuard(Guard);
 
-#[wasm_bindgen]
-impl Gate {
+#[wasm_bindgen(js_class = Guard)]
+impl JsGuard {
     /// `lookup` gives the value of a variable; `options` are those of `withSupabase`.
     #[wasm_bindgen(constructor)]
-    pub fn new(lookup: Function, options: &Object) -> Result<Gate, JsValue> {
+    pub fn new(lookup: Function, options: &JsValue) -> Result<JsGuard, JsValue> {
         log::to_console();
-        build(&lookup, options).map(Gate).map_err(|error| to_js(&error))
+        build(&lookup, options).map(JsGuard).map_err(|error| to_js(&error))
     }
 
     /// Resolves to the caller, or rejects with the plain object of an error.
     pub fn authenticate(&self, request: &web_sys::Request) -> Promise {
         let guard = self.0.clone();
         let headers = headers(&request.headers());
-        future_to_promise(async move {
-            let caller = match guard.check_origin(&headers) {
-                Ok(()) => guard.authenticate(&headers).await,
-                Err(error) => Err(error),
-            };
-            caller.and_then(|caller| context(&caller)).map_err(|error| to_js(&error))
-        })
+        promise(async move { guard.authenticate(&headers).await.and_then(|caller| context(&caller)) })
     }
 
     /// The answer to a request that was not let in, from the error that `authenticate` gave.
     pub fn refuse(&self, request: &web_sys::Request, error: &JsValue) -> Result<web_sys::Response, JsValue> {
-        let error = failure(error).unwrap_or_else(|| Error::new(Reason::Internal, "the endpoint failed"));
+        let error = from_js(error).unwrap_or_else(|| Error::new(Reason::Internal, "the endpoint failed"));
         response(self.0.refuse(&headers(&request.headers()), &error))
     }
 
-    /// The answer to a preflight.
-    pub fn preflight(&self, request: &web_sys::Request) -> Result<web_sys::Response, JsValue> {
-        response(self.0.preflight(&headers(&request.headers())))
+    /// The answer to a preflight; `undefined` if the request is none.
+    pub fn preflight(&self, request: &web_sys::Request) -> Result<Option<web_sys::Response>, JsValue> {
+        if request.method() != "OPTIONS" {
+            return Ok(None);
+        }
+        self.0.preflight(&Method::OPTIONS, &headers(&request.headers())).map(response).transpose()
     }
 
     /// The headers that let the page read an answer: a list of names and values.
@@ -56,78 +56,59 @@ impl Gate {
     }
 }
 
-fn build(lookup: &Function, options: &Object) -> Result<Guard, Error> {
-    let mut config = AuthConfig::from_lookup(|name| variable(lookup, name))?;
-    if let Some(issuers) = texts(options, "issuers")? {
-        config = config.issuers(issuers);
+fn build(lookup: &Function, options: &JsValue) -> Result<Guard, Error> {
+    let mut settings = settings(lookup, options, &["auth", "allow"]);
+    if option(options, "allow").is_some() {
+        tracing::warn!("the option allow is deprecated: rename it to auth");
     }
-    if let Some(audiences) = texts(options, "audiences")? {
-        config = config.audiences(audiences);
+    let given = option(options, "auth").or_else(|| option(options, "allow")).unwrap_or_else(|| "user".into());
+    let mut modes = Vec::new();
+    match texts(&given) {
+        None => settings = settings.with_problem(wrong("auth", "a mode or a list of modes")),
+        Some(names) => {
+            for name in names {
+                match name.parse::<Mode>() {
+                    Ok(mode) => modes.push(mode),
+                    Err(error) => settings = settings.with_problem(error.message().to_owned()),
+                }
+            }
+        }
     }
-    if let Some(roles) = texts(options, "roles")? {
-        config = config.roles(roles);
-    }
-    if let Some(leeway) = seconds(options, "leewaySecs")? {
-        config = config.leeway(leeway);
-    }
-    if let Some(allow) = flag(options, "allowAnonymous")? {
-        config = config.allow_anonymous(allow);
-    }
-    if let Some(allow) = flag(options, "wrongKeysAreNobody")? {
-        config = config.wrong_keys_are_nobody(allow);
-    }
-    if let Some(check) = flag(options, "checkSession")? {
-        config = config.check_session(check);
-    }
-    let modes = match texts(options, "auth")? {
-        Some(modes) => modes,
-        None => texts(options, "allow")?.unwrap_or_else(|| vec!["user".to_owned()]),
-    };
-    config.guard(modes.iter().map(|mode| mode.parse()).collect::<Result<Vec<Mode>, Error>>()?)
+    Guard::new(settings, modes)
 }
 
 fn pairs(headers: &HeaderMap) -> Array {
-    let text = |bytes: &[u8]| JsValue::from(bytes.iter().map(|byte| char::from(*byte)).collect::<String>());
-    headers.iter().map(|(name, value)| Array::of2(&name.as_str().into(), &text(value.as_bytes()))).collect()
+    headers.iter().map(|(name, value)| Array::of2(&name.as_str().into(), &latin1(value).into())).collect()
 }
 
 /// What handlers are given, in the words of `@supabase/server`, the older ones included.
 fn context(caller: &Caller) -> Result<JsValue, Error> {
-    let context = Object::new();
-    let set = |object: &Object, name: &str, value: JsValue| {
-        // Setting a field of a plain object cannot fail.
-        let _ = Reflect::set(object, &name.into(), &value);
-    };
-    set(&context, "authMode", caller.mode().as_str().into());
-    set(&context, "authType", caller.mode().older_str().into());
-    set(&context, "authKeyName", caller.key_name().into());
-    let (user, jwt) = match caller.user() {
-        None => (JsValue::NULL, JsValue::NULL),
-        Some(user) => {
-            let claim = |name: &str| user.claims().get(name).map_or(JsValue::UNDEFINED, parsed);
-            let short = Object::new();
-            set(&short, "id", user.id().into());
-            set(&short, "role", user.role().into());
-            set(&short, "email", claim("email"));
-            set(&short, "appMetadata", claim("app_metadata"));
-            set(&short, "userMetadata", claim("user_metadata"));
-            (short.into(), claims(user))
-        }
-    };
-    set(&context, "userClaims", user);
-    set(&context, "jwtClaims", jwt);
-    set(&context, "rest", door(&caller.rest())?);
-    if let Ok(admin) = caller.admin() {
-        set(&context, "admin", door(&admin)?);
-    }
-    Ok(context.into())
+    let (user, claims) =
+        caller.user().map_or((JsValue::NULL, JsValue::NULL), |user| (short(user), json(user.claims())));
+    Ok(object(&[
+        ("authMode", caller.mode().as_str().into()),
+        ("authType", caller.mode().older_str().into()),
+        ("authKeyName", caller.key_name().into()),
+        ("userClaims", user),
+        ("jwtClaims", claims),
+        ("rest", address_and_headers(&caller.rest())?),
+        ("admin", caller.admin().ok().map_or(Ok(JsValue::UNDEFINED), |admin| address_and_headers(&admin))?),
+    ]))
 }
 
-fn parsed(value: &serde_json::Value) -> JsValue {
-    JSON::parse(&value.to_string()).unwrap_or(JsValue::NULL)
+fn short(user: &User) -> JsValue {
+    let claim = |name: &str| user.claims().get(name).map_or(JsValue::UNDEFINED, json);
+    object(&[
+        ("id", user.id().into()),
+        ("role", user.role().into()),
+        ("email", claim("email")),
+        ("appMetadata", claim("app_metadata")),
+        ("userMetadata", claim("user_metadata")),
+    ])
 }
 
-/// `[address of rest/v1, headers]`; the facade makes a function of it.
-fn door(rest: &Rest) -> Result<JsValue, Error> {
-    Ok(Array::of2(&rest.address("", &[]).as_str().into(), &pairs(&rest.headers()?)).into())
+/// The facade makes a function of it.
+fn address_and_headers(rest: &Rest) -> Result<JsValue, Error> {
+    let (address, headers) = rest.address_and_headers()?;
+    Ok(Array::of2(&address.as_str().into(), &pairs(&headers)).into())
 }

@@ -120,13 +120,23 @@ impl Visit for Line {
 
 impl Line {
     fn push(&mut self, field: &Field, value: &dyn fmt::Display) {
+        let start = self.0.len();
         let written = match field.name() {
             "message" => write!(self.0, " {value}"),
             name => write!(self.0, " {name}={value}"),
         };
         // Writing to a String cannot fail.
         let _ = written;
+        // A line break in what somebody sent would begin a line of his own.
+        if self.0[start..].contains(char::is_control) {
+            let escaped: String = self.0[start..].chars().map(shown).collect();
+            self.0.replace_range(start.., &escaped);
+        }
     }
+}
+
+fn shown(letter: char) -> String {
+    if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
 }
 
 /// Small builds leave out what `{:?}` stands for, but not what a type's own `Debug` writes.

@@ -7,24 +7,28 @@
 mod client;
 mod convert;
 pub(super) mod crypto;
-mod exports;
+mod endpoint;
+mod errors;
 mod flight;
 mod guard;
 mod log;
+mod options;
 mod policy;
 mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 pub use self::client::FetchClient;
-pub(super) use self::flight::Flight;
+pub(super) use self::convert::within;
+pub(super) use self::flight::SingleFlight;
 use super::http::HttpClient;
 use crate::Error;
 
 /// The way to other servers unless the settings name another.
 pub(super) fn http_client() -> Result<Arc<dyn HttpClient>, Error> {
-    Ok(Arc::new(FetchClient::default()))
+    static SHARED: LazyLock<Arc<FetchClient>> = LazyLock::new(Arc::default);
+    Ok(LazyLock::force(&SHARED).clone())
 }
 
 /// The time since the Unix epoch.

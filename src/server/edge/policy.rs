@@ -8,9 +8,10 @@ use send_wrapper::SendWrapper;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 
-use super::convert::words;
-use super::exports::{claims, failure};
-use crate::server::{Grant, Policy, User};
+use super::convert::{json, words};
+use super::errors::from_js;
+use crate::server::policy::{Grant, Policy};
+use crate::server::user::User;
 use crate::{Error, Reason};
 
 /// `async (user) => ({ tier, ttlSecs })`; what it throws refuses.
@@ -22,7 +23,7 @@ impl JsPolicy {
     }
 
     async fn ask(&self, user: User) -> Result<Grant, Error> {
-        let answer = self.0.call1(&JsValue::UNDEFINED, &claims(&user)).map_err(refused)?;
+        let answer = self.0.call1(&JsValue::UNDEFINED, &json(user.claims())).map_err(refused)?;
         let answer = JsFuture::from(Promise::resolve(&answer)).await.map_err(refused)?;
         let number = |name: &'static str| match Reflect::get(&answer, &name.into()) {
             Ok(value) if value.is_undefined() || value.is_null() => Ok(None),
@@ -50,11 +51,7 @@ fn misfit(name: &str) -> Error {
     Error::new(Reason::Misconfigured, "the policy's answer is not usable")
 }
 
-/// An error with a `reason` of ours is an answer to the caller. Anything else is the app's own failure: its words are for
-/// the log.
+/// An error with a `reason` of ours may be an answer to the caller. Anything else is the app's own failure.
 fn refused(thrown: JsValue) -> Error {
-    failure(&thrown).unwrap_or_else(|| {
-        tracing::error!(why = words(&thrown), "the policy failed");
-        Error::new(Reason::Internal, "the endpoint failed")
-    })
+    from_js(&thrown).unwrap_or_else(|| Error::new(Reason::ServerError, words(&thrown)))
 }

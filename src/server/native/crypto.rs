@@ -7,7 +7,8 @@ use aws_lc_rs::rsa::{KeyPair, PublicKeyComponents};
 use aws_lc_rs::signature::{self, ParsedPublicKey};
 use aws_lc_rs::{hmac, rand};
 
-use crate::server::jwk::Algorithm;
+use crate::server::algorithm::Algorithm;
+use crate::{Error, Reason};
 
 /// A key that checks signatures, together with the algorithms it is for.
 pub(crate) struct VerifyingKey(Kind);
@@ -100,10 +101,10 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A random UUID (version 4); `None` if the system has no randomness to give.
-pub(crate) fn random_uuid() -> Option<String> {
+/// A random UUID (version 4).
+pub(crate) fn random_uuid() -> Result<String, Error> {
     let mut bytes = [0; 16];
     let random: &dyn SecureRandom = &rand::SystemRandom::new();
-    random.fill(&mut bytes).ok()?;
-    Some(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
+    random.fill(&mut bytes).map_err(|_| Error::new(Reason::Internal, "the system gives no random numbers"))?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
 }

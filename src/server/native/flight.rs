@@ -4,9 +4,9 @@ use async_lock::{Mutex, MutexGuard};
 
 /// A piece of work that requests do one after another, each looking first whether another did it already.
 #[derive(Debug, Default)]
-pub(crate) struct Flight(Mutex<()>);
+pub(crate) struct SingleFlight(Mutex<()>);
 
-impl Flight {
+impl SingleFlight {
     /// Waits for its turn, which lasts as long as the guard.
     pub(crate) async fn enter(&self) -> MutexGuard<'_, ()> {
         self.0.lock().await

@@ -35,7 +35,7 @@ export function startFunction(folder, index, variables) {
   writeFileSync(map, JSON.stringify({ imports: { "behest-client/server": server } }));
   return start(
     program("deno"),
-    ["run", "--no-config", `--import-map=${map}`, "--allow-net=127.0.0.1", "--allow-env", index],
+    ["run", "--no-config", `--import-map=${map}`, "--allow-net=127.0.0.1,kong", "--allow-env", index],
     { cwd: folder, env: { PATH: process.env.PATH, HOME: folder, DENO_SERVE_ADDRESS: "tcp:127.0.0.1:0", ...variables } },
     (line) => Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1]),
   );

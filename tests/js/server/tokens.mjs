@@ -1,5 +1,5 @@
 // Keys made for the run, the key set that publishes them, and tokens as the cases describe them.
-import { createHmac, generateKeyPairSync, sign as signBytes, verify, constants } from "node:crypto";
+import { createHash, createHmac, generateKeyPairSync, sign as signBytes, verify, constants } from "node:crypto";
 
 const pair = (type, options) => generateKeyPairSync(type, options);
 const p256 = () => pair("ec", { namedCurve: "P-256" });
@@ -18,6 +18,22 @@ const behest = pair("rsa", { modulusLength: 2048 });
 
 const jwk = (name, kid, extra) => ({ ...keys[name].publicKey.export({ format: "jwk" }), kid, use: "sig", ...extra });
 
+const number = (value) => Buffer.from(value.toString(16).padStart(512, "0"), "hex").toString("base64url");
+
+/** 1 modulo each small prime, as the keys of a broken generator are known by (CVE-2017-15361). */
+const roca = () => {
+  const primes = [2n];
+  for (let n = 3n; n <= 167n; n += 2n) if (primes.every((prime) => n % prime)) primes.push(n);
+  const product = primes.reduce((all, prime) => all * prime);
+  return (product << BigInt(2048 - product.toString(2).length)) + 1n;
+};
+
+/** The signature that anybody can make for a key with exponent 1: the padded hash itself (RFC 8017 section 9.2). */
+const padded = (text) => {
+  const hash = Buffer.concat([Buffer.from("3031300d060960864801650304020105000420", "hex"), createHash("sha256").update(text).digest()]);
+  return Buffer.concat([Buffer.from([0, 1]), Buffer.alloc(253 - hash.length, 0xff), Buffer.from([0]), hash]);
+};
+
 export const published = {
   keys: [
     jwk("project", "current", { alg: "ES256", key_ops: ["verify"] }),
@@ -28,6 +44,12 @@ export const published = {
     jwk("project", "twin"),
     jwk("stranger", "twin"),
     jwk("rsa", "sealing", { use: "enc" }),
+    jwk("rsa", "deriving", { use: undefined, key_ops: ["deriveBits"] }),
+    jwk("rsa", "exponent-1", { e: "AQ" }),
+    jwk("rsa", "exponent-2", { e: "Ag" }),
+    jwk("rsa", "roca", { n: number(roca()) }),
+    jwk("project", "mixed"),
+    jwk("rsa", "mixed"),
     { kty: "oct", kid: "open", alg: "HS256", k: Buffer.from(SECRET).toString("base64url") },
     null,
     { kty: "EC" },
@@ -58,6 +80,7 @@ function signature(algorithm, name, text) {
     const secret = name === "secret" ? SECRET : Buffer.from(published.keys[1].n, "base64url");
     return createHmac("sha256", secret).update(text).digest();
   }
+  if (name === "nobody") return padded(text);
   const key = keys[name].privateKey;
   const type = key.asymmetricKeyType;
   const options = { key };
@@ -94,6 +117,10 @@ const mutations = {
   "cut signature": ([h, p, s]) => `${h}.${p}.${s.slice(0, 40)}`,
   "drop signature": ([h, p]) => `${h}.${p}`,
   "fourth part": (parts) => `${parts.join(".")}.x`,
+  "stray bits": ([h, p, s]) => `${h}.${p}.${s.slice(0, -1)}${{ A: "B", Q: "R", g: "h", w: "x" }[s.at(-1)]}`,
+  "white space": ([h, p, s]) => `${h}. ${p}.${s}`,
+  "flattened JSON": ([h, p, s]) => JSON.stringify({ protected: h, payload: p, signature: s }),
+  unprotected: ([h, p, s]) => JSON.stringify({ protected: h, header: { alg: "ES256" }, payload: p, signature: s }),
   padding: (parts) => `${parts.join(".")}=`,
   "other alphabet": ([h, p]) => `${h}.${p}.+/+/`,
   "header no JSON": ([, p, s]) => `${encode("x")}.${p}.${s}`,

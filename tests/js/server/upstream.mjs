@@ -24,6 +24,7 @@ const mints = {
   "mint-500": [500, "behest says: stack trace at line 1"],
   "mint-302": [302, "", { location: "/v1/auth/elsewhere" }],
   "mint-empty": [200, {}],
+  "mint-for-ever": [200, '{"jwt":"tok-mint-for-ever","ttl":1.8e19}'],
 };
 
 function answer(response, status, body, headers = {}) {
@@ -56,7 +57,7 @@ export async function startUpstream() {
       hold = undefined;
       return;
     }
-    if (url.pathname === "/jwks-held") return answer(response, 200, published);
+    if (url.pathname === "/jwks-held" || url.pathname === "/jwks-burst") return answer(response, 200, published);
     if (url.pathname === "/jwks-broken") return answer(response, 500, {});
     if (url.pathname === "/auth/v1/user") {
       if (request.headers.apikey !== "sb_publishable_default") return answer(response, 401, {});

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use behest_client::server::{Clock, Config, TokenEndpoint};
+use behest_client::server::{Clock, Settings, TokenEndpoint};
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::{Value, json};
@@ -37,11 +37,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(&[], |config| config)
+        Self::with(&[], |settings| settings)
     }
 
     /// With these variables besides the usual ones; an empty value takes one away.
-    pub(crate) fn with(extra: &[(&str, &str)], change: impl FnOnce(Config) -> Config) -> Self {
+    pub(crate) fn with(extra: &[(&str, &str)], change: impl FnOnce(Settings) -> Settings) -> Self {
         let http = Arc::new(Fake::default());
         http.on(JWKS, |_| answer(200, json!({"keys": [Key::project().jwk("current")]})));
         http.on(PROFILES, |_| answer(406, json!({"code": "PGRST116", "message": "no row"})));
@@ -51,8 +51,8 @@ impl World {
             let time = Arc::clone(&time);
             Clock::from_fn(move || Duration::from_secs(time.load(Ordering::SeqCst)))
         };
-        let config = Config::from_lookup(lookup(extra)).unwrap().http(http.clone()).clock(clock);
-        Self { endpoint: TokenEndpoint::new(change(config)).unwrap(), http, time }
+        let settings = Settings::from_lookup(lookup(extra)).http(http.clone()).clock(clock);
+        Self { endpoint: TokenEndpoint::new(change(settings)).unwrap(), http, time }
     }
 
     pub(crate) fn pass(&self, seconds: u64) {

@@ -4,9 +4,8 @@ use axum::body::Body;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use behest_client::Error;
-use behest_client::server::auth::{AuthConfig, Caller, Guard, Mode};
 use behest_client::server::axum::authenticate;
-use behest_client::server::{Clock, HttpError};
+use behest_client::server::{Caller, Clock, Guard, HttpError, Mode, Settings};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use serde_json::json;
 use std::sync::Arc;
@@ -28,16 +27,16 @@ fn modes(texts: &[&str]) -> Result<Vec<Mode>, Error> {
 }
 
 fn built(extra: &[(&str, &str)], texts: &[&str]) -> Result<Guard, Error> {
-    AuthConfig::from_lookup(lookup(extra))?.guard(modes(texts)?)
+    Guard::new(Settings::from_lookup(lookup(extra)), modes(texts)?)
 }
 
 /// A guard whose other servers are the returned fake.
 fn guard(texts: &[&str]) -> (Guard, Arc<Fake>) {
     let http = Arc::new(Fake::default());
     http.on(JWKS, |_| answer(200, json!({"keys": [Key::project().jwk("current")]})));
-    let config = AuthConfig::from_lookup(lookup(&KEYS)).unwrap().http(http.clone());
-    let config = config.clock(Clock::from_fn(|| Duration::from_secs(NOW)));
-    (config.guard(modes(texts).unwrap()).unwrap(), http)
+    let settings = Settings::from_lookup(lookup(&KEYS)).http(http.clone());
+    let settings = settings.clock(Clock::from_fn(|| Duration::from_secs(NOW)));
+    (Guard::new(settings, modes(texts).unwrap()).unwrap(), http)
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -93,14 +92,24 @@ async fn a_token_is_never_passed_over_while_the_keys_cannot_be_fetched() {
 }
 
 #[tokio::test]
+async fn ids_that_behest_reserves_are_users_like_others_and_refusals_are_logged() {
+    let (guard, _) = guard(&["user"]);
+    let bearer = format!("Bearer {}", session_with(json!({"sub": "system-1"})));
+    let reserved = caller(&guard, &[("authorization", &bearer)]).await.unwrap();
+    assert_eq!(reserved.user().unwrap().id(), "system-1");
+    let error = caller(&guard, &[]).await.unwrap_err();
+    guard.refuse(&HeaderMap::new(), &error);
+    assert!(log::written().contains("missing_token"), "{}", log::written());
+}
+
+#[tokio::test]
 async fn users_anonymous_ones_and_roles_are_told_apart() {
     let bearer = |changes| format!("Bearer {}", session_with(changes));
     let (open, http) = guard(&["user"]);
     let anonymous = caller(&open, &[("authorization", &bearer(json!({"is_anonymous": true})))]).await.unwrap();
     assert!(anonymous.user().unwrap().is_anonymous());
-    let strict = AuthConfig::from_lookup(lookup(&KEYS)).unwrap().http(http).allow_anonymous(false);
-    let strict =
-        strict.clock(Clock::from_fn(|| Duration::from_secs(NOW))).roles(["member"]).guard([Mode::User]).unwrap();
+    let strict = Settings::from_lookup(lookup(&KEYS)).http(http).allow_anonymous(false).session_roles(["member"]);
+    let strict = Guard::new(strict.clock(Clock::from_fn(|| Duration::from_secs(NOW))), [Mode::User]).unwrap();
     for (changes, reason) in
         [(json!({"role": "member", "is_anonymous": true}), "anonymous_refused"), (json!({}), "role_refused")]
     {
@@ -125,12 +134,15 @@ async fn data_is_read_under_the_callers_identity_or_the_secret_key() {
     for (sent, key, authorization, secret) in cases {
         let caller = caller(&guard, sent).await.unwrap();
         let (own, admin) = (caller.rest(), caller.admin().unwrap());
-        let address = own.address("notes", &[("select", "a b&c"), ("id", "eq.7")]);
-        assert_eq!(address.as_str(), format!("{PROJECT}/rest/v1/notes?select=a+b%26c&id=eq.7"));
-        own.send(Method::GET, address.clone(), None).await.unwrap();
-        admin.send(Method::POST, address, Some("{}".into())).await.unwrap();
+        own.request(Method::GET, "notes").query("select", "a b&c").query("id", "eq.7").send().await.unwrap();
+        admin.request(Method::POST, "/notes").json(&json!({})).send().await.unwrap();
         let calls = http.calls("/rest/v1/notes");
         let [own, admin] = &calls[calls.len() - 2..] else { panic!() };
+        assert_eq!(own.uri().to_string(), format!("{PROJECT}/rest/v1/notes?select=a+b%26c&id=eq.7"));
+        assert_eq!(
+            (admin.headers()["content-type"].to_str().unwrap(), &admin.body()[..]),
+            ("application/json", &b"{}"[..])
+        );
         assert_eq!(own.headers()["apikey"], key);
         assert_eq!(own.headers().get("authorization").map(|value| value.to_str().unwrap()), authorization);
         assert_eq!(admin.headers()["apikey"], secret);
@@ -140,6 +152,38 @@ async fn data_is_read_under_the_callers_identity_or_the_secret_key() {
     let (without, _) = (built(&[], &["none"]).unwrap(), ());
     let nobody = caller(&without, &[]).await.unwrap();
     assert_eq!(nobody.admin().unwrap_err().reason().as_str(), "misconfigured");
+}
+
+#[tokio::test]
+async fn a_request_to_the_data_can_say_what_it_wishes_and_stays_below_its_address() {
+    let (guard, http) = guard(&["none"]);
+    let rest = caller(&guard, &[]).await.unwrap().admin().unwrap();
+    let upsert = rest.request(Method::POST, "notes").query("on_conflict", "id").json(&json!([{"id": 7}]));
+    let upsert = upsert.prefer("resolution=merge-duplicates").prefer("return=representation").single();
+    let own = HeaderValue::from_static("mine");
+    let upsert = upsert.header(HeaderName::from_static("apikey"), own.clone());
+    http.on("/rest/v1/notes", |_| answer(201, json!({"id": 7})));
+    let answered = upsert.header(HeaderName::from_static("accept-profile"), own).send().await.unwrap();
+    assert_eq!(answered.status(), 201);
+    let sent = &http.calls("/rest/v1/notes")[0];
+    let all = |name| sent.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!(all("prefer"), ["resolution=merge-duplicates", "return=representation"]);
+    assert_eq!(all("accept"), ["application/vnd.pgrst.object+json"]);
+    assert_eq!((all("apikey"), all("accept-profile")), (vec!["sb_secret_1"], vec!["mine"]));
+    assert_eq!(sent.body(), r#"[{"id":7}]"#);
+
+    for (path, address) in [
+        ("../../auth/v1/admin/users", "/rest/v1/auth/v1/admin/users"),
+        ("%2e%2e/%2E%2E/auth", "/rest/v1/%252e%252e/%252E%252E/auth"),
+        ("..\\..\\auth", "/rest/v1/..%5C..%5Cauth"),
+        ("notes?id=eq.7#x", "/rest/v1/notes%3Fid=eq.7%23x"),
+        ("//evil.example/x", "/rest/v1/evil.example/x"),
+        ("rpc/archive", "/rest/v1/rpc/archive"),
+    ] {
+        http.on(address, |_| answer(200, json!([])));
+        rest.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(http.count(address), 1, "{path}");
+    }
 }
 
 #[tokio::test]

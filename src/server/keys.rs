@@ -4,22 +4,30 @@ use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
 use super::mode::KeyName;
+use super::settings::Reader;
 use crate::Secret;
-use crate::server::env::Reader;
 
 /// Keys of one kind.
 #[derive(Clone, Debug, Default)]
-pub(in crate::server) struct Keys(Vec<(String, Secret)>);
+pub(super) struct Keys(Vec<(String, Secret)>);
 
 impl Keys {
-    /// Reads the map in the variable `plural`, or else the one key in the first of `singular` that is set. A map that is set
+    pub(super) fn publishable(reader: &mut Reader<'_>) -> Self {
+        Self::read(reader, "SUPABASE_PUBLISHABLE_KEYS", &["SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"])
+    }
+
+    pub(super) fn secret(reader: &mut Reader<'_>) -> Self {
+        Self::read(reader, "SUPABASE_SECRET_KEYS", &["SUPABASE_SECRET_KEY"])
+    }
+
+    /// Reads the map in the setting `plural`, or else the one key in the first of `singular` that is set. A map that is set
     /// is authoritative: a damaged one is an error, never a reason to look elsewhere.
-    pub(in crate::server) fn read(reader: &mut Reader<'_>, plural: &str, singular: &[&str]) -> Self {
-        if let Some(json) = reader.get(plural) {
-            let keys = parse(&json).ok_or("must be a JSON object of names and keys, each a text that is not blank");
+    fn read(reader: &mut Reader<'_>, plural: &str, singular: &[&str]) -> Self {
+        if let Some(json) = reader.text(plural) {
+            let keys = parse(json).ok_or("must be a JSON object of names and keys, each a text that is not blank");
             return Self(reader.checked(plural, keys).unwrap_or_default());
         }
-        let only = singular.iter().find_map(|name| reader.get(name));
+        let only = singular.iter().find_map(|name| reader.text(name));
         Self(only.map(|key| ("default".to_owned(), key.into())).into_iter().collect())
     }
 
@@ -31,12 +39,12 @@ impl Keys {
         }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Secret> {
+    fn get(&self, name: &str) -> Option<&Secret> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, key)| key)
     }
 
     /// The key of this name, or else `default`, or else the first.
-    pub(in crate::server) fn preferred(&self, name: Option<&str>) -> Option<&Secret> {
+    pub(super) fn preferred(&self, name: Option<&str>) -> Option<&Secret> {
         let named = self.get(name.unwrap_or("default"));
         named.or_else(|| self.0.first().map(|(_, key)| key))
     }
