@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use behest_client::Secret;
 
-use crate::clock::Clock;
-use crate::faults::Fault;
-use crate::limits::BudgetRule;
-use crate::origins::is_origin;
+use crate::domain::clock::Clock;
+use crate::domain::controls::{ErrorShape, MintReply};
+use crate::domain::faults::Fault;
+use crate::domain::limits::BudgetRule;
+use crate::domain::origins::is_origin;
 
 /// How to run the three origins. [`Config::default`] is what the tests want: free ports, memory, no page.
 #[derive(Clone, Debug)]
@@ -71,30 +72,6 @@ pub struct Config {
     pub grace: Duration,
     /// The clock of all parts. Default: the system's.
     pub clock: Clock,
-}
-
-/// The documented shapes of error bodies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum ErrorShape {
-    /// `{"error": {"code", "message", "details"?}}`, as the current SDKs read it.
-    #[default]
-    Nested,
-    /// `{"error": "text", "code", "retryable"}`, as the API documents it for auth and admin.
-    Flat,
-    /// As nested, with codes such as `BEHEST_AUTH_EXPIRED` and `BEHEST_RATE_LIMIT`.
-    Named,
-    /// `{"message", "code"}`, as the first SDKs read it.
-    Legacy,
-}
-
-/// The two documented families of mint replies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum MintReply {
-    /// `{"jwt", "project_id", "ttl", "session_id"}`
-    #[default]
-    Jwt,
-    /// `{"access_token", "token_type", "project_id", "expires_in"}`
-    AccessToken,
 }
 
 /// An OpenAI-compatible server that answers chats.

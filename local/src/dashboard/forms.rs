@@ -1,6 +1,6 @@
 //! What the page's forms do. Each goes back to the page and says what was done, or why nothing was.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
-use super::Dashboard;
-use crate::limits::{Allowance, Scope};
-use crate::origins::{self, is_origin};
-use crate::store::ledger;
+use super::state::Dashboard;
+use crate::domain::limits::{Allowance, Scope};
+use crate::domain::origins::is_origin;
+use crate::store::{ledger, settings};
 
 /// The fields of all forms; each reads its own.
 #[derive(Debug, Default, Deserialize)]
@@ -48,7 +48,7 @@ pub(super) async fn origins(State(dashboard): State<Dashboard>, headers: HeaderM
         list.sort();
         list.dedup();
         let kept: Vec<String> = list.iter().filter(|origin| !dashboard.implied.contains(origin)).cloned().collect();
-        dashboard.store.run(move |db| origins::keep(db, &kept)).await?;
+        dashboard.admin.store.run(move |db| settings::set(db, settings::ORIGINS, Some(&kept.join("\n")))).await?;
         dashboard.origins.set(list);
         dashboard.functions.redeploy()?;
         dashboard.activity.forget_refusals(fields.add.trim());
@@ -64,7 +64,7 @@ pub(super) async fn budgets(State(dashboard): State<Dashboard>, headers: HeaderM
         ensure!(scope != Scope::Project || subject.is_empty(), "the project's budget is not of one id: leave it empty");
         let removes = !fields.remove.is_empty();
         let allowance: Option<Allowance> = if removes { None } else { Some(fields.amount.parse()?) };
-        dashboard.store.run(move |db| ledger::set_budget(db, scope, &subject, allowance)).await?;
+        dashboard.admin.store.run(move |db| ledger::set_budget(db, scope, &subject, allowance)).await?;
         Ok(if removes { "The budget is removed" } else { "The budget is set" }.to_owned())
     })
     .await
@@ -108,9 +108,7 @@ pub(super) async fn switches(State(dashboard): State<Dashboard>, headers: Header
 
 pub(super) async fn keys(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |_| {
-        let (identity, store) = (dashboard.identity.clone(), dashboard.store.clone());
-        let rotated = tokio::task::spawn_blocking(move || identity.rotate(&store)).await;
-        rotated.context("the rotation was interrupted")??;
+        dashboard.admin.rotate_keys().await?;
         Ok("New keys sign from now on; what the old ones signed stays valid".to_owned())
     })
     .await

@@ -6,20 +6,13 @@ use anyhow::Result;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::usage::{self, UsageRow};
-use crate::limits::{Allowance, BudgetRule, Scope};
+use crate::domain::limits::{Allowance, Amount, BudgetRule, Scope};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Tokens, and their cost in billionths of a US dollar.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amount {
-    pub(crate) tokens: i64,
-    pub(crate) cost_nanos: i64,
-}
-
 /// A chat that asks to be let through.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct Reservation {
     pub(crate) request_id: String,
     pub(crate) user_id: String,
     pub(crate) session_id: String,
@@ -62,13 +55,13 @@ pub(crate) fn today(db: &Connection, user: &str, now: i64) -> Result<Today> {
 }
 
 /// Is there a rule that could refuse this chat?
-pub(crate) fn is_bounded(db: &Connection, ask: &Ask) -> Result<bool> {
+pub(crate) fn is_bounded(db: &Connection, ask: &Reservation) -> Result<bool> {
     Ok(!rules(db, ask)?.is_empty())
 }
 
 /// The first budget that has nothing left. Nothing is left if what is spent and what running chats may still use
 /// reach the limit: so all chats together exceed it by less than one of them.
-pub(crate) fn exhausted(db: &Connection, ask: &Ask) -> Result<Option<Exhausted>> {
+pub(crate) fn exhausted(db: &Connection, ask: &Reservation) -> Result<Option<Exhausted>> {
     for (scope, allowance) in rules(db, ask)? {
         let (user, session) = match scope {
             Scope::Project => (None, None),
@@ -87,7 +80,7 @@ pub(crate) fn exhausted(db: &Connection, ask: &Ask) -> Result<Option<Exhausted>>
     Ok(None)
 }
 
-fn rules(db: &Connection, ask: &Ask) -> Result<Vec<(Scope, Allowance)>> {
+fn rules(db: &Connection, ask: &Reservation) -> Result<Vec<(Scope, Allowance)>> {
     let mut query = db.prepare_cached(
         "SELECT tokens, cost_nanos FROM budgets WHERE scope = ?1 AND subject IN ('', ?2) ORDER BY subject DESC LIMIT 1",
     )?;
@@ -124,7 +117,7 @@ fn reserved(db: &Connection, user: Option<&str>, session: Option<&str>) -> Resul
 }
 
 /// Lets a chat through, and counts it for today.
-pub(crate) fn reserve(db: &Connection, ask: &Ask, now: i64) -> Result<()> {
+pub(crate) fn reserve(db: &Connection, ask: &Reservation, now: i64) -> Result<()> {
     db.prepare_cached("INSERT INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
         ask.request_id,
         ask.user_id,

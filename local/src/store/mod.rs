@@ -1,15 +1,17 @@
 //! The one SQLite database, in a file or in memory.
 
 pub(crate) mod flows;
+pub(crate) mod identity;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod report;
 pub(crate) mod sessions;
+pub(crate) mod settings;
 pub(crate) mod threads;
 pub(crate) mod usage;
 pub(crate) mod users;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
@@ -24,7 +26,13 @@ pub(crate) struct Store(Arc<Mutex<Connection>>);
 
 impl Store {
     /// Opens the data file, or a database that lives in memory, and brings its schema up to date.
-    pub(crate) fn open(file: Option<&Path>) -> Result<Self> {
+    pub(crate) async fn open(file: Option<&Path>) -> Result<Self> {
+        let file = file.map(Path::to_owned);
+        let opening = tokio::task::spawn_blocking(move || Self::open_blocking(file.as_deref()));
+        opening.await.context("opening the database was interrupted")?
+    }
+
+    fn open_blocking(file: Option<&Path>) -> Result<Self> {
         let connection = match file {
             Some(file) => {
                 create_private(file).with_context(|| format!("cannot create the data file {}", file.display()))?;
@@ -56,6 +64,25 @@ impl Store {
         let store = self.clone();
         tokio::task::spawn_blocking(move || store.blocking(work)).await.context("the database task was lost")?
     }
+}
+
+/// Deletes a data file with what SQLite keeps beside it.
+///
+/// # Errors
+/// If a file that is there cannot be deleted.
+pub(crate) fn delete(data: &Path) -> Result<()> {
+    for ending in ["", "-wal", "-shm"] {
+        let mut file = data.as_os_str().to_owned();
+        file.push(ending);
+        let file = PathBuf::from(file);
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot delete {}", file.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The file holds password hashes and private keys: readable by its owner alone.
@@ -96,14 +123,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("data.sqlite");
         let put = "INSERT INTO settings VALUES ('a', 'b')";
-        Store::open(Some(&file)).unwrap().blocking(|tx| Ok(tx.execute(put, [])?)).unwrap();
-        let store = Store::open(Some(&file)).unwrap();
+        Store::open_blocking(Some(&file)).unwrap().blocking(|tx| Ok(tx.execute(put, [])?)).unwrap();
+        let store = Store::open_blocking(Some(&file)).unwrap();
         let read = |tx: &Transaction<'_>| Ok(tx.query_row("SELECT value FROM settings", [], |row| row.get(0))?);
         let value: String = store.blocking(read).unwrap();
         assert_eq!(value, "b");
         store.blocking(|tx| Ok(tx.pragma_update(None, "user_version", 99)?)).unwrap();
         drop(store);
-        assert!(format!("{:#}", Store::open(Some(&file)).unwrap_err()).contains("newer behest-local"));
+        assert!(format!("{:#}", Store::open_blocking(Some(&file)).unwrap_err()).contains("newer behest-local"));
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
@@ -113,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_failed_transaction_leaves_nothing() {
-        let store = Store::open(None).unwrap();
+        let store = Store::open_blocking(None).unwrap();
         let failed: Result<()> = store.blocking(|tx| {
             tx.execute("INSERT INTO settings VALUES ('a', 'b')", [])?;
             bail!("no")

@@ -68,7 +68,7 @@ async fn race(rule: &str, session: impl Fn(usize) -> String) {
             break;
         }
     }
-    let rows = world.running.usage().await.unwrap();
+    let rows = world.running.admin().usage().await.unwrap();
     let spent: i64 = rows.iter().map(|row| row.input_tokens + row.output_tokens).sum();
     let largest = rows.iter().map(|row| row.input_tokens + row.output_tokens).max().unwrap();
     assert!(spent >= LIMIT, "all of it could be used: {spent}");
@@ -99,10 +99,10 @@ async fn a_budget_counts_each_session_and_each_user_alone() {
     assert_eq!(ask(&ada, "a").await, 402);
     assert_eq!(ask(&ada, "b").await, 200);
     assert_eq!(ask(&bob, "a").await, 200, "a session of the same name is another user's");
-    world.running.set_budget("session:a=100000".parse().unwrap()).await.unwrap();
+    world.running.admin().set_budget("session:a=100000".parse().unwrap()).await.unwrap();
     assert_eq!(ask(&ada, "a").await, 200, "a rule for one session stands before the rule for all");
-    assert_eq!(world.running.budgets().await.unwrap().len(), 2);
-    world.running.set_budget("user:bob=0.000001usd".parse().unwrap()).await.unwrap();
+    assert_eq!(world.running.admin().budgets().await.unwrap().len(), 2);
+    world.running.admin().set_budget("user:bob=0.000001usd".parse().unwrap()).await.unwrap();
     let refused = send(world.chat(&bob, &hello()).header("x-session-id", "new")).await;
     let details = &refused.json()["error"]["details"];
     assert_eq!(
@@ -193,7 +193,7 @@ async fn blocked_patterns_and_the_kill_switch_refuse() {
     assert_eq!(world.mint(&json!({ "user_id": "ada" })).await.refusal().0, 403);
     world.running.set_killed(false);
     assert_eq!(send(world.chat(&token, &hello())).await.status, 200);
-    assert_eq!(world.running.usage().await.unwrap().len(), 2, "refused requests cost nothing");
+    assert_eq!(world.running.admin().usage().await.unwrap().len(), 2, "refused requests cost nothing");
     let error = behest_local::start(Config { block: vec!["(".into()], ..config() }).await.unwrap_err();
     assert!(error.to_string().contains("--block"), "{error}");
 }

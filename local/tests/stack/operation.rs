@@ -240,7 +240,7 @@ async fn a_killed_program_loses_no_row_whose_answer_was_given() {
     }
     assert!(!first.signal("-KILL").success());
     let world = World::with(Config { data: Some(data), ..config() }).await;
-    assert_eq!(world.running.usage().await.unwrap().len(), 3);
+    assert_eq!(world.running.admin().usage().await.unwrap().len(), 3);
 }
 
 #[cfg(unix)]
@@ -252,7 +252,7 @@ async fn nor_does_one_that_is_killed_in_the_middle_of_many() {
     // A log that nobody reads would stop the program at a full pipe.
     let mut log = program.child.stderr.take().unwrap();
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    let token = behest_local::Project::open(&data).unwrap().mint("ada", None, 3600).unwrap();
+    let token = behest_local::Admin::open(&data).await.unwrap().mint("ada", None, 3600).unwrap();
     let url = format!("{}/v1/chat/completions", program.addresses["gateway"].as_str().unwrap());
     let (answered, http) = (Arc::new(AtomicUsize::new(0)), reqwest::Client::builder().no_proxy().build().unwrap());
     let workers: Vec<_> = (0..16)
@@ -280,7 +280,7 @@ async fn nor_does_one_that_is_killed_in_the_middle_of_many() {
         in_time(worker).await.unwrap();
     }
     let world = World::with(Config { data: Some(data), ..config() }).await;
-    let (rows, answered) = (world.running.usage().await.unwrap().len(), answered.load(Ordering::SeqCst));
+    let (rows, answered) = (world.running.admin().usage().await.unwrap().len(), answered.load(Ordering::SeqCst));
     assert!(rows >= answered, "{answered} answers were given, {rows} rows are left");
 }
 

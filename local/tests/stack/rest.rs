@@ -13,7 +13,7 @@ async fn everybody_reads_their_own_row_and_no_other() {
     let world = World::start().await;
     let ada = world.sign_up("ada@example.com").await;
     let bob = world.sign_up("bob@example.com").await;
-    world.running.set_plan(&bob.user, "pro").await.unwrap();
+    world.running.admin().set_plan(&bob.user, "pro").await.unwrap();
 
     let all = send(world.get_supabase("/rest/v1/profiles").bearer_auth(&ada.access)).await;
     assert_eq!(all.json(), json!([{ "id": ada.user, "plan": "free" }]));
@@ -76,5 +76,5 @@ async fn nobody_changes_a_plan_and_unknown_things_are_named() {
         let answer = send(world.get_supabase(path).bearer_auth(&ada.access)).await;
         assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (status, Some(code)), "{path}");
     }
-    assert!(world.running.set_plan("00000000-0000-4000-8000-000000000000", "pro").await.is_err());
+    assert!(world.running.admin().set_plan("00000000-0000-4000-8000-000000000000", "pro").await.is_err());
 }

@@ -1,0 +1,107 @@
+//! The running system.
+
+use std::time::Duration;
+
+use behest_client::Secret;
+use tokio::task::JoinSet;
+use tokio_util::sync::DropGuard;
+
+use crate::admin::Admin;
+use crate::domain::clock::Clock;
+use crate::domain::controls::Controls;
+use crate::domain::counters::Counters;
+use crate::domain::mail::{Letter, Mailbox};
+use crate::servers::gateway::Recorder;
+use crate::store::settings;
+
+/// Connections get this long to close after their answers have been cut.
+const AFTER_CUT: Duration = Duration::from_secs(2);
+
+/// Somebody to sign in as.
+#[derive(Clone, Debug)]
+pub struct DemoUser {
+    /// The address.
+    pub email: String,
+    /// The password, new at every start.
+    pub password: String,
+}
+
+/// The running system. Dropped without [`stop`](Self::stop), it stops at once and cuts running answers.
+#[derive(Debug)]
+pub struct Running {
+    /// The Supabase origin, without a trailing slash.
+    pub supabase_url: String,
+    /// The gateway origin, without a trailing slash.
+    pub gateway_url: String,
+    /// The page origin, without a trailing slash; `None` if no page is served.
+    pub page_url: Option<String>,
+    /// The Supabase project's publishable key.
+    pub publishable_key: String,
+    /// The API key that mints gateway tokens. It belongs on servers only.
+    pub behest_key: Secret,
+    /// The demo user, if one was asked for.
+    pub demo_user: Option<DemoUser>,
+    pub(crate) admin: Admin,
+    pub(crate) counters: Counters,
+    pub(crate) controls: Controls,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) recorder: Recorder,
+    pub(crate) servers: JoinSet<std::io::Result<()>>,
+    pub(crate) closing: DropGuard,
+    pub(crate) cut: DropGuard,
+    pub(crate) grace: Duration,
+}
+
+impl Running {
+    /// The dashboard, for browsers on this machine.
+    pub fn dashboard_url(&self) -> String {
+        format!("{}/dashboard", self.gateway_url)
+    }
+
+    /// What the servers were asked so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The clock of all parts.
+    pub fn clock(&self) -> &Clock {
+        &self.admin.clock
+    }
+
+    /// The project's users, keys, budgets and usage.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// The letters with codes that would have been sent, newest first.
+    pub fn letters(&self) -> Vec<Letter> {
+        self.mailbox.letters()
+    }
+
+    /// Switches the gateway's project off, or on again.
+    pub fn set_killed(&self, killed: bool) {
+        self.controls.write().killed = killed;
+    }
+
+    /// Takes no more requests, lets running answers go on for [`Config::grace`](crate::Config::grace), cuts those that are left,
+    /// and returns when every usage row is written.
+    pub async fn stop(mut self) {
+        drop(self.closing);
+        if tokio::time::timeout(self.grace, drain(&mut self.servers)).await.is_err() {
+            tracing::warn!("cutting the answers that are still running");
+        }
+        drop(self.cut);
+        if tokio::time::timeout(AFTER_CUT, drain(&mut self.servers)).await.is_err() {
+            tracing::warn!("some connections did not close");
+            self.servers.shutdown().await;
+        }
+        self.recorder.finish().await;
+        if let Err(error) = self.admin.store.run(|db| settings::set(db, settings::RUNNING, None)).await {
+            tracing::warn!(error = format!("{error:#}"), "the data file still says that the servers run");
+        }
+    }
+}
+
+async fn drain(servers: &mut JoinSet<std::io::Result<()>>) {
+    while servers.join_next().await.is_some() {}
+}

@@ -1,0 +1,204 @@
+//! Counts what one chat used and writes its row exactly once, however the chat ends.
+
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use super::answer::Answer;
+use super::recorder::Recorder;
+use crate::domain::limits::cost;
+use crate::store::threads::Turn;
+use crate::store::usage::UsageRow;
+
+/// A rule of thumb for text in European languages.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// How a chat ended, as far as the gateway can see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Complete,
+    Length,
+    ContentFilter,
+    ToolCalls,
+    /// The upstream closed the stream without saying that the answer is over.
+    Truncated,
+    /// The caller hung up.
+    Aborted,
+    Failed,
+}
+
+impl Outcome {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Length => "length",
+            Self::ContentFilter => "content_filter",
+            Self::ToolCalls => "tool_calls",
+            Self::Truncated => "truncated",
+            Self::Aborted => "aborted",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn of(finish_reason: &str) -> Self {
+        match finish_reason {
+            "length" => Self::Length,
+            "content_filter" => Self::ContentFilter,
+            "tool_calls" | "function_call" => Self::ToolCalls,
+            _ => Self::Complete,
+        }
+    }
+}
+
+/// Whose chat it is.
+#[derive(Debug)]
+pub(crate) struct Chat {
+    pub(crate) request_id: String,
+    pub(crate) user_id: String,
+    pub(crate) session_id: String,
+    pub(crate) model: String,
+    /// The prompt's length in bytes, for an estimate.
+    pub(crate) prompt_bytes: usize,
+    /// What it adds to a thread, the answer excepted.
+    pub(crate) turn: Option<Turn>,
+}
+
+/// The figures of one chat. Dropped before its end, it records the chat as aborted.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    chat: Option<Chat>,
+    recorder: Recorder,
+    /// Prompt and answer tokens as the upstream counted them.
+    counted: Option<(i64, i64)>,
+    deltas: usize,
+    answer_bytes: usize,
+    finish: Option<Outcome>,
+    failed: bool,
+    /// The most pieces the answer may have.
+    most: Option<usize>,
+    /// Kept only for a thread.
+    answer: Answer,
+}
+
+impl Meter {
+    pub(crate) fn new(chat: Chat, recorder: Recorder) -> Self {
+        Self {
+            chat: Some(chat),
+            recorder,
+            counted: None,
+            deltas: 0,
+            answer_bytes: 0,
+            finish: None,
+            failed: false,
+            most: None,
+            answer: Answer::default(),
+        }
+    }
+
+    /// Bounds the answer's pieces, each of which is a token at least.
+    pub(crate) fn limit(&mut self, most: Option<usize>) {
+        self.most = most;
+    }
+
+    /// The answer is longer than what was reserved for it: the upstream does not keep to `max_tokens`.
+    pub(crate) fn is_over(&self) -> bool {
+        self.most.is_some_and(|most| self.deltas > most)
+    }
+
+    /// Looks at a completion or at one chunk of it.
+    pub(crate) fn see(&mut self, json: &Value) {
+        self.failed |= json.get("error").is_some_and(|error| !error.is_null());
+        if let (Some(chat), Some(model)) = (&mut self.chat, json.get("model").and_then(Value::as_str))
+            && !model.is_empty()
+        {
+            model.clone_into(&mut chat.model);
+        }
+        if let Some(usage) = json.get("usage") {
+            let figure = |name: &str| usage.get(name).and_then(Value::as_i64).filter(|tokens| *tokens >= 0);
+            self.counted = figure("prompt_tokens").zip(figure("completion_tokens")).or(self.counted);
+        }
+        for choice in json.get("choices").and_then(Value::as_array).into_iter().flatten() {
+            if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
+                self.finish = Some(Outcome::of(reason));
+            }
+            let said = choice.get("delta").or_else(|| choice.get("message"));
+            if let (Some(said), Some(Chat { turn: Some(_), .. })) = (said, &self.chat) {
+                self.answer.add(choice, said);
+            }
+            let bytes = said.map(answer_bytes).unwrap_or_default();
+            self.answer_bytes += bytes;
+            self.deltas += usize::from(bytes > 0);
+        }
+    }
+
+    /// The upstream's stream is over: what that means depends on what it said before.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.finish {
+            _ if self.failed => Outcome::Failed,
+            Some(finish) => finish,
+            None => Outcome::Truncated,
+        }
+    }
+
+    /// Writes the row and waits for it.
+    pub(crate) async fn end(&mut self, outcome: Outcome) {
+        if let Some(write) = self.write(outcome) {
+            // A lost task has been logged by the runtime, and the answer is the caller's all the same.
+            let _ = write.await;
+        }
+    }
+
+    /// Nothing was used: the upstream did not take the request.
+    pub(crate) async fn refused(&mut self) {
+        self.counted = Some((0, 0));
+        self.end(Outcome::Failed).await;
+    }
+
+    fn write(&mut self, outcome: Outcome) -> Option<JoinHandle<()>> {
+        let chat = self.chat.take()?;
+        let (source, (input, output)) = match self.counted {
+            Some(counted) => ("counted", counted),
+            None => {
+                // Most upstreams send a token per chunk; those that send more are caught by the length.
+                let output = self.deltas.max(self.answer_bytes.div_ceil(BYTES_PER_TOKEN));
+                ("estimated", (tokens(chat.prompt_bytes.div_ceil(BYTES_PER_TOKEN)), tokens(output)))
+            }
+        };
+        let mut turn = chat.turn;
+        if let Some(turn) = &mut turn {
+            turn.messages.extend(std::mem::take(&mut self.answer).message());
+        }
+        // A thread remembers what was said, not what was refused.
+        let turn = turn.filter(|_| self.deltas > 0);
+        let row = UsageRow {
+            request_id: chat.request_id,
+            user_id: chat.user_id,
+            session_id: chat.session_id,
+            model: chat.model,
+            input_tokens: input,
+            output_tokens: output,
+            cost_nanos: cost(input, output),
+            source: source.to_owned(),
+            outcome: outcome.name().to_owned(),
+            created_at: self.recorder.now_ms(),
+        };
+        Some(self.recorder.record(row, turn))
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        drop(self.write(Outcome::Aborted));
+    }
+}
+
+fn tokens(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The length of what a message or delta adds to the answer: text, reasoning, tool calls.
+fn answer_bytes(said: &Value) -> usize {
+    let text = |name: &str| said.get(name).and_then(Value::as_str).map_or(0, str::len);
+    let calls = said.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
+    let calls = calls.filter_map(|call| call.get("function")?.get("arguments")?.as_str().map(str::len));
+    text("content") + text("reasoning_content") + text("refusal") + calls.sum::<usize>()
+}

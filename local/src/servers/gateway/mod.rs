@@ -1,0 +1,77 @@
+//! The Behest gateway's origin: mint, chat, models and usage.
+
+mod answer;
+mod builtin;
+mod chat;
+mod cors;
+mod error;
+mod events;
+mod gate;
+mod http_upstream;
+mod meter;
+mod mint;
+mod rates;
+mod recorder;
+mod relay;
+mod reply;
+mod request;
+mod responder;
+mod state;
+mod threads;
+mod token;
+mod trace;
+mod usage;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use serde_json::{Value, json};
+
+use self::error::GatewayError;
+use super::{access_log, inject_faults};
+use crate::domain::origins::Origins;
+use crate::store::keys;
+
+pub(crate) use rates::Rates;
+pub(crate) use recorder::Recorder;
+pub(crate) use responder::Responder;
+pub(crate) use state::Gateway;
+
+/// Room for long conversations with pictures in them.
+const CHAT_LIMIT: usize = 16 * 1024 * 1024;
+const MINT_LIMIT: usize = 64 * 1024;
+
+impl Gateway {
+    pub(crate) fn router(self, origins: &Origins, exposed_headers: Option<&str>) -> Router {
+        let (controls, faults) = (self.controls.clone(), self.faults.clone());
+        let activity = (self.activity.clone(), "gateway");
+        let mint = || post(mint::mint).layer(DefaultBodyLimit::max(MINT_LIMIT));
+        Router::new()
+            .route("/v1/auth/mint", mint())
+            .route("/auth/v1/auth/mint", mint())
+            .route("/.well-known/jwks.json", get(jwks))
+            .route("/v1/chat/completions", post(chat::completions).layer(DefaultBodyLimit::max(CHAT_LIMIT)))
+            .route("/v1/models", get(chat::models))
+            .route("/v1/threads", get(threads::list))
+            .route("/v1/threads/{id}", get(threads::get).delete(threads::delete))
+            .route("/v1/threads/{id}/messages", get(threads::messages))
+            .route("/v1/usage", get(usage::usage))
+            .route("/v1/billing/usage", get(usage::billing))
+            .fallback(|| async { GatewayError::not_found() })
+            .method_not_allowed_fallback(|| async { GatewayError::method_not_allowed() })
+            .with_state(self)
+            .layer(middleware::from_fn_with_state(faults, inject_faults::inject))
+            .layer(cors::layer(origins, exposed_headers))
+            .layer(middleware::from_fn_with_state(origins.clone(), cors::guard))
+            .layer(middleware::from_fn_with_state(controls, error::shape))
+            .layer(middleware::from_fn_with_state(activity, access_log::note))
+            .layer(middleware::from_fn(trace::trace))
+    }
+}
+
+async fn jwks(State(gateway): State<Gateway>) -> Result<Json<Value>, GatewayError> {
+    gateway.counters.add("gateway.jwks");
+    let mut keys = gateway.identity.gateway_signer.jwks();
+    keys.extend(gateway.store.run(|db| keys::signing_keys(db)).await?);
+    Ok(Json(json!({ "keys": keys })))
+}

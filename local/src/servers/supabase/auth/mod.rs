@@ -1,0 +1,60 @@
+//! Supabase Auth.
+
+pub(super) mod error;
+mod input;
+mod otp;
+pub(super) mod password;
+mod provider;
+pub(super) mod rate_limit;
+pub(super) mod session;
+pub(super) mod sign_in;
+mod user;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use serde_json::{Value, json};
+
+use self::error::AuthError;
+use super::gate::require_api_key;
+use super::state::Supabase;
+
+/// The routes below `auth/v1`.
+pub(super) fn routes(supabase: &Supabase) -> Router<Supabase> {
+    let open = Router::new()
+        .route("/.well-known/jwks.json", get(jwks))
+        .route("/health", get(health))
+        .route("/authorize", get(provider::page).post(provider::come_back));
+    let limits = (supabase.rate_limits.clone(), supabase.clock.clone());
+    Router::new()
+        .route("/signup", post(sign_in::sign_up))
+        .route("/token", post(sign_in::token))
+        .route("/otp", post(otp::send))
+        .route("/recover", post(otp::recover))
+        .route("/resend", post(otp::recover))
+        .route("/verify", post(otp::verify))
+        .route("/user", get(user::show).put(user::update))
+        .route("/logout", post(user::sign_out))
+        .layer(middleware::from_fn_with_state(supabase.clone(), require_api_key))
+        .merge(open)
+        .fallback(|| async { AuthError::not_found() })
+        .method_not_allowed_fallback(|| async { AuthError::method_not_allowed() })
+        .layer(middleware::from_fn_with_state(limits, rate_limit::limit))
+        .layer(middleware::from_fn(error::write))
+}
+
+async fn jwks(State(supabase): State<Supabase>) -> Response {
+    supabase.counters.add("auth.jwks");
+    let cache = (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=600"));
+    ([cache], Json(json!({ "keys": supabase.identity.session_signer.jwks() }))).into_response()
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "name": "behest-local",
+        "description": "A local stand-in for Supabase Auth",
+    }))
+}

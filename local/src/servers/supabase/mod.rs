@@ -1,0 +1,45 @@
+//! The Supabase origin: `auth/v1`, `rest/v1` and `functions/v1`.
+
+mod auth;
+mod caller;
+mod functions;
+mod gate;
+mod rest;
+mod state;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use axum::{Router, middleware};
+
+use super::{access_log, inject_faults};
+
+pub(crate) use auth::password::Hasher;
+pub(crate) use auth::rate_limit::RateLimits;
+pub(crate) use auth::sign_in::ensure_user;
+pub(crate) use functions::Functions;
+pub(crate) use functions::proxy::Proxy;
+pub(crate) use functions::token_function::{NAME as FUNCTION_NAME, TokenFunction};
+pub(crate) use state::Supabase;
+
+/// The largest body that is read.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+impl Supabase {
+    /// All routes of this origin. A function owns its CORS answers.
+    pub(crate) fn router(self, functions: Functions) -> Router {
+        let rest = Router::new()
+            .route("/{table}", get(rest::read).fallback(rest::write))
+            .fallback(|| async { rest::RestError::no_such_path() })
+            .layer(middleware::from_fn_with_state(self.clone(), gate::require_api_key))
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .layer(gate::cors());
+        let auth = auth::routes(&self).layer(DefaultBodyLimit::max(BODY_LIMIT)).layer(gate::cors());
+        Router::new()
+            .nest("/auth/v1", auth)
+            .nest("/rest/v1", rest)
+            .with_state(self.clone())
+            .nest("/functions/v1", functions.routes(self.clone()))
+            .layer(middleware::from_fn_with_state(self.faults, inject_faults::inject))
+            .layer(middleware::from_fn_with_state((self.activity, "supabase"), access_log::note))
+    }
+}
