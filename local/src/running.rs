@@ -1,5 +1,6 @@
 //! The running system.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use behest_client::Secret;
@@ -8,10 +9,10 @@ use tokio_util::sync::DropGuard;
 
 use crate::admin::Admin;
 use crate::domain::clock::Clock;
-use crate::domain::controls::Controls;
 use crate::domain::counters::Counters;
-use crate::domain::mail::{Letter, Mailbox};
+use crate::domain::mail::Letter;
 use crate::servers::gateway::Recorder;
+use crate::servers::shared::Shared;
 use crate::store::settings;
 
 /// Connections get this long to close after their answers have been cut.
@@ -42,9 +43,7 @@ pub struct Running {
     /// The demo user, if one was asked for.
     pub demo_user: Option<DemoUser>,
     pub(crate) admin: Admin,
-    pub(crate) counters: Counters,
-    pub(crate) controls: Controls,
-    pub(crate) mailbox: Mailbox,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) recorder: Recorder,
     pub(crate) servers: JoinSet<std::io::Result<()>>,
     pub(crate) closing: DropGuard,
@@ -60,7 +59,7 @@ impl Running {
 
     /// What the servers were asked so far.
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.shared.counters
     }
 
     /// The clock of all parts.
@@ -75,12 +74,12 @@ impl Running {
 
     /// The letters with codes that would have been sent, newest first.
     pub fn letters(&self) -> Vec<Letter> {
-        self.mailbox.letters()
+        self.shared.mailbox.letters()
     }
 
     /// Switches the gateway's project off, or on again.
     pub fn set_killed(&self, killed: bool) {
-        self.controls.write().killed = killed;
+        self.shared.controls.write().killed = killed;
     }
 
     /// Takes no more requests, lets running answers go on for [`Config::grace`](crate::Config::grace), cuts those that are left,

@@ -20,6 +20,7 @@ use crate::domain::origins::Origins;
 use crate::domain::random;
 use crate::running::{DemoUser, Running};
 use crate::servers::gateway::{Gateway, Rates, Recorder, Responder};
+use crate::servers::shared::Shared;
 use crate::servers::supabase::{
     FUNCTION_NAME, Functions, Hasher, Proxy, RateLimits, Supabase, TokenFunction, ensure_user,
 };
@@ -35,6 +36,7 @@ const DEMO_EMAIL: &str = "demo@example.com";
 pub async fn start(config: Config) -> Result<Running> {
     config.check()?;
     let responder = Arc::new(Responder::new(config.upstream.as_ref(), config.pace)?);
+    let elsewhere = config.functions.iter().map(|text| Proxy::parse(text)).collect::<Result<_>>()?;
     let controls = Controls::new(Switches {
         tier_limits: config.tier_limits,
         blocked: patterns(&config.block)?,
@@ -42,59 +44,61 @@ pub async fn start(config: Config) -> Result<Running> {
         mint_reply: config.mint_reply,
         ..Switches::default()
     });
-    let elsewhere = config.functions.iter().map(|text| Proxy::parse(text)).collect::<Result<_>>()?;
     let ports = Ports::bind(&config).await?;
-    let admin = Admin::load(config.data.as_deref(), config.clock.clone()).await?;
-    let shared = Shared::new(&config, &ports, admin, controls).await?;
+    let (shared, implied) = share(&config, &ports, controls).await?;
 
-    let supabase = shared.supabase(&config, &ports);
+    let supabase = supabase(&config, &ports, &shared);
     let demo_user = if config.demo_user { Some(demo_user(&supabase).await?) } else { None };
     let token_function = TokenFunction {
-        supabase_url: ports.supabase_url.clone(),
-        gateway_url: ports.gateway_url.clone(),
+        shared: Arc::clone(&shared),
         host: config.host.to_string(),
-        identity: Arc::clone(&shared.admin.identity),
-        origins: shared.origins.clone(),
         allow_anonymous: config.allow_anonymous,
-        clock: config.clock.clone(),
     };
-    let functions = Functions::new(token_function, elsewhere, config.verify_jwt, shared.counters.clone())?;
-    let recorder = Recorder::new(shared.admin.store.clone(), config.clock.clone(), shared.counters.clone());
+    let functions = Functions::new(token_function, elsewhere, config.verify_jwt)?;
+    let recorder = Recorder::new(&shared);
     let (closing, cut) = (CancellationToken::new(), CancellationToken::new());
-    let gateway = shared.gateway(responder, recorder.clone(), cut.clone());
-    let dashboard = shared.dashboard(&ports, functions.clone())?;
-    let tools = tools::router(shared.counters.clone(), shared.mailbox.clone(), config.host);
+    let gateway = Gateway {
+        shared: Arc::clone(&shared),
+        rates: Rates::default(),
+        responder,
+        recorder: recorder.clone(),
+        cut: cut.clone(),
+    };
+    let dashboard = Dashboard {
+        shared: Arc::clone(&shared),
+        functions: functions.clone(),
+        implied,
+        form_key: random::hex_key()?.into(),
+    };
 
-    let running = ports.gateway_url.clone();
-    shared.admin.store.run(move |db| settings::set(db, settings::RUNNING, Some(&running))).await?;
-    let mut servers = JoinSet::new();
+    let url = shared.gateway_url.clone();
+    shared.store.run(move |db| settings::set(db, settings::RUNNING, Some(&url))).await?;
+    let tools = tools::router(shared.counters.clone(), shared.mailbox.clone(), config.host);
     let supabase = supabase.router(functions).merge(tools.clone());
-    let gateway = gateway.router(&shared.origins, config.exposed_headers.as_deref());
-    let gateway = gateway.merge(tools).merge(dashboard.router(config.host));
+    let gateway = gateway.router(config.exposed_headers.as_deref()).merge(tools).merge(dashboard.router(config.host));
+    let mut servers = JoinSet::new();
     servers.spawn(port::serve(ports.supabase, supabase, &closing));
     servers.spawn(port::serve(ports.gateway, gateway, &closing));
     let mut page_url = None;
     if let (Some(listener), Some(www)) = (ports.page, &config.www) {
         let settings = page::Settings {
-            supabase_url: ports.supabase_url.clone(),
-            behest_url: ports.gateway_url.clone(),
-            publishable_key: shared.admin.identity.publishable_key.clone(),
+            supabase_url: shared.supabase_url.clone(),
+            behest_url: shared.gateway_url.clone(),
+            publishable_key: shared.identity.publishable_key.clone(),
             function_name: FUNCTION_NAME,
         };
         servers.spawn(port::serve(listener, page::router(www, config.package.as_deref(), settings), &closing));
         page_url = Some(port::page_origin(config.host, ports.page_port));
     }
     Ok(Running {
-        supabase_url: ports.supabase_url,
-        gateway_url: ports.gateway_url,
+        supabase_url: shared.supabase_url.clone(),
+        gateway_url: shared.gateway_url.clone(),
         page_url,
-        publishable_key: shared.admin.identity.publishable_key.clone(),
-        behest_key: shared.admin.identity.behest_key.clone(),
+        publishable_key: shared.identity.publishable_key.clone(),
+        behest_key: shared.identity.behest_key.clone(),
         demo_user,
-        admin: shared.admin,
-        counters: shared.counters,
-        controls: shared.controls,
-        mailbox: shared.mailbox,
+        admin: shared.admin(),
+        shared,
         recorder,
         servers,
         closing: closing.drop_guard(),
@@ -103,13 +107,11 @@ pub async fn start(config: Config) -> Result<Running> {
     })
 }
 
-/// The ports that are ours, and what they are called.
+/// The ports that are ours.
 struct Ports {
     supabase: TcpListener,
     gateway: TcpListener,
     page: Option<TcpListener>,
-    supabase_url: String,
-    gateway_url: String,
     page_port: u16,
 }
 
@@ -121,108 +123,61 @@ impl Ports {
             Some(_) => Some(port::listen(config.host, config.page_port, "--page-port").await?),
             None => None,
         };
-        Ok(Self {
-            supabase_url: port::url(config.host, supabase.local_addr()?.port()),
-            gateway_url: port::url(config.host, gateway.local_addr()?.port()),
-            page_port: page.as_ref().map(TcpListener::local_addr).transpose()?.map_or(config.page_port, |at| at.port()),
-            supabase,
-            gateway,
-            page,
-        })
+        let page_port =
+            page.as_ref().map(TcpListener::local_addr).transpose()?.map_or(config.page_port, |at| at.port());
+        Ok(Self { supabase, gateway, page, page_port })
     }
 }
 
-/// What more than one server uses.
-struct Shared {
-    admin: Admin,
-    controls: Controls,
-    counters: Counters,
-    activity: Activity,
-    faults: Faults,
-    mailbox: Mailbox,
-    origins: Origins,
-    /// Origins that are allowed at every start, without being asked for.
-    implied: Vec<String>,
+/// What the servers share, and the origins that are allowed without being asked for.
+async fn share(config: &Config, ports: &Ports, controls: Controls) -> Result<(Arc<Shared>, Vec<String>)> {
+    let Admin { store, identity, clock } = Admin::load(config.data.as_deref(), config.clock.clone()).await?;
+    let budgets = config.budgets.clone();
+    let kept = store.run(move |db| {
+        ledger::clear_reservations(db)?;
+        for rule in budgets {
+            ledger::set_budget(db, rule.scope, &rule.subject, Some(rule.allowance))?;
+        }
+        settings::get(db, settings::ORIGINS)
+    });
+    let kept = kept.await?.unwrap_or_default().lines().map(str::to_owned).collect();
+    let gateway_url = port::url(config.host, ports.gateway.local_addr()?.port());
+    let implied = implied_origins(config.host, ports.page_port, &gateway_url);
+    let mut allowed = [implied.clone(), config.allow_origins.clone(), kept].concat();
+    allowed.sort();
+    allowed.dedup();
+    let (counters, activity) = (Counters::default(), Activity::new(clock.clone()));
+    let shared = Shared {
+        store,
+        identity,
+        clock,
+        origins: Origins::new(allowed, counters.clone(), activity.clone()),
+        counters,
+        controls,
+        activity,
+        faults: Faults::new(config.faults.clone()),
+        mailbox: Mailbox::default(),
+        supabase_url: port::url(config.host, ports.supabase.local_addr()?.port()),
+        gateway_url,
+    };
+    Ok((Arc::new(shared), implied))
 }
 
-impl Shared {
-    async fn new(config: &Config, ports: &Ports, admin: Admin, controls: Controls) -> Result<Self> {
-        let budgets = config.budgets.clone();
-        let kept = admin.store.run(move |db| {
-            ledger::clear_reservations(db)?;
-            for rule in budgets {
-                ledger::set_budget(db, rule.scope, &rule.subject, Some(rule.allowance))?;
-            }
-            settings::get(db, settings::ORIGINS)
-        });
-        let kept = kept.await?.unwrap_or_default().lines().map(str::to_owned).collect();
-        let implied = implied_origins(config.host, ports);
-        let mut allowed = [implied.clone(), config.allow_origins.clone(), kept].concat();
-        allowed.sort();
-        allowed.dedup();
-        let counters = Counters::default();
-        let activity = Activity::new(config.clock.clone());
-        let origins = Origins::new(allowed, counters.clone(), activity.clone());
-        let faults = Faults::new(config.faults.clone());
-        Ok(Self { admin, controls, counters, activity, faults, mailbox: Mailbox::default(), origins, implied })
-    }
-
-    fn supabase(&self, config: &Config, ports: &Ports) -> Supabase {
-        Supabase {
-            store: self.admin.store.clone(),
-            identity: Arc::clone(&self.admin.identity),
-            clock: self.admin.clock.clone(),
-            counters: self.counters.clone(),
-            hasher: Hasher::default(),
-            issuer: format!("{}/auth/v1", ports.supabase_url),
-            session_ttl: config.session_ttl,
-            reuse_interval: config.reuse_interval,
-            rate_limits: RateLimits::new(config.auth_limits),
-            mailbox: self.mailbox.clone(),
-            activity: self.activity.clone(),
-            faults: self.faults.clone(),
-            origins: self.origins.clone(),
-            site_url: (ports.page_port != 0).then(|| port::page_origin(config.host, ports.page_port)),
-        }
-    }
-
-    fn gateway(&self, responder: Arc<Responder>, recorder: Recorder, cut: CancellationToken) -> Gateway {
-        Gateway {
-            store: self.admin.store.clone(),
-            identity: Arc::clone(&self.admin.identity),
-            clock: self.admin.clock.clone(),
-            counters: self.counters.clone(),
-            controls: self.controls.clone(),
-            rates: Rates::default(),
-            activity: self.activity.clone(),
-            faults: self.faults.clone(),
-            responder,
-            recorder,
-            cut,
-        }
-    }
-
-    fn dashboard(&self, ports: &Ports, functions: Functions) -> Result<Dashboard> {
-        Ok(Dashboard {
-            admin: self.admin.clone(),
-            activity: self.activity.clone(),
-            controls: self.controls.clone(),
-            faults: self.faults.clone(),
-            mailbox: self.mailbox.clone(),
-            origins: self.origins.clone(),
-            functions,
-            supabase_url: ports.supabase_url.clone(),
-            gateway_url: ports.gateway_url.clone(),
-            implied: self.implied.clone(),
-            form_key: random::hex_key()?.into(),
-        })
+fn supabase(config: &Config, ports: &Ports, shared: &Arc<Shared>) -> Supabase {
+    Supabase {
+        shared: Arc::clone(shared),
+        hasher: Hasher::default(),
+        issuer: format!("{}/auth/v1", shared.supabase_url),
+        session_ttl: config.session_ttl,
+        reuse_interval: config.reuse_interval,
+        rate_limits: RateLimits::new(config.auth_limits),
+        site_url: (ports.page_port != 0).then(|| port::page_origin(config.host, ports.page_port)),
     }
 }
 
 /// A page that the gateway serves itself is not of another origin, whatever header its browser sends.
-fn implied_origins(host: IpAddr, ports: &Ports) -> Vec<String> {
-    let mut origins = vec![ports.gateway_url.clone()];
-    let page_port = ports.page_port;
+fn implied_origins(host: IpAddr, page_port: u16, gateway_url: &str) -> Vec<String> {
+    let mut origins = vec![gateway_url.to_owned()];
     if page_port != 0 {
         origins.extend([format!("http://localhost:{page_port}"), format!("http://127.0.0.1:{page_port}")]);
         origins.push(port::url(host, page_port));

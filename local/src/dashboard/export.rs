@@ -12,8 +12,8 @@ use crate::store::usage;
 /// `GET /dashboard/usage.csv`: a line for each chat, the oldest first.
 pub(super) async fn usage(State(dashboard): State<Dashboard>, Query(view): Query<View>) -> Result<Response, Failure> {
     let (_, length) = view.window();
-    let now = dashboard.admin.clock.now_ms();
-    let rows = dashboard.admin.store.run(move |db| usage::within(db, View::covers(db, length, now)?));
+    let now = dashboard.shared.clock.now_ms();
+    let rows = dashboard.shared.store.run(move |db| usage::within(db, View::covers(db, length, now)?));
     let mut csv =
         String::from("time,request_id,user_id,session_id,model,input_tokens,output_tokens,cost_usd,source,outcome\r\n");
     for row in rows.await? {

@@ -31,7 +31,7 @@ type Posted = Result<Form<Fields>, FormRejection>;
 
 pub(super) async fn origins(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |fields| {
-        let mut list = dashboard.origins.list();
+        let mut list = dashboard.shared.origins.list();
         let done = if fields.remove.is_empty() {
             let origin = fields.add.trim();
             ensure!(
@@ -48,10 +48,10 @@ pub(super) async fn origins(State(dashboard): State<Dashboard>, headers: HeaderM
         list.sort();
         list.dedup();
         let kept: Vec<String> = list.iter().filter(|origin| !dashboard.implied.contains(origin)).cloned().collect();
-        dashboard.admin.store.run(move |db| settings::set(db, settings::ORIGINS, Some(&kept.join("\n")))).await?;
-        dashboard.origins.set(list);
+        dashboard.shared.store.run(move |db| settings::set(db, settings::ORIGINS, Some(&kept.join("\n")))).await?;
+        dashboard.shared.origins.set(list);
         dashboard.functions.redeploy()?;
-        dashboard.activity.forget_refusals(fields.add.trim());
+        dashboard.shared.activity.forget_refusals(fields.add.trim());
         Ok(done)
     })
     .await
@@ -64,7 +64,7 @@ pub(super) async fn budgets(State(dashboard): State<Dashboard>, headers: HeaderM
         ensure!(scope != Scope::Project || subject.is_empty(), "the project's budget is not of one id: leave it empty");
         let removes = !fields.remove.is_empty();
         let allowance: Option<Allowance> = if removes { None } else { Some(fields.amount.parse()?) };
-        dashboard.admin.store.run(move |db| ledger::set_budget(db, scope, &subject, allowance)).await?;
+        dashboard.shared.store.run(move |db| ledger::set_budget(db, scope, &subject, allowance)).await?;
         Ok(if removes { "The budget is removed" } else { "The budget is set" }.to_owned())
     })
     .await
@@ -74,11 +74,11 @@ pub(super) async fn faults(State(dashboard): State<Dashboard>, headers: HeaderMa
     answer(&dashboard, &headers, posted, async |fields| {
         if fields.remove.is_empty() {
             let fault = fields.add.parse()?;
-            let mut faults = dashboard.faults.lock();
+            let mut faults = dashboard.shared.faults.lock();
             faults.push(fault);
             return Ok("The fault is set".to_owned());
         }
-        dashboard.faults.lock().retain(|fault| fault.to_string() != fields.remove);
+        dashboard.shared.faults.lock().retain(|fault| fault.to_string() != fields.remove);
         Ok("The fault is removed".to_owned())
     })
     .await
@@ -86,7 +86,7 @@ pub(super) async fn faults(State(dashboard): State<Dashboard>, headers: HeaderMa
 
 pub(super) async fn switches(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |fields| {
-        let mut switches = dashboard.controls.write();
+        let mut switches = dashboard.shared.controls.write();
         Ok(match (fields.killed.as_str(), fields.tiers.as_str()) {
             ("on", _) => {
                 switches.killed = true;
@@ -108,7 +108,7 @@ pub(super) async fn switches(State(dashboard): State<Dashboard>, headers: Header
 
 pub(super) async fn keys(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |_| {
-        dashboard.admin.rotate_keys().await?;
+        dashboard.shared.admin().rotate_keys().await?;
         Ok("New keys sign from now on; what the old ones signed stays valid".to_owned())
     })
     .await

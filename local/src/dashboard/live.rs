@@ -35,8 +35,8 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, Query(view): Query<
 
 pub(super) async fn render(dashboard: &Dashboard, view: &View) -> Result<Markup, Failure> {
     let (_, length) = view.window();
-    let now = dashboard.admin.clock.now_ms();
-    let figures = dashboard.admin.store.run(move |db| {
+    let now = dashboard.shared.clock.now_ms();
+    let figures = dashboard.shared.store.run(move |db| {
         let window = View::covers(db, length, now)?;
         Ok(Figures {
             now,
@@ -171,7 +171,7 @@ fn requests(dashboard: &Dashboard, now: i64) -> Markup {
             row.origin.as_deref().map_or_else(none, id),
         ]
     };
-    let rows: Vec<_> = dashboard.activity.log().served.iter().take(LINES).map(row).collect();
+    let rows: Vec<_> = dashboard.shared.activity.log().served.iter().take(LINES).map(row).collect();
     let columns = &["When", "Server", "Request", "Status", "First byte", "Origin"];
     let (title, empty) = ("Latest requests", "Nothing was asked yet.");
     Card { title, name: "requests", wide: true, columns, empty }.of(&rows)
@@ -189,7 +189,7 @@ fn refusals(dashboard: &Dashboard, now: i64) -> Markup {
         let times = number(row.times.cast_signed());
         vec![html! { code { (row.origin) } }, html! { (row.server) }, html! { (times) }, ago(row.last, now), allow]
     };
-    let rows: Vec<_> = dashboard.activity.log().refused.iter().take(LINES).map(row).collect();
+    let rows: Vec<_> = dashboard.shared.activity.log().refused.iter().take(LINES).map(row).collect();
     let columns = &["Origin to add", "Refused by", "Times", "Last", "Remedy"];
     let (title, empty) = ("Refused origins (CORS)", "No page was refused for its origin.");
     Card { title, name: "refusals", wide: false, columns, empty }.of(&rows)
@@ -206,7 +206,7 @@ fn mints(dashboard: &Dashboard, now: i64) -> Markup {
         };
         vec![ago(row.at, now), id(&row.user_id), id(&row.session_id), html! { (tier) }, html! { (row.ttl) " s" }]
     };
-    let rows: Vec<_> = dashboard.activity.log().minted.iter().take(LINES).map(row).collect();
+    let rows: Vec<_> = dashboard.shared.activity.log().minted.iter().take(LINES).map(row).collect();
     let columns = &["When", "User", "Session", "Tier", "Life"];
     let (title, empty) = ("Minted tokens", "No token was minted yet.");
     Card { title, name: "mints", wide: false, columns, empty }.of(&rows)
@@ -221,7 +221,7 @@ fn mail(dashboard: &Dashboard, now: i64) -> Markup {
             html! { (letter.purpose) },
         ]
     };
-    let rows: Vec<_> = dashboard.mailbox.letters().iter().take(LINES).map(row).collect();
+    let rows: Vec<_> = dashboard.shared.mailbox.letters().iter().take(LINES).map(row).collect();
     let columns = &["When", "To", "Code", "For"];
     let (title, empty) = ("Mail", "No code was sent. Letters stay on this machine.");
     Card { title, name: "mail", wide: true, columns, empty }.of(&rows)

@@ -45,7 +45,7 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, Query(view): Query<
                     (settings)
                 }
                 footer.small.muted {
-                    "Supabase at " code { (dashboard.supabase_url) } ", gateway at " code { (dashboard.gateway_url) }
+                    "Supabase at " code { (dashboard.shared.supabase_url) } ", gateway at " code { (dashboard.shared.gateway_url) }
                     ". Nothing here is the real Behest: tokens say " code { "iss: behest-local" } "."
                 }
             }

@@ -9,7 +9,7 @@ use crate::domain::limits::{Allowance, Amount, BudgetRule, Scope};
 use crate::store::ledger;
 
 pub(super) async fn render(dashboard: &Dashboard) -> Result<Markup, Failure> {
-    let budgets = dashboard.admin.store.run(|db| {
+    let budgets = dashboard.shared.store.run(|db| {
         let rules = ledger::budgets(db)?;
         rules.into_iter().map(|rule| Ok((ledger::spent_of(db, &rule)?, rule))).collect::<anyhow::Result<Vec<_>>>()
     });
@@ -54,10 +54,10 @@ fn list(items: &[Markup], empty: &str) -> Markup {
 }
 
 fn origins(dashboard: &Dashboard) -> Markup {
-    let all = dashboard.origins.list();
+    let all = dashboard.shared.origins.list();
     let items: Vec<_> = all
         .iter()
-        .filter(|origin| **origin != dashboard.gateway_url)
+        .filter(|origin| **origin != dashboard.shared.gateway_url)
         .map(|origin| item(dashboard, "origins", origin, &html! { code { (origin) } }, &hidden("remove", origin)))
         .collect();
     let add = html! {
@@ -104,7 +104,7 @@ fn budget_rules(dashboard: &Dashboard, budgets: &[(Option<Amount>, BudgetRule)])
 }
 
 fn faults(dashboard: &Dashboard) -> Markup {
-    let all: Vec<String> = dashboard.faults.lock().iter().map(ToString::to_string).collect();
+    let all: Vec<String> = dashboard.shared.faults.lock().iter().map(ToString::to_string).collect();
     let items: Vec<_> = all
         .iter()
         .map(|text| item(dashboard, "faults", text, &html! { code { (text) } }, &hidden("remove", text)))
@@ -129,7 +129,7 @@ fn faults(dashboard: &Dashboard) -> Markup {
 
 fn switches(dashboard: &Dashboard) -> Markup {
     let (killed, tiers) = {
-        let switches = dashboard.controls.read();
+        let switches = dashboard.shared.controls.read();
         (switches.killed, switches.tier_limits)
     };
     let switch = |name: &str, on: bool, class: &str, text: &str| {

@@ -5,26 +5,14 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::admin::Admin;
-use crate::domain::activity::Activity;
-use crate::domain::controls::Controls;
-use crate::domain::faults::Faults;
-use crate::domain::mail::Mailbox;
-use crate::domain::origins::Origins;
+use crate::servers::shared::Shared;
 use crate::servers::supabase::Functions;
 
 /// What the pages show and the forms change.
 #[derive(Clone)]
 pub(crate) struct Dashboard {
-    pub(crate) admin: Admin,
-    pub(crate) activity: Activity,
-    pub(crate) controls: Controls,
-    pub(crate) faults: Faults,
-    pub(crate) mailbox: Mailbox,
-    pub(crate) origins: Origins,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) functions: Functions,
-    pub(crate) supabase_url: String,
-    pub(crate) gateway_url: String,
     /// Origins that are allowed at every start, without being asked for.
     pub(crate) implied: Vec<String>,
     /// Known to the pages served here alone.

@@ -3,6 +3,7 @@
 pub(crate) mod gateway;
 pub(crate) mod page;
 pub(crate) mod port;
+pub(crate) mod shared;
 pub(crate) mod supabase;
 pub(crate) mod this_machine;
 pub(crate) mod tools;

@@ -28,7 +28,7 @@ pub(crate) async fn completions(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, GatewayError> {
-    gateway.counters.add("chat");
+    gateway.shared.counters.add("chat");
     let claims = gateway.caller(&headers).await?;
     let session_id = session_id(&headers, &claims)?;
     let thread_id = threads::thread_id(&headers)?;
@@ -102,7 +102,7 @@ fn session_id(headers: &HeaderMap, claims: &GatewayClaims) -> Result<String, Gat
 }
 
 pub(crate) async fn models(State(gateway): State<Gateway>, headers: HeaderMap) -> Result<Json<Value>, GatewayError> {
-    gateway.counters.add("models");
+    gateway.shared.counters.add("models");
     gateway.caller(&headers).await?;
     gateway.responder.models().await.map(Json)
 }

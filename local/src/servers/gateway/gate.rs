@@ -52,7 +52,7 @@ impl Drop for Permit {
 impl Gateway {
     /// Refuses everybody while the project is switched off.
     pub(crate) fn check_alive(&self) -> Result<(), GatewayError> {
-        if self.controls.read().killed {
+        if self.shared.controls.read().killed {
             let message = "This project is switched off: its kill switch is on";
             return Err(GatewayError::new(StatusCode::FORBIDDEN, "forbidden", message));
         }
@@ -61,7 +61,7 @@ impl Gateway {
 
     /// Refuses a prompt that matches one of the project's patterns.
     pub(crate) fn guard(&self, request: &ChatRequest) -> Result<(), GatewayError> {
-        let controls = self.controls.read();
+        let controls = self.shared.controls.read();
         if controls.blocked.is_empty() {
             return Ok(());
         }
@@ -83,8 +83,8 @@ impl Gateway {
         request_id: &str,
         model: String,
     ) -> Result<Permit, GatewayError> {
-        let now = self.clock.now_ms();
-        let tier = self.controls.read().tier_limits.then(|| Tier::of(caller.tier));
+        let now = self.shared.clock.now_ms();
+        let tier = self.shared.controls.read().tier_limits.then(|| Tier::of(caller.tier));
         if let Some(tier) = tier {
             let rate = self.rates.take(&caller.user_id, tier.requests_per_minute, now);
             rate.map_err(|wait| too_fast(tier, wait))?;
@@ -104,7 +104,7 @@ impl Gateway {
             size: most(limit.unwrap_or_default()),
         };
         let recorder = self.recorder.clone();
-        let decision = self.store.run(move |db| {
+        let decision = self.shared.store.run(move |db| {
             if let Some(tier) = tier {
                 let today = ledger::today(db, &ask.user_id, now)?;
                 let spent = today.tokens.saturating_add(today.reserved) >= tier.tokens_per_day;

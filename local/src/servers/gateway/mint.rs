@@ -31,7 +31,7 @@ pub(super) async fn mint(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, GatewayError> {
-    gateway.counters.add("mint");
+    gateway.shared.counters.add("mint");
     let key = bearer(&headers)?;
     gateway.check_api_key(key).await?;
     gateway.check_alive()?;
@@ -45,11 +45,11 @@ pub(super) async fn mint(
     let tier = asked.tier.as_ref().map(tier).transpose()?;
     let request = TokenRequest::new(user_id, ttl, asked.session_id, tier);
     request.check().map_err(GatewayError::invalid)?;
-    let jwt = request.sign(&gateway.identity, gateway.clock.now_secs())?;
+    let jwt = request.sign(&gateway.shared.identity, gateway.shared.clock.now_secs())?;
     let TokenRequest { user_id, session_id, .. } = request;
-    gateway.activity.minted(&user_id, &session_id, tier, ttl);
-    let project_id = &gateway.identity.project_id;
-    Ok(Json(match gateway.controls.read().mint_reply {
+    gateway.shared.activity.minted(&user_id, &session_id, tier, ttl);
+    let project_id = &gateway.shared.identity.project_id;
+    Ok(Json(match gateway.shared.controls.read().mint_reply {
         MintReply::Jwt => json!({ "jwt": jwt, "project_id": project_id, "ttl": ttl, "session_id": session_id }),
         MintReply::AccessToken => {
             json!({ "access_token": jwt, "token_type": "Bearer", "project_id": project_id, "expires_in": ttl })

@@ -22,6 +22,8 @@ mod token;
 mod trace;
 mod usage;
 
+use std::sync::Arc;
+
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -29,7 +31,6 @@ use serde_json::{Value, json};
 
 use self::error::GatewayError;
 use super::{access_log, inject_faults};
-use crate::domain::origins::Origins;
 use crate::store::keys;
 
 pub(crate) use rates::Rates;
@@ -42,9 +43,9 @@ const CHAT_LIMIT: usize = 16 * 1024 * 1024;
 const MINT_LIMIT: usize = 64 * 1024;
 
 impl Gateway {
-    pub(crate) fn router(self, origins: &Origins, exposed_headers: Option<&str>) -> Router {
-        let (controls, faults) = (self.controls.clone(), self.faults.clone());
-        let activity = (self.activity.clone(), "gateway");
+    pub(crate) fn router(self, exposed_headers: Option<&str>) -> Router {
+        let shared = Arc::clone(&self.shared);
+        let activity = (shared.activity.clone(), "gateway");
         let mint = || post(mint::mint).layer(DefaultBodyLimit::max(MINT_LIMIT));
         Router::new()
             .route("/v1/auth/mint", mint())
@@ -60,18 +61,18 @@ impl Gateway {
             .fallback(|| async { GatewayError::not_found() })
             .method_not_allowed_fallback(|| async { GatewayError::method_not_allowed() })
             .with_state(self)
-            .layer(middleware::from_fn_with_state(faults, inject_faults::inject))
-            .layer(cors::layer(origins, exposed_headers))
-            .layer(middleware::from_fn_with_state(origins.clone(), cors::guard))
-            .layer(middleware::from_fn_with_state(controls, error::shape))
+            .layer(middleware::from_fn_with_state(shared.faults.clone(), inject_faults::inject))
+            .layer(cors::layer(&shared.origins, exposed_headers))
+            .layer(middleware::from_fn_with_state(shared.origins.clone(), cors::guard))
+            .layer(middleware::from_fn_with_state(shared.controls.clone(), error::shape))
             .layer(middleware::from_fn_with_state(activity, access_log::note))
             .layer(middleware::from_fn(trace::trace))
     }
 }
 
 async fn jwks(State(gateway): State<Gateway>) -> Result<Json<Value>, GatewayError> {
-    gateway.counters.add("gateway.jwks");
-    let mut keys = gateway.identity.gateway_signer.jwks();
-    keys.extend(gateway.store.run(|db| keys::signing_keys(db)).await?);
+    gateway.shared.counters.add("gateway.jwks");
+    let mut keys = gateway.shared.identity.gateway_signer.jwks();
+    keys.extend(gateway.shared.store.run(|db| keys::signing_keys(db)).await?);
     Ok(Json(json!({ "keys": keys })))
 }

@@ -6,6 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::clock::Clock;
 use crate::domain::counters::Counters;
+use crate::servers::shared::Shared;
 use crate::store::threads::{self, Turn};
 use crate::store::usage::UsageRow;
 use crate::store::{Store, ledger};
@@ -21,7 +22,8 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Must be called within a tokio runtime.
-    pub(crate) fn new(store: Store, clock: Clock, counters: Counters) -> Self {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        let (store, clock, counters) = (shared.store.clone(), shared.clock.clone(), shared.counters.clone());
         Self { store, clock, counters, writes: TaskTracker::new(), runtime: Handle::current() }
     }
 

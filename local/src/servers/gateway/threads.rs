@@ -18,9 +18,9 @@ pub(crate) async fn list(
     State(gateway): State<Gateway>,
     headers: HeaderMap,
 ) -> Result<Json<Vec<Thread>>, GatewayError> {
-    gateway.counters.add("threads.list");
+    gateway.shared.counters.add("threads.list");
     let user = gateway.caller(&headers).await?.uid;
-    Ok(Json(gateway.store.run(move |db| threads::list(db, &user)).await?))
+    Ok(Json(gateway.shared.store.run(move |db| threads::list(db, &user)).await?))
 }
 
 /// `GET /v1/threads/{id}`
@@ -29,9 +29,9 @@ pub(crate) async fn get(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Thread>, GatewayError> {
-    gateway.counters.add("threads.get");
+    gateway.shared.counters.add("threads.get");
     let user = gateway.caller(&headers).await?.uid;
-    let thread = gateway.store.run(move |db| threads::get(db, &user, &id)).await?;
+    let thread = gateway.shared.store.run(move |db| threads::get(db, &user, &id)).await?;
     thread.map(Json).ok_or_else(not_found)
 }
 
@@ -41,9 +41,9 @@ pub(crate) async fn messages(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Vec<Value>>, GatewayError> {
-    gateway.counters.add("threads.messages");
+    gateway.shared.counters.add("threads.messages");
     let user = gateway.caller(&headers).await?.uid;
-    let found = gateway.store.run(move |db| {
+    let found = gateway.shared.store.run(move |db| {
         let known = threads::get(db, &user, &id)?.is_some();
         known.then(|| threads::messages(db, &user, &id)).transpose()
     });
@@ -61,9 +61,9 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, GatewayError> {
-    gateway.counters.add("threads.delete");
+    gateway.shared.counters.add("threads.delete");
     let user = gateway.caller(&headers).await?.uid;
-    let deleted = gateway.store.run(move |db| threads::delete(db, &user, &id)).await?;
+    let deleted = gateway.shared.store.run(move |db| threads::delete(db, &user, &id)).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_found()) }
 }
 
@@ -89,7 +89,7 @@ impl Gateway {
         request: &mut ChatRequest,
     ) -> Result<Turn, GatewayError> {
         let (user, thread) = (user_id.clone(), thread_id.clone());
-        let stored = self.store.run(move |db| threads::messages(db, &user, &thread)).await?;
+        let stored = self.shared.store.run(move |db| threads::messages(db, &user, &thread)).await?;
         let stored = stored.into_iter().map(|(message, _)| message).collect();
         let (all, messages) = merge(stored, request.take_messages());
         request.set_messages(all);

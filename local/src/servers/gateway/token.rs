@@ -30,8 +30,8 @@ impl Gateway {
         if token.starts_with("behest_") {
             return Err(GatewayError::token("An API key mints tokens, and only a minted token is accepted here"));
         }
-        let now = self.clock.now_secs();
-        match self.identity.gateway_signer.verify(token, ISSUER, now) {
+        let now = self.shared.clock.now_secs();
+        match self.shared.identity.gateway_signer.verify(token, ISSUER, now) {
             Err(Invalid::UnknownKey) => self.signed_by_tenant(token, now).await,
             decided => decided.map_err(refuse),
         }
@@ -41,9 +41,9 @@ impl Gateway {
     async fn signed_by_tenant(&self, token: &str, now: i64) -> Result<GatewayClaims, GatewayError> {
         let unknown = || refuse(Invalid::UnknownKey);
         let kid = jwt::kid(token).ok_or_else(unknown)?;
-        let jwk = self.store.run(move |db| keys::signing_key(db, &kid)).await?.ok_or_else(unknown)?;
+        let jwk = self.shared.store.run(move |db| keys::signing_key(db, &kid)).await?.ok_or_else(unknown)?;
         let claims: GatewayClaims = jwt::verify(&jwk, Algorithm::RS256, token, &TENANT_ISSUERS, now).map_err(refuse)?;
-        if claims.tid != self.identity.tenant_id || claims.pid != self.identity.project_id {
+        if claims.tid != self.shared.identity.tenant_id || claims.pid != self.shared.identity.project_id {
             let message = "The token is for another tenant or project";
             return Err(GatewayError::new(StatusCode::FORBIDDEN, "forbidden", message));
         }
@@ -55,13 +55,13 @@ impl Gateway {
 
     /// Is this the project's API key, or another that has not been revoked?
     pub(crate) async fn check_api_key(&self, key: &str) -> Result<(), GatewayError> {
-        let first = self.identity.behest_key.expose();
+        let first = self.shared.identity.behest_key.expose();
         if verify_slices_are_equal(key.as_bytes(), first.as_bytes()).is_ok() {
             return Ok(());
         }
         // Looked up by its hash, so that the time of the comparison tells nothing about the key.
         let hash = sha256(key);
-        if self.store.run(move |db| keys::is_api_key(db, &hash)).await? {
+        if self.shared.store.run(move |db| keys::is_api_key(db, &hash)).await? {
             return Ok(());
         }
         Err(GatewayError::token("This API key is not the project's, or it has been revoked"))

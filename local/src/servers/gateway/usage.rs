@@ -31,7 +31,7 @@ pub(crate) async fn usage(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Json<Value>, GatewayError> {
-    gateway.counters.add("usage");
+    gateway.shared.counters.add("usage");
     let (user, asked, window) = read(&gateway, &headers, parameters).await?;
     let width = match asked.granularity.as_deref() {
         Some("minute") => 60_000,
@@ -40,7 +40,7 @@ pub(crate) async fn usage(
         Some(_) => return Err(GatewayError::invalid("granularity must be minute, hour or day")),
     };
     let id = user.clone();
-    let report = gateway.store.run(move |db| {
+    let report = gateway.shared.store.run(move |db| {
         let slices = usage::by_time(db, &id, window, width)?;
         Ok((usage::totals(db, &id, window)?, slices, usage::by_session(db, &id, window)?))
     });
@@ -66,10 +66,10 @@ pub(crate) async fn billing(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Json<Value>, GatewayError> {
-    gateway.counters.add("usage");
+    gateway.shared.counters.add("usage");
     let (user, _, window) = read(&gateway, &headers, parameters).await?;
     let id = user.clone();
-    let report = gateway.store.run(move |db| {
+    let report = gateway.shared.store.run(move |db| {
         let models = usage::by_model(db, &id, window)?;
         Ok((usage::totals(db, &id, window)?, models, usage::by_session(db, &id, window)?))
     });
@@ -77,7 +77,7 @@ pub(crate) async fn billing(
     let mut platform = json!(totals);
     platform["by_model"] = json!(models);
     Ok(Json(json!({
-        "project_id": gateway.identity.project_id,
+        "project_id": gateway.shared.identity.project_id,
         "user_id": user,
         "window": window_json(window),
         "platform": platform,
@@ -103,7 +103,7 @@ async fn read(
     let from = asked.from.as_deref().map(|from| time("from", from, false)).transpose()?;
     let to = asked.to.as_deref().map(|to| time("to", to, true)).transpose()?;
     // Rows are dated to the millisecond, and one of this very millisecond belongs to the report.
-    let window = Window { from: from.unwrap_or_default(), to: to.unwrap_or_else(|| gateway.clock.now_ms() + 1) };
+    let window = Window { from: from.unwrap_or_default(), to: to.unwrap_or_else(|| gateway.shared.clock.now_ms() + 1) };
     if window.from > window.to {
         return Err(GatewayError::invalid("from must not be later than to"));
     }

@@ -13,7 +13,7 @@ use crate::store::users::{self, User};
 impl Supabase {
     /// The claims of one of this server's access tokens, by signature and life alone.
     pub(crate) fn verify(&self, token: &str) -> Result<Session, Invalid> {
-        self.identity.session_signer.verify(token, &self.issuer, self.clock.now_secs())
+        self.shared.identity.session_signer.verify(token, &self.issuer, self.shared.clock.now_secs())
     }
 
     /// The signed-in user of a request to `auth/v1`: the session must still stand.
@@ -27,7 +27,7 @@ impl Supabase {
             AuthError::forbidden("bad_jwt", message)
         })?;
         let (sub, session_id) = (session.sub.clone(), session.session_id.clone());
-        let found = self.store.run(move |db| {
+        let found = self.shared.store.run(move |db| {
             let user = users::by_id(db, &sub)?;
             Ok((user, sessions::stands(db, &session_id, &sub)?))
         });

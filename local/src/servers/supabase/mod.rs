@@ -39,7 +39,7 @@ impl Supabase {
             .nest("/rest/v1", rest)
             .with_state(self.clone())
             .nest("/functions/v1", functions.routes(self.clone()))
-            .layer(middleware::from_fn_with_state(self.faults, inject_faults::inject))
-            .layer(middleware::from_fn_with_state((self.activity, "supabase"), access_log::note))
+            .layer(middleware::from_fn_with_state(self.shared.faults.clone(), inject_faults::inject))
+            .layer(middleware::from_fn_with_state((self.shared.activity.clone(), "supabase"), access_log::note))
     }
 }

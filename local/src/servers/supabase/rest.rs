@@ -94,14 +94,14 @@ pub(crate) async fn read(
     if table != TABLE {
         return Err(RestError::no_such_table(&table));
     }
-    supabase.counters.add("rest.profiles");
+    supabase.shared.counters.add("rest.profiles");
     let caller = supabase.rest_caller(&headers)?;
     let Query(parameters) = query.map_err(|why| RestError::bad_request("PGRST100", why.body_text()))?;
     let row_query = RowQuery::parse(&parameters)?;
     let row = match caller {
         // The rule of the table: a row is visible to its own user only.
         Some(id) => {
-            let found = supabase.store.run({
+            let found = supabase.shared.store.run({
                 let id = id.clone();
                 move |db| users::plan(db, &id)
             });

@@ -27,7 +27,7 @@ pub(super) fn routes(supabase: &Supabase) -> Router<Supabase> {
         .route("/.well-known/jwks.json", get(jwks))
         .route("/health", get(health))
         .route("/authorize", get(provider::page).post(provider::come_back));
-    let limits = (supabase.rate_limits.clone(), supabase.clock.clone());
+    let limits = (supabase.rate_limits.clone(), supabase.shared.clock.clone());
     Router::new()
         .route("/signup", post(sign_in::sign_up))
         .route("/token", post(sign_in::token))
@@ -46,9 +46,9 @@ pub(super) fn routes(supabase: &Supabase) -> Router<Supabase> {
 }
 
 async fn jwks(State(supabase): State<Supabase>) -> Response {
-    supabase.counters.add("auth.jwks");
+    supabase.shared.counters.add("auth.jwks");
     let cache = (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=600"));
-    ([cache], Json(json!({ "keys": supabase.identity.session_signer.jwks() }))).into_response()
+    ([cache], Json(json!({ "keys": supabase.shared.identity.session_signer.jwks() }))).into_response()
 }
 
 async fn health() -> Json<Value> {

@@ -30,7 +30,7 @@ struct OtpRequest {
 
 /// `POST /otp`
 pub(crate) async fn send(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
-    supabase.counters.add("auth.otp");
+    supabase.shared.counters.add("auth.otp");
     let asked: OtpRequest = parse(body)?;
     if !asked.phone.is_empty() {
         return Err(AuthError::unprocessable("phone_provider_disabled", "Unsupported phone provider"));
@@ -44,7 +44,7 @@ pub(crate) async fn send(State(supabase): State<Supabase>, body: Result<Bytes, B
 
 /// `POST /recover`, and `POST /resend` alike: a letter only if there is such a user, and an answer that does not tell.
 pub(crate) async fn recover(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
-    supabase.counters.add("auth.recover");
+    supabase.shared.counters.add("auth.recover");
     let asked: OtpRequest = parse(body)?;
     let email = address(&asked.email)?;
     if supabase.user(&email).await?.is_none() {
@@ -54,10 +54,10 @@ pub(crate) async fn recover(State(supabase): State<Supabase>, body: Result<Bytes
 }
 
 async fn letter(supabase: &Supabase, email: String, purpose: &'static str, metadata: Value) -> Reply {
-    let (to, code, now) = (email.clone(), random::digits::<6>()?, supabase.clock.now_ms());
+    let (to, code, now) = (email.clone(), random::digits::<6>()?, supabase.shared.clock.now_ms());
     let sent = code.clone();
     let limited = supabase.rate_limits.are_on();
-    let soon = supabase.store.run(move |db| {
+    let soon = supabase.shared.store.run(move |db| {
         let next = flows::last_code(db, &email)?.unwrap_or(i64::MIN / 2) + BETWEEN_LETTERS_MS;
         if limited && now < next {
             return Ok(Some((next - now).div_euclid(1000).max(1)));
@@ -69,7 +69,7 @@ async fn letter(supabase: &Supabase, email: String, purpose: &'static str, metad
         let message = format!("For security purposes, you can only request this after {seconds} seconds.");
         return Err(AuthError::new(StatusCode::TOO_MANY_REQUESTS, "over_email_send_rate_limit", message));
     }
-    supabase.mailbox.send(Letter { to, code, purpose, sent_at: now });
+    supabase.shared.mailbox.send(Letter { to, code, purpose, sent_at: now });
     Ok(Json(json!({})))
 }
 
@@ -85,14 +85,14 @@ struct Verify {
 
 /// `POST /verify`: the code becomes a session, and a user if there was none.
 pub(crate) async fn verify(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
-    supabase.counters.add("auth.verify");
+    supabase.shared.counters.add("auth.verify");
     let Verify { r#type, email, token } = parse(body)?;
     if !matches!(r#type.as_str(), "email" | "magiclink" | "signup" | "recovery") {
         return Err(AuthError::bad_request("validation_failed", format!("Invalid email verification type {type:?}")));
     }
     let email = address(&email)?;
-    let now = supabase.clock.now_ms();
-    let grant = supabase.store.run(move |db| {
+    let now = supabase.shared.clock.now_ms();
+    let grant = supabase.shared.store.run(move |db| {
         let Some(metadata) = flows::take_code(db, &email, token.trim(), now)? else { return Ok(None) };
         let user = match users::by_email(db, &email)? {
             Some(user) => Some(user),
@@ -107,6 +107,6 @@ pub(crate) async fn verify(State(supabase): State<Supabase>, body: Result<Bytes,
 impl Supabase {
     async fn user(&self, email: &str) -> Result<Option<users::User>, AuthError> {
         let email = email.to_owned();
-        Ok(self.store.run(move |db| users::by_email(db, &email)).await?)
+        Ok(self.shared.store.run(move |db| users::by_email(db, &email)).await?)
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn page(
     State(supabase): State<Supabase>,
     asked: Result<Query<Authorize>, QueryRejection>,
 ) -> Result<Response, AuthError> {
-    supabase.counters.add("auth.authorize");
+    supabase.shared.counters.add("auth.authorize");
     let Query(asked) = asked.map_err(|why| AuthError::bad_request("validation_failed", why.body_text()))?;
     asked.check()?;
     Ok(show(&asked, None))
@@ -121,18 +121,18 @@ pub(crate) async fn come_back(
         return Ok((StatusCode::BAD_REQUEST, show(&asked, Some("This is not an e-mail address."))).into_response());
     };
     let mut back = supabase.way_back(&asked.redirect_to)?;
-    let (now, provider) = (supabase.clock.now_ms(), asked.provider.clone());
-    let user = supabase.store.run(move |db| match users::by_email(db, &email)? {
+    let (now, provider) = (supabase.shared.clock.now_ms(), asked.provider.clone());
+    let user = supabase.shared.store.run(move |db| match users::by_email(db, &email)? {
         Some(user) => Ok(Some(user)),
         None => users::add_from(db, &provider, &email, now),
     });
     let user = user.await?.ok_or_else(|| AuthError::unprocessable("user_already_exists", "User already registered"))?;
     if asked.code_challenge.is_empty() {
-        let grant = supabase.store.run(move |db| sessions::start(db, user, "oauth", now)).await?;
+        let grant = supabase.shared.store.run(move |db| sessions::start(db, user, "oauth", now)).await?;
         back.set_fragment(Some(&fragment(&supabase.session(&grant)?)));
     } else {
         let flow = Flow { user_id: user.id, challenge: asked.code_challenge, method: asked.code_challenge_method };
-        let code = supabase.store.run(move |db| flows::begin(db, &flow, now)).await?;
+        let code = supabase.shared.store.run(move |db| flows::begin(db, &flow, now)).await?;
         back.query_pairs_mut().append_pair("code", &code);
     }
     Ok(Redirect::to(back.as_str()).into_response())
@@ -166,8 +166,8 @@ pub(crate) async fn exchange(supabase: &Supabase, body: Result<Bytes, BytesRejec
         let message = "invalid request: both auth code and code verifier should be non-empty";
         return Err(AuthError::bad_request("validation_failed", message));
     }
-    let now = supabase.clock.now_ms();
-    let grant = supabase.store.run(move |db| {
+    let now = supabase.shared.clock.now_ms();
+    let grant = supabase.shared.store.run(move |db| {
         let Some(flow) = flows::take(db, &auth_code, now)? else { return Ok(Err(no_flow())) };
         if !flow.fits(&code_verifier) {
             let message = "code challenge does not match previously saved code verifier";
@@ -202,7 +202,7 @@ impl Supabase {
         let asked = Url::parse(redirect_to).ok();
         let allowed = asked.filter(|url| {
             let origin = HeaderValue::try_from(url.origin().ascii_serialization());
-            origin.is_ok_and(|origin| self.origins.allows(&origin))
+            origin.is_ok_and(|origin| self.shared.origins.allows(&origin))
         });
         match allowed {
             Some(mut url) => {

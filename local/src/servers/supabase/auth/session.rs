@@ -40,11 +40,11 @@ pub(crate) struct Session {
 impl Supabase {
     /// Signs an access token and answers with the whole session.
     pub(crate) fn session(&self, grant: &Grant) -> Result<Value, AuthError> {
-        let now = self.clock.now_secs();
+        let now = self.shared.clock.now_secs();
         let expires_in = i64::try_from(self.session_ttl.as_secs()).unwrap_or(i64::MAX);
         let expires_at = now.saturating_add(expires_in);
         let user = &grant.user;
-        let access_token = self.identity.session_signer.sign(&SessionClaims {
+        let access_token = self.shared.identity.session_signer.sign(&SessionClaims {
             iss: &self.issuer,
             sub: &user.id,
             aud: AUTHENTICATED,

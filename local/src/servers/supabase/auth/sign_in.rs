@@ -27,7 +27,7 @@ struct SignUp {
 
 /// `POST /signup`: with an address and a password, or with neither for an anonymous user.
 pub(crate) async fn sign_up(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
-    supabase.counters.add("auth.signup");
+    supabase.shared.counters.add("auth.signup");
     let SignUp { email, phone, password, data } = parse(body)?;
     let metadata = Value::Object(data.unwrap_or_default());
     if !phone.is_empty() {
@@ -44,8 +44,8 @@ pub(crate) async fn sign_up(State(supabase): State<Supabase>, body: Result<Bytes
         (Some(email), Some(supabase.hasher.hash(password).await?))
     };
     let method = if email.is_some() { "password" } else { "anonymous" };
-    let now = supabase.clock.now_ms();
-    let grant = supabase.store.run(move |db| {
+    let now = supabase.shared.clock.now_ms();
+    let grant = supabase.shared.store.run(move |db| {
         let user = users::add(db, email.as_deref(), hash.as_deref(), &metadata, now)?;
         user.map(|user| sessions::start(db, user, method, now)).transpose()
     });
@@ -62,15 +62,15 @@ pub(crate) async fn token(
     let query = query.unwrap_or_default();
     match query.split('&').find_map(|pair| pair.strip_prefix("grant_type=")) {
         Some("password") => {
-            supabase.counters.add("auth.token.password");
+            supabase.shared.counters.add("auth.token.password");
             password_grant(&supabase, parse(body)?).await
         }
         Some("refresh_token") => {
-            supabase.counters.add("auth.token.refresh_token");
+            supabase.shared.counters.add("auth.token.refresh_token");
             refresh_grant(&supabase, parse(body)?).await
         }
         Some("pkce") => {
-            supabase.counters.add("auth.token.pkce");
+            supabase.shared.counters.add("auth.token.pkce");
             provider::exchange(&supabase, body).await
         }
         _ => Err(AuthError::bad_request("invalid_credentials", "unsupported_grant_type")),
@@ -99,14 +99,14 @@ async fn password_grant(supabase: &Supabase, asked: PasswordGrant) -> Reply {
         (false, true) => {}
     }
     let email = email.trim().to_lowercase();
-    let user = supabase.store.run(move |db| users::by_email(db, &email)).await?;
+    let user = supabase.shared.store.run(move |db| users::by_email(db, &email)).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.clone());
     let fits = supabase.hasher.verify(password, stored).await?;
     let Some(user) = user.filter(|_| fits) else {
         return Err(AuthError::bad_request("invalid_credentials", "Invalid login credentials"));
     };
-    let now = supabase.clock.now_ms();
-    let grant = supabase.store.run(move |db| sessions::start(db, user, "password", now)).await?;
+    let now = supabase.shared.clock.now_ms();
+    let grant = supabase.shared.store.run(move |db| sessions::start(db, user, "password", now)).await?;
     Ok(Json(supabase.session(&grant)?))
 }
 
@@ -120,8 +120,9 @@ async fn refresh_grant(supabase: &Supabase, asked: RefreshGrant) -> Reply {
     if asked.refresh_token.is_empty() {
         return Err(AuthError::bad_request("validation_failed", "refresh_token required"));
     }
-    let (now, reuse_interval) = (supabase.clock.now_ms(), supabase.reuse_interval);
-    let refreshed = supabase.store.run(move |db| sessions::refresh(db, &asked.refresh_token, reuse_interval, now));
+    let (now, reuse_interval) = (supabase.shared.clock.now_ms(), supabase.reuse_interval);
+    let refreshed =
+        supabase.shared.store.run(move |db| sessions::refresh(db, &asked.refresh_token, reuse_interval, now));
     match refreshed.await? {
         Refreshed::Granted(grant) => Ok(Json(supabase.session(&grant)?)),
         Refreshed::NotFound => {
@@ -136,9 +137,9 @@ async fn refresh_grant(supabase: &Supabase, asked: RefreshGrant) -> Reply {
 
 /// The user of this address with a new password, added if there is none: for the demo.
 pub(crate) async fn ensure_user(supabase: &Supabase, email: &str, password: String) -> anyhow::Result<()> {
-    let (email, now) = (email.to_owned(), supabase.clock.now_ms());
+    let (email, now) = (email.to_owned(), supabase.shared.clock.now_ms());
     let hash = supabase.hasher.hash(password).await?;
-    let ensured = supabase.store.run(move |db| match users::by_email(db, &email)? {
+    let ensured = supabase.shared.store.run(move |db| match users::by_email(db, &email)? {
         Some(user) => users::set_password(db, &user.id, &hash, now),
         None => users::add(db, Some(&email), Some(&hash), &json!({}), now).map(drop),
     });

@@ -17,7 +17,7 @@ use crate::store::users::{self, Changes};
 
 /// `GET /user`
 pub(crate) async fn show(State(supabase): State<Supabase>, headers: HeaderMap) -> Result<Json<Value>, AuthError> {
-    supabase.counters.add("auth.user");
+    supabase.shared.counters.add("auth.user");
     let (user, _) = supabase.signed_in(&headers).await?;
     Ok(Json(user_json(&user)))
 }
@@ -40,7 +40,7 @@ pub(crate) async fn update(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, AuthError> {
-    supabase.counters.add("auth.user.update");
+    supabase.shared.counters.add("auth.user.update");
     let (user, _) = supabase.signed_in(&headers).await?;
     let change: Change = parse(body)?;
     if change.app_metadata.is_some() {
@@ -64,8 +64,8 @@ pub(crate) async fn update(
     if let Some(data) = change.data {
         changes.metadata = Some(merged(user.metadata, data));
     }
-    let now = supabase.clock.now_ms();
-    let changed = supabase.store.run(move |db| users::change(db, &user.id, &changes, now)).await?;
+    let now = supabase.shared.clock.now_ms();
+    let changed = supabase.shared.store.run(move |db| users::change(db, &user.id, &changes, now)).await?;
     let taken =
         || AuthError::unprocessable("email_exists", "A user with this email address has already been registered");
     Ok(Json(user_json(&changed.ok_or_else(taken)?)))
@@ -93,7 +93,7 @@ pub(crate) async fn sign_out(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<StatusCode, AuthError> {
-    supabase.counters.add("auth.logout");
+    supabase.shared.counters.add("auth.logout");
     let (user, session) = supabase.signed_in(&headers).await?;
     let query = query.unwrap_or_default();
     let scope = match query.split('&').find_map(|pair| pair.strip_prefix("scope=")) {
@@ -104,6 +104,6 @@ pub(crate) async fn sign_out(
             return Err(AuthError::bad_request("validation_failed", format!("Unsupported logout scope {other:?}")));
         }
     };
-    supabase.store.run(move |db| sessions::end(db, scope, &user.id, &session.session_id)).await?;
+    supabase.shared.store.run(move |db| sessions::end(db, scope, &user.id, &session.session_id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,7 +19,6 @@ use self::error::platform_error;
 use self::proxy::Proxy;
 use self::token_function::TokenFunction;
 use super::state::Supabase;
-use crate::domain::counters::Counters;
 use crate::domain::jwt::Invalid;
 use crate::servers::bearer;
 
@@ -31,7 +30,6 @@ pub(crate) struct Functions {
     token: Arc<RwLock<Router>>,
     elsewhere: Arc<BTreeMap<String, Proxy>>,
     verify_jwt: bool,
-    counters: Counters,
 }
 
 impl Functions {
@@ -40,16 +38,9 @@ impl Functions {
         token_function: TokenFunction,
         elsewhere: BTreeMap<String, Proxy>,
         verify_jwt: bool,
-        counters: Counters,
     ) -> Result<Self> {
         let token = Arc::new(RwLock::new(token_function.endpoint()?));
-        Ok(Self {
-            token_function: Arc::new(token_function),
-            token,
-            elsewhere: Arc::new(elsewhere),
-            verify_jwt,
-            counters,
-        })
+        Ok(Self { token_function: Arc::new(token_function), token, elsewhere: Arc::new(elsewhere), verify_jwt })
     }
 
     /// Deploys the token function anew, with the origins that are allowed now.
@@ -84,10 +75,10 @@ async fn call(
         return not_found();
     }
     if proxy.is_none() {
-        functions.token_function.origins.refuses(request.headers(), "the token function");
+        supabase.shared.origins.refuses(request.headers(), "the token function");
     }
     if request.method() != Method::OPTIONS {
-        functions.counters.add(&format!("functions.{name}"));
+        supabase.shared.counters.add(&format!("functions.{name}"));
         if functions.verify_jwt
             && let Some(refusal) = supabase.gate(request.headers())
         {

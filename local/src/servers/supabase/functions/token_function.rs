@@ -8,23 +8,17 @@ use axum::Router;
 use behest_client::server::axum::route;
 use behest_client::server::{Clock, Config, TokenEndpoint};
 
-use crate::domain::clock::Clock as LocalClock;
-use crate::domain::identity::Identity;
-use crate::domain::origins::Origins;
+use crate::servers::shared::Shared;
 
 /// The name under which the token function is deployed.
 pub(crate) const NAME: &str = "behest-token";
 
 /// What its environment holds.
 pub(crate) struct TokenFunction {
-    pub(crate) supabase_url: String,
-    pub(crate) gateway_url: String,
+    pub(crate) shared: Arc<Shared>,
     /// The interface's address, should it not be loopback: the function may speak plain HTTP to it.
     pub(crate) host: String,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) origins: Origins,
     pub(crate) allow_anonymous: bool,
-    pub(crate) clock: LocalClock,
 }
 
 impl TokenFunction {
@@ -33,16 +27,16 @@ impl TokenFunction {
     pub(super) fn endpoint(&self) -> Result<Router> {
         let config = Config::from_lookup(|name| {
             Some(match name {
-                "SUPABASE_URL" => self.supabase_url.clone(),
-                "SUPABASE_PUBLISHABLE_KEY" => self.identity.publishable_key.clone(),
-                "BEHEST_BASE_URL" => self.gateway_url.clone(),
-                "BEHEST_KEY" => self.identity.behest_key.expose().clone(),
-                "CORS_ORIGIN" => self.origins.list().join(","),
+                "SUPABASE_URL" => self.shared.supabase_url.clone(),
+                "SUPABASE_PUBLISHABLE_KEY" => self.shared.identity.publishable_key.clone(),
+                "BEHEST_BASE_URL" => self.shared.gateway_url.clone(),
+                "BEHEST_KEY" => self.shared.identity.behest_key.expose().clone(),
+                "CORS_ORIGIN" => self.shared.origins.list().join(","),
                 "ALLOW_HTTP_HOSTS" => self.host.clone(),
                 _ => return None,
             })
         })?;
-        let clock = self.clock.clone();
+        let clock = self.shared.clock.clone();
         let now = move || Duration::from_millis(clock.now_ms().try_into().unwrap_or_default());
         let endpoint = TokenEndpoint::new(config.allow_anonymous(self.allow_anonymous).clock(Clock::from_fn(now)))?;
         Ok(Router::new().fallback_service(route(endpoint)))
