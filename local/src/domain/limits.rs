@@ -12,6 +12,9 @@ const NANOS: f64 = 1e9;
 const INPUT_NANOS: i64 = 100;
 const OUTPUT_NANOS: i64 = 400;
 
+/// No chat uses more than this, whatever its caller asks for or its upstream says: sums of it stay far below overflow.
+pub(crate) const MOST_TOKENS: i64 = 10_000_000_000;
+
 /// The price of so many tokens.
 pub(crate) fn cost(input: i64, output: i64) -> i64 {
     input.saturating_mul(INPUT_NANOS).saturating_add(output.saturating_mul(OUTPUT_NANOS))
@@ -22,6 +25,15 @@ pub(crate) fn cost(input: i64, output: i64) -> i64 {
 pub(crate) struct Amount {
     pub(crate) tokens: i64,
     pub(crate) cost_nanos: i64,
+}
+
+impl Amount {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.saturating_add(other.tokens),
+            cost_nanos: self.cost_nanos.saturating_add(other.cost_nanos),
+        }
+    }
 }
 
 /// Whose spending a budget bounds.
@@ -68,9 +80,16 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    pub(crate) fn is_reached(self, used: Amount) -> bool {
-        self.tokens.is_some_and(|limit| used.tokens >= limit)
-            || self.cost_nanos.is_some_and(|limit| used.cost_nanos >= limit)
+    /// The most tokens that each of `answers` answers to the prompt may have, once this much is used. Below one, there is
+    /// no room for the request.
+    pub(crate) fn room(self, used: Amount, prompt: i64, answers: i64) -> i64 {
+        let answers = answers.max(1);
+        let left = |limit: i64, used: i64, prompt: i64| limit.saturating_sub(used).saturating_sub(prompt);
+        let by_tokens = self.tokens.map(|limit| left(limit, used.tokens, prompt) / answers);
+        let by_cost = self
+            .cost_nanos
+            .map(|limit| left(limit, used.cost_nanos, cost(prompt, 0)) / answers.saturating_mul(OUTPUT_NANOS));
+        by_tokens.into_iter().chain(by_cost).min().unwrap_or(MOST_TOKENS)
     }
 }
 
@@ -180,10 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn either_bound_ends_a_budget() {
-        let both = Allowance { tokens: Some(10), cost_nanos: Some(1000) };
-        for (tokens, cost_nanos, reached) in [(9, 999, false), (10, 0, true), (0, 1000, true)] {
-            assert_eq!(both.is_reached(Amount { tokens, cost_nanos }), reached);
-        }
+    fn the_tighter_bound_leaves_the_room() {
+        let both = Allowance { tokens: Some(100), cost_nanos: Some(20_000) };
+        let used = |tokens, cost_nanos| Amount { tokens, cost_nanos };
+        assert_eq!(both.room(used(0, 0), 10, 1), 47, "190 hundredths of the cost at 4 each");
+        assert_eq!(both.room(used(80, 0), 10, 1), 10);
+        assert_eq!(both.room(used(80, 0), 10, 3), 3, "each of three answers");
+        assert!(both.room(used(90, 0), 10, 1) < 1 && both.room(used(0, 19_000), 10, 1) < 1);
+        assert!(both.room(used(i64::MAX, i64::MAX), i64::MAX, i64::MAX) < 1, "nothing overflows");
     }
 }

@@ -21,14 +21,15 @@ pub(crate) struct Reservation {
     pub(crate) size: Amount,
 }
 
-/// A budget that has nothing left for another chat.
+/// A budget that applies to a chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Exhausted {
+pub(crate) struct Balance {
     pub(crate) scope: Scope,
     pub(crate) allowance: Allowance,
+    /// By chats that have ended.
     pub(crate) spent: Amount,
-    /// Something is left once running chats end below what they may use.
-    pub(crate) may_free: bool,
+    /// What running chats may still use.
+    pub(crate) reserved: Amount,
 }
 
 /// What a user did today.
@@ -54,30 +55,17 @@ pub(crate) fn today(db: &Connection, user: &str, now: i64) -> Result<Today> {
     Ok(Today { requests, tokens, reserved: reserved(db, Some(user), None)?.tokens })
 }
 
-/// Is there a rule that could refuse this chat?
-pub(crate) fn is_bounded(db: &Connection, ask: &Reservation) -> Result<bool> {
-    Ok(!rules(db, ask)?.is_empty())
-}
-
-/// The first budget that has nothing left. Nothing is left if what is spent and what running chats may still use
-/// reach the limit: so all chats together exceed it by less than one of them.
-pub(crate) fn exhausted(db: &Connection, ask: &Reservation) -> Result<Option<Exhausted>> {
-    for (scope, allowance) in rules(db, ask)? {
+/// Every budget that applies to the chat.
+pub(crate) fn balances(db: &Connection, chat: &Reservation) -> Result<Vec<Balance>> {
+    let balance = |(scope, allowance)| {
         let (user, session) = match scope {
             Scope::Project => (None, None),
-            Scope::User => (Some(ask.user_id.as_str()), None),
-            Scope::Session => (Some(ask.user_id.as_str()), Some(ask.session_id.as_str())),
+            Scope::User => (Some(chat.user_id.as_str()), None),
+            Scope::Session => (Some(chat.user_id.as_str()), Some(chat.session_id.as_str())),
         };
-        let spent = spent(db, user, session)?;
-        let reserved = reserved(db, user, session)?;
-        let used =
-            Amount { tokens: spent.tokens + reserved.tokens, cost_nanos: spent.cost_nanos + reserved.cost_nanos };
-        if allowance.is_reached(used) {
-            let may_free = !allowance.is_reached(spent);
-            return Ok(Some(Exhausted { scope, allowance, spent, may_free }));
-        }
-    }
-    Ok(None)
+        Ok(Balance { scope, allowance, spent: spent(db, user, session)?, reserved: reserved(db, user, session)? })
+    };
+    rules(db, chat)?.into_iter().map(balance).collect()
 }
 
 fn rules(db: &Connection, ask: &Reservation) -> Result<Vec<(Scope, Allowance)>> {

@@ -70,9 +70,8 @@ async fn race(rule: &str, session: impl Fn(usize) -> String) {
     }
     let rows = world.running.admin().usage().await.unwrap();
     let spent: i64 = rows.iter().map(|row| row.input_tokens + row.output_tokens).sum();
-    let largest = rows.iter().map(|row| row.input_tokens + row.output_tokens).max().unwrap();
-    assert!(spent >= LIMIT, "all of it could be used: {spent}");
-    assert!(spent < LIMIT + largest, "overspent by more than one request: {spent}");
+    assert!(spent > LIMIT - 40, "what is left has no room for another request: {spent}");
+    assert!(spent <= LIMIT, "overspent: {spent}");
     assert_eq!(admitted, rows.len());
     assert_eq!(calls.load(Ordering::Relaxed), rows.len(), "a refused request never reaches the model");
 }
@@ -90,12 +89,12 @@ async fn nor_for_a_users_or_the_projects() {
 
 #[tokio::test]
 async fn a_budget_counts_each_session_and_each_user_alone() {
-    let world = World::with(Config { budgets: vec!["session=60".parse().unwrap()], ..config() }).await;
+    let world = World::with(Config { budgets: vec!["session=95".parse().unwrap()], ..config() }).await;
     let (ada, bob) = (world.minted("ada").await, world.minted("bob").await);
     let ask = async |token: &str, session: &str| {
         send(world.chat(token, &hello()).header("x-session-id", session)).await.status.as_u16()
     };
-    assert_eq!(ask(&ada, "a").await, 200, "an answer takes more than the whole budget, and is the last");
+    assert_eq!(ask(&ada, "a").await, 200, "an answer takes most of the budget, and is the last");
     assert_eq!(ask(&ada, "a").await, 402);
     assert_eq!(ask(&ada, "b").await, 200);
     assert_eq!(ask(&bob, "a").await, 200, "a session of the same name is another user's");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod auth;
+mod budgets;
 mod commands;
 mod faults;
 mod functions;

@@ -257,12 +257,12 @@ async fn the_client_keeps_a_thread_and_deletes_it() {
 
 #[tokio::test]
 async fn the_client_says_that_a_budget_is_spent() {
-    let world = World::with(Config { budgets: vec!["session=20".parse().unwrap()], ..config() }).await;
+    let world = World::with(Config { budgets: vec!["session=60".parse().unwrap()], ..config() }).await;
     let ada = world.sign_up("ada@example.com").await;
     let (client, _) = client(&world, &ada);
     in_time(client.ask("Hi")).await.unwrap();
     let spent = in_time(client.ask("Hi again")).await.unwrap_err();
     assert_eq!((spent.reason(), spent.status()), (Reason::QuotaExceeded, Some(402)));
-    assert!(spent.to_string().contains("budget of 20 tokens"), "{spent}");
+    assert!(spent.to_string().contains("budget of 60 tokens"), "{spent}");
     assert_eq!(world.counted("chat"), 2, "a spent budget is not asked for again");
 }

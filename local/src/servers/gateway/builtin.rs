@@ -62,7 +62,8 @@ impl Completion {
             created: jiff::Timestamp::now().as_second().try_into().unwrap_or_default(),
             words,
             finish_reason,
-            prompt_tokens: texts.iter().map(|(_, text)| text.split_whitespace().count()).sum(),
+            prompt_tokens: texts.iter().map(|(_, text)| text.split_whitespace().count()).sum::<usize>()
+                + unspoken(request),
         }
     }
 
@@ -116,6 +117,12 @@ impl Completion {
         events.push(Bytes::from_static(b"data: [DONE]\n\n"));
         events
     }
+}
+
+/// Tokens of what is no text of a message: tools, schemas, calls, images.
+fn unspoken(request: &ChatRequest) -> usize {
+    let texts: i64 = request.texts().map(|(_, text)| i64::try_from(text.len()).unwrap_or(i64::MAX)).sum();
+    usize::try_from(request.size().expected - (texts + 3) / 4).unwrap_or_default()
 }
 
 fn compose(question: &str, messages: usize) -> String {

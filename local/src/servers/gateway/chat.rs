@@ -8,9 +8,10 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde_json::Value;
 
+use super::cut;
 use super::error::GatewayError;
 use super::gate::Caller;
-use super::meter::{Chat, Meter};
+use super::meter::{Chat, Meter, Outcome};
 use super::relay::Relay;
 use super::reply::Reply;
 use super::request::ChatRequest;
@@ -47,7 +48,7 @@ pub(crate) async fn completions(
             user_id: caller.user_id,
             session_id: caller.session_id,
             model,
-            prompt_bytes: request.texts().map(|(_, text)| text.len()).sum(),
+            prompt_tokens: request.size().expected,
             turn,
         },
         gateway.recorder.clone(),
@@ -71,11 +72,18 @@ pub(crate) async fn completions(
 }
 
 async fn whole(mut meter: Meter, body: Bytes) -> Result<Response, GatewayError> {
-    let Ok(json) = serde_json::from_slice::<Value>(&body) else {
+    let Ok(mut json) = serde_json::from_slice::<Value>(&body) else {
         meter.refused().await;
         return Err(GatewayError::upstream("The upstream's answer is not JSON"));
     };
     meter.see(&json);
+    if let Some((bytes, tokens)) = meter.cut() {
+        tracing::warn!(tokens, "the upstream's answer is longer than the limit it was sent: it is cut");
+        cut::shorten(&mut json, bytes, tokens);
+        meter.remember_instead(&json);
+        meter.end(Outcome::Length).await;
+        return Ok(Json(json).into_response());
+    }
     meter.end(meter.outcome()).await;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }

@@ -7,16 +7,11 @@ use super::error::GatewayError;
 use super::recorder::Recorder;
 use super::request::ChatRequest;
 use super::state::Gateway;
-use crate::domain::limits::{Amount, Tier, cost};
-use crate::store::ledger::{self, Exhausted, Reservation};
+use crate::domain::limits::{Allowance, Amount, Tier, cost};
+use crate::store::ledger::{self, Balance, Reservation};
 
 /// The longest answer where a budget applies and the caller set no limit: without one, a chat has no largest size.
 const DEFAULT_ANSWER: i64 = 4096;
-/// Chat templates add tokens around every message.
-const TOKENS_AROUND_MESSAGE: usize = 8;
-/// Errs on the large side for every script; four is usual for European text.
-const BYTES_PER_TOKEN: usize = 2;
-
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
@@ -30,12 +25,12 @@ pub(crate) struct Caller {
 pub(crate) struct Permit {
     request_id: Option<String>,
     recorder: Recorder,
-    most: Option<usize>,
+    most: Option<i64>,
 }
 
 impl Permit {
-    /// The reservation is now the meter's to settle. Gives the most pieces the answer may have, where a limit applies.
-    pub(crate) fn use_up(mut self) -> Option<usize> {
+    /// The reservation is now the meter's to settle. Gives the most tokens that the answers may have together, where a limit applies.
+    pub(crate) fn use_up(mut self) -> Option<i64> {
         self.request_id = None;
         self.most
     }
@@ -74,8 +69,9 @@ impl Gateway {
         Ok(())
     }
 
-    /// Reserves what the chat may use at most, in the same transaction in which every limit is checked.
-    /// Where a limit applies, the request's answer gets a length that fits the reservation.
+    /// Reserves what the chat may use at most, in the same transaction in which every limit is checked. What is spent and
+    /// what is reserved never exceed a limit together: where one applies, the answer gets a length that fits into what is
+    /// left, and a request with no room for a token of an answer is refused.
     pub(crate) async fn admit(
         &self,
         caller: &Caller,
@@ -89,55 +85,48 @@ impl Gateway {
             let rate = self.rates.take(&caller.user_id, tier.requests_per_minute, now);
             rate.map_err(|wait| too_fast(tier, wait))?;
         }
-        let prompt = prompt_tokens(request);
-        let limit = request.max_tokens().map(|limit| i64::try_from(limit).unwrap_or(i64::MAX));
-        let choices = request.choices();
-        let most = move |answer: i64| {
-            let answer = answer.saturating_mul(choices);
-            Amount { tokens: prompt.saturating_add(answer), cost_nanos: cost(prompt, answer) }
-        };
-        let mut ask = Reservation {
+        let (prompt, choices, asked) = (request.size().most, request.choices(), request.max_tokens());
+        let mut chat = Reservation {
             request_id: request_id.to_owned(),
             user_id: caller.user_id.clone(),
             session_id: caller.session_id.clone(),
             model,
-            size: most(limit.unwrap_or_default()),
+            size: Amount::default(),
         };
         let recorder = self.recorder.clone();
         let decision = self.shared.store.run(move |db| {
+            let mut answer = asked.unwrap_or(DEFAULT_ANSWER);
             if let Some(tier) = tier {
-                let today = ledger::today(db, &ask.user_id, now)?;
-                let spent = today.tokens.saturating_add(today.reserved) >= tier.tokens_per_day;
-                if spent || today.requests >= tier.requests_per_day {
+                let today = ledger::today(db, &chat.user_id, now)?;
+                let allowance = Allowance { tokens: Some(tier.tokens_per_day), cost_nanos: None };
+                let used = Amount { tokens: today.tokens.saturating_add(today.reserved), cost_nanos: 0 };
+                answer = answer.min(allowance.room(used, prompt, choices));
+                if answer < 1 || today.requests >= tier.requests_per_day {
                     return Ok(Err(day_is_spent(tier, today)));
                 }
             }
-            if let Some(exhausted) = ledger::exhausted(db, &ask)? {
-                return Ok(Err(budget_is_spent(&exhausted)));
+            let balances = ledger::balances(db, &chat)?;
+            for balance in &balances {
+                let room = balance.allowance.room(balance.spent.plus(balance.reserved), prompt, choices);
+                if room < 1 {
+                    let may_free = balance.allowance.room(balance.spent, prompt, choices) >= 1;
+                    return Ok(Err(budget_is_spent(balance, may_free)));
+                }
+                answer = answer.min(room);
             }
-            let bounded = tier.is_some() || ledger::is_bounded(db, &ask)?;
-            let cap = (bounded && limit.is_none()).then_some(DEFAULT_ANSWER);
-            if let Some(cap) = cap {
-                ask.size = most(cap);
-            }
-            ledger::reserve(db, &ask, now)?;
-            let answer = limit.or(cap).filter(|_| bounded);
-            let most = answer.map(|answer| usize::try_from(answer.saturating_mul(choices)).unwrap_or(usize::MAX));
-            Ok(Ok((Permit { request_id: Some(ask.request_id), recorder, most }, cap)))
+            let bounded = (tier.is_some() || !balances.is_empty()).then_some(answer);
+            let output = answer.saturating_mul(choices);
+            chat.size = Amount { tokens: prompt.saturating_add(output), cost_nanos: cost(prompt, output) };
+            ledger::reserve(db, &chat, now)?;
+            let most = bounded.map(|_| output);
+            Ok(Ok((Permit { request_id: Some(chat.request_id), recorder, most }, bounded)))
         });
-        let (permit, cap) = decision.await??;
-        if let Some(cap) = cap {
-            request.limit_answer(cap);
+        let (permit, bounded) = decision.await??;
+        if let Some(answer) = bounded {
+            request.limit_answer(answer);
         }
         Ok(permit)
     }
-}
-
-/// A bound on the prompt's tokens, as far as it is text.
-fn prompt_tokens(request: &ChatRequest) -> i64 {
-    let tokens: usize =
-        request.texts().map(|(_, text)| text.len().div_ceil(BYTES_PER_TOKEN) + TOKENS_AROUND_MESSAGE).sum();
-    i64::try_from(tokens).unwrap_or(i64::MAX)
 }
 
 fn too_fast(tier: Tier, wait_ms: i64) -> GatewayError {
@@ -156,21 +145,22 @@ fn day_is_spent(tier: Tier, today: ledger::Today) -> GatewayError {
     }))
 }
 
-fn budget_is_spent(exhausted: &Exhausted) -> GatewayError {
-    let Exhausted { scope, allowance, spent, may_free } = exhausted;
+fn budget_is_spent(balance: &Balance, may_free: bool) -> GatewayError {
+    let Balance { scope, allowance, spent, .. } = balance;
     let whose = scope.name();
     let details = json!({
         "scope": whose,
         "limit": { "tokens": allowance.tokens, "cost_usd": allowance.cost_nanos.map(dollars) },
         "usage": { "tokens": spent.tokens, "cost_usd": dollars(spent.cost_nanos) },
     });
-    if *may_free {
+    if may_free {
         let message = format!("Running requests hold what is left of the {whose}'s budget of {allowance}");
         return GatewayError::new(StatusCode::TOO_MANY_REQUESTS, "budget_reserved", message)
             .with_retry_after(Some(HeaderValue::from_static("1")))
             .with_details(details);
     }
-    let message = format!("The {whose}'s budget of {allowance} is spent");
+    let message =
+        format!("The {whose}'s budget of {allowance} is spent, or what is left is too little for this request");
     GatewayError::new(StatusCode::PAYMENT_REQUIRED, "budget_exceeded", message).with_details(details)
 }
 

@@ -4,13 +4,16 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::answer::Answer;
+use super::prompt::said_bytes;
 use super::recorder::Recorder;
-use crate::domain::limits::cost;
+use crate::domain::limits::{MOST_TOKENS, cost};
 use crate::store::threads::Turn;
 use crate::store::usage::UsageRow;
 
 /// A rule of thumb for text in European languages.
-const BYTES_PER_TOKEN: usize = 4;
+const BYTES_PER_TOKEN: i64 = 4;
+/// No text has tokens that are longer than this on average.
+const BYTES_PER_TOKEN_AT_MOST: i64 = 16;
 
 /// How a chat ended, as far as the gateway can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +59,8 @@ pub(crate) struct Chat {
     pub(crate) user_id: String,
     pub(crate) session_id: String,
     pub(crate) model: String,
-    /// The prompt's length in bytes, for an estimate.
-    pub(crate) prompt_bytes: usize,
+    /// The prompt's size, as far as it can be told without the model.
+    pub(crate) prompt_tokens: i64,
     /// What it adds to a thread, the answer excepted.
     pub(crate) turn: Option<Turn>,
 }
@@ -69,12 +72,12 @@ pub(crate) struct Meter {
     recorder: Recorder,
     /// Prompt and answer tokens as the upstream counted them.
     counted: Option<(i64, i64)>,
-    deltas: usize,
-    answer_bytes: usize,
+    deltas: i64,
+    answer_bytes: i64,
     finish: Option<Outcome>,
     failed: bool,
-    /// The most pieces the answer may have.
-    most: Option<usize>,
+    /// The most tokens the answers may have together.
+    most: Option<i64>,
     /// Kept only for a thread.
     answer: Answer,
 }
@@ -94,14 +97,24 @@ impl Meter {
         }
     }
 
-    /// Bounds the answer's pieces, each of which is a token at least.
-    pub(crate) fn limit(&mut self, most: Option<usize>) {
+    /// Bounds the answers.
+    pub(crate) fn limit(&mut self, most: Option<i64>) {
         self.most = most;
     }
 
-    /// The answer is longer than what was reserved for it: the upstream does not keep to `max_tokens`.
+    /// The answer is longer than what was reserved for it: the upstream does not keep to `max_tokens`. A piece of a stream
+    /// is a token at least.
     pub(crate) fn is_over(&self) -> bool {
-        self.most.is_some_and(|most| self.deltas > most)
+        self.most
+            .is_some_and(|most| self.deltas > most || self.answer_bytes > most.saturating_mul(BYTES_PER_TOKEN_AT_MOST))
+    }
+
+    /// How many bytes of a whole answer, and how many tokens, may be passed on if it is longer than what was reserved.
+    pub(crate) fn cut(&self) -> Option<(usize, i64)> {
+        let most = self.most?;
+        let tokens = self.counted.map_or(self.answer_bytes / BYTES_PER_TOKEN_AT_MOST, |(_, output)| output);
+        let bytes = i128::from(self.answer_bytes) * i128::from(most) / i128::from(tokens.max(1));
+        (tokens > most).then(|| (usize::try_from(bytes).unwrap_or(usize::MAX), most))
     }
 
     /// Looks at a completion or at one chunk of it.
@@ -113,7 +126,13 @@ impl Meter {
             model.clone_into(&mut chat.model);
         }
         if let Some(usage) = json.get("usage") {
-            let figure = |name: &str| usage.get(name).and_then(Value::as_i64).filter(|tokens| *tokens >= 0);
+            let figure = |name: &str| {
+                usage
+                    .get(name)
+                    .and_then(Value::as_i64)
+                    .filter(|tokens| *tokens >= 0)
+                    .map(|tokens| tokens.min(MOST_TOKENS))
+            };
             self.counted = figure("prompt_tokens").zip(figure("completion_tokens")).or(self.counted);
         }
         for choice in json.get("choices").and_then(Value::as_array).into_iter().flatten() {
@@ -124,9 +143,17 @@ impl Meter {
             if let (Some(said), Some(Chat { turn: Some(_), .. })) = (said, &self.chat) {
                 self.answer.add(choice, said);
             }
-            let bytes = said.map(answer_bytes).unwrap_or_default();
+            let bytes = said.map(said_bytes).unwrap_or_default();
             self.answer_bytes += bytes;
-            self.deltas += usize::from(bytes > 0);
+            self.deltas += i64::from(bytes > 0);
+        }
+    }
+
+    /// The thread gets this answer in place of what was seen.
+    pub(crate) fn remember_instead(&mut self, json: &Value) {
+        self.answer = Answer::default();
+        for choice in json.get("choices").and_then(Value::as_array).into_iter().flatten() {
+            self.answer.add(choice, &choice["message"]);
         }
     }
 
@@ -159,10 +186,12 @@ impl Meter {
             Some(counted) => ("counted", counted),
             None => {
                 // Most upstreams send a token per chunk; those that send more are caught by the length.
-                let output = self.deltas.max(self.answer_bytes.div_ceil(BYTES_PER_TOKEN));
-                ("estimated", (tokens(chat.prompt_bytes.div_ceil(BYTES_PER_TOKEN)), tokens(output)))
+                let output = self.deltas.max(self.answer_bytes / BYTES_PER_TOKEN);
+                ("estimated", (chat.prompt_tokens, output))
             }
         };
+        // More is not passed on.
+        let output = output.min(self.most.unwrap_or(MOST_TOKENS));
         let mut turn = chat.turn;
         if let Some(turn) = &mut turn {
             turn.messages.extend(std::mem::take(&mut self.answer).message());
@@ -189,16 +218,4 @@ impl Drop for Meter {
     fn drop(&mut self) {
         drop(self.write(Outcome::Aborted));
     }
-}
-
-fn tokens(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// The length of what a message or delta adds to the answer: text, reasoning, tool calls.
-fn answer_bytes(said: &Value) -> usize {
-    let text = |name: &str| said.get(name).and_then(Value::as_str).map_or(0, str::len);
-    let calls = said.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
-    let calls = calls.filter_map(|call| call.get("function")?.get("arguments")?.as_str().map(str::len));
-    text("content") + text("reasoning_content") + text("refusal") + calls.sum::<usize>()
 }

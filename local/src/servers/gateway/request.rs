@@ -4,7 +4,15 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::error::GatewayError;
+use super::prompt::{self, PromptSize};
 use crate::domain::content::text_of;
+use crate::domain::limits::MOST_TOKENS;
+
+/// The names under which OpenAI-compatible servers take the answer's length.
+const LIMITS: [&str; 6] =
+    ["max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "n_predict", "num_predict"];
+/// As many answers as OpenAI gives.
+const MOST_CHOICES: i64 = 128;
 
 /// An OpenAI-compatible body: kept whole, with what the gateway has to know taken out of it.
 #[derive(Debug)]
@@ -28,6 +36,10 @@ impl ChatRequest {
         }
         if body.get("model").is_some_and(|model| !model.is_string() && !model.is_null()) {
             return Err(GatewayError::invalid("model must be a text"));
+        }
+        let n = body.get("n").filter(|n| !n.is_null());
+        if n.is_some_and(|n| n.as_i64().is_none_or(|n| !(1..=MOST_CHOICES).contains(&n))) {
+            return Err(GatewayError::invalid(format!("n must be a whole number from 1 to {MOST_CHOICES}")));
         }
         let stream = match body.get("stream") {
             None | Some(Value::Null) => false,
@@ -53,20 +65,33 @@ impl ChatRequest {
         })
     }
 
-    /// The most tokens the answer may have, if the caller set a limit.
-    pub(crate) fn max_tokens(&self) -> Option<u64> {
-        let limit = |name| self.body.get(name).and_then(Value::as_u64);
-        limit("max_completion_tokens").or_else(|| limit("max_tokens"))
+    /// The most tokens each answer may have, if the caller set a limit. The largest counts: no two upstreams heed the same.
+    pub(crate) fn max_tokens(&self) -> Option<i64> {
+        let limits = LIMITS.iter().filter_map(|name| self.body.get(*name)?.as_u64());
+        limits.max().map(|limit| i64::try_from(limit).unwrap_or(i64::MAX).min(MOST_TOKENS))
     }
 
     /// How many answers are asked for.
     pub(crate) fn choices(&self) -> i64 {
-        self.body.get("n").and_then(Value::as_i64).filter(|n| *n > 0).unwrap_or(1)
+        self.body.get("n").and_then(Value::as_i64).unwrap_or(1)
     }
 
-    /// Bounds the length of an answer whose caller set no limit.
+    /// Bounds the length of each answer, whatever limits the caller set.
     pub(crate) fn limit_answer(&mut self, tokens: i64) {
-        self.body.insert("max_tokens".to_owned(), json!(tokens));
+        let mut is_set = false;
+        for name in LIMITS {
+            if let Some(limit) = self.body.get_mut(name).filter(|limit| !limit.is_null()) {
+                *limit = json!(limit.as_i64().filter(|limit| (0..tokens).contains(limit)).unwrap_or(tokens));
+                is_set = true;
+            }
+        }
+        if !is_set {
+            self.body.insert("max_tokens".to_owned(), json!(tokens));
+        }
+    }
+
+    pub(super) fn size(&self) -> PromptSize {
+        prompt::size(&self.body, self.stream)
     }
 
     pub(crate) fn take_messages(&mut self) -> Vec<Value> {
