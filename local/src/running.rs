@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Result;
 use behest_client::Secret;
 use tokio::task::JoinSet;
 use tokio_util::sync::DropGuard;
@@ -77,9 +78,12 @@ impl Running {
         self.shared.mailbox.letters()
     }
 
-    /// Switches the gateway's project off, or on again.
-    pub fn set_killed(&self, killed: bool) {
-        self.shared.controls.write().killed = killed;
+    /// Switches the gateway's project off, or on again, for the next start too. Off, running answers end.
+    ///
+    /// # Errors
+    /// If the data cannot be written.
+    pub async fn set_killed(&self, killed: bool) -> Result<()> {
+        self.shared.set_killed(killed).await
     }
 
     /// Takes no more requests, lets running answers go on for [`Config::grace`](crate::Config::grace), cuts those that are left,

@@ -19,7 +19,7 @@ use crate::domain::mail::Mailbox;
 use crate::domain::origins::Origins;
 use crate::domain::random;
 use crate::running::{DemoUser, Running};
-use crate::servers::gateway::{Gateway, Rates, Recorder, Responder};
+use crate::servers::gateway::{Gateway, Rates, Recorder, Responder, Stop};
 use crate::servers::shared::Shared;
 use crate::servers::supabase::{
     FUNCTION_NAME, Functions, Hasher, Proxy, RateLimits, Supabase, TokenFunction, ensure_user,
@@ -42,7 +42,6 @@ pub async fn start(config: Config) -> Result<Running> {
         blocked: patterns(&config.block)?,
         error_shape: config.error_shape,
         mint_reply: config.mint_reply,
-        ..Switches::default()
     });
     let ports = Ports::bind(&config).await?;
     let (shared, implied) = share(&config, &ports, controls).await?;
@@ -62,7 +61,7 @@ pub async fn start(config: Config) -> Result<Running> {
         rates: Rates::default(),
         responder,
         recorder: recorder.clone(),
-        cut: cut.clone(),
+        stop: Stop { cut: cut.clone(), controls: shared.controls.clone() },
     };
     let dashboard = Dashboard {
         shared: Arc::clone(&shared),
@@ -160,6 +159,7 @@ async fn share(config: &Config, ports: &Ports, controls: Controls) -> Result<(Ar
         supabase_url: port::url(config.host, ports.supabase.local_addr()?.port()),
         gateway_url,
     };
+    shared.restore().await?;
     Ok((Arc::new(shared), implied))
 }
 

@@ -72,33 +72,39 @@ pub(super) async fn budgets(State(dashboard): State<Dashboard>, headers: HeaderM
 
 pub(super) async fn faults(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |fields| {
-        if fields.remove.is_empty() {
+        let done = if fields.remove.is_empty() {
             let fault = fields.add.parse()?;
-            let mut faults = dashboard.shared.faults.lock();
-            faults.push(fault);
-            return Ok("The fault is set".to_owned());
-        }
-        dashboard.shared.faults.lock().retain(|fault| fault.to_string() != fields.remove);
-        Ok("The fault is removed".to_owned())
+            dashboard.shared.faults.lock().push(fault);
+            "The fault is set"
+        } else {
+            dashboard.shared.faults.lock().retain(|fault| fault.to_string() != fields.remove);
+            "The fault is removed"
+        };
+        dashboard.shared.keep_faults().await?;
+        Ok(done.to_owned())
     })
     .await
 }
 
 pub(super) async fn switches(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |fields| {
-        let mut switches = dashboard.shared.controls.write();
+        let shared = &dashboard.shared;
         Ok(match (fields.killed.as_str(), fields.tiers.as_str()) {
             ("on", _) => {
-                switches.killed = true;
+                shared.set_killed(true).await?;
                 "The gateway refuses every call now"
             }
             ("off", _) => {
-                switches.killed = false;
+                shared.set_killed(false).await?;
                 "The gateway answers again"
             }
-            (_, tiers) => {
-                switches.tier_limits = tiers == "on";
-                if switches.tier_limits { "Tier limits are enforced" } else { "Tier limits are not enforced any more" }
+            (_, "on") => {
+                shared.set_tier_limits(true).await?;
+                "Tier limits are enforced"
+            }
+            _ => {
+                shared.set_tier_limits(false).await?;
+                "Tier limits are not enforced any more"
             }
         }
         .to_owned())

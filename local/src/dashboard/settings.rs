@@ -128,10 +128,8 @@ fn faults(dashboard: &Dashboard) -> Markup {
 }
 
 fn switches(dashboard: &Dashboard) -> Markup {
-    let (killed, tiers) = {
-        let switches = dashboard.shared.controls.read();
-        (switches.killed, switches.tier_limits)
-    };
+    let controls = &dashboard.shared.controls;
+    let (killed, tiers) = (controls.killed(), controls.read().tier_limits);
     let switch = |name: &str, on: bool, class: &str, text: &str| {
         let button = html! { (hidden(name, if on { "off" } else { "on" })) button class=(class) { (text) } };
         form(dashboard, "switches", Some("inline"), &button)

@@ -1,9 +1,10 @@
 //! What can be changed while the servers run.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use anyhow::{Context as _, Result};
 use regex::Regex;
+use tokio::sync::watch;
 
 /// The documented shapes of error bodies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -31,13 +32,14 @@ pub enum MintReply {
 
 /// The gateway's switches. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Controls(Arc<RwLock<Switches>>);
+pub(crate) struct Controls {
+    switches: Arc<RwLock<Switches>>,
+    killed: Arc<watch::Sender<bool>>,
+}
 
 /// `Config` says what each means.
 #[derive(Debug, Default)]
 pub(crate) struct Switches {
-    /// Refuses every call of this project.
-    pub(crate) killed: bool,
     pub(crate) tier_limits: bool,
     pub(crate) blocked: Vec<Regex>,
     pub(crate) error_shape: ErrorShape,
@@ -46,15 +48,30 @@ pub(crate) struct Switches {
 
 impl Controls {
     pub(crate) fn new(switches: Switches) -> Self {
-        Self(Arc::new(RwLock::new(switches)))
+        Self { switches: Arc::new(RwLock::new(switches)), killed: Arc::new(watch::Sender::new(false)) }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Switches> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.switches.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Switches> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn set_tier_limits(&self, on: bool) {
+        self.switches.write().unwrap_or_else(PoisonError::into_inner).tier_limits = on;
+    }
+
+    /// Is every call of this project refused?
+    pub(crate) fn killed(&self) -> bool {
+        *self.killed.borrow()
+    }
+
+    pub(crate) fn set_killed(&self, killed: bool) {
+        self.killed.send_replace(killed);
+    }
+
+    /// Waits until the kill switch is on.
+    pub(crate) async fn on_kill(&self) {
+        // The sender lives in `self`, so the channel cannot close meanwhile.
+        let _ = self.killed.subscribe().wait_for(|killed| *killed).await;
     }
 }
 

@@ -120,15 +120,25 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first fault of this path, which happens once less.
-    pub(crate) fn take(&self, path: &str) -> Option<Effect> {
+    /// Adds faults that were kept, unless they are set already.
+    pub(crate) fn restore(&self, kept: impl Iterator<Item = Fault>) {
+        let mut faults = self.lock();
+        for fault in kept {
+            if !faults.iter().any(|set| set.text == fault.text) {
+                faults.push(fault);
+            }
+        }
+    }
+
+    /// The first fault of this path, which happens once less; and whether it happens a limited number of times.
+    pub(crate) fn take(&self, path: &str) -> Option<(Effect, bool)> {
         let mut faults = self.lock();
         let at = faults.iter().position(|fault| path.starts_with(&fault.place) && fault.times != Some(0))?;
         let fault = faults.get_mut(at)?;
         fault.times = fault.times.map(|times| times - 1);
-        let effect = fault.effect.clone();
+        let taken = (fault.effect.clone(), fault.times.is_some());
         faults.retain(|fault| fault.times != Some(0));
-        Some(effect)
+        Some(taken)
     }
 }
 
@@ -143,7 +153,7 @@ mod tests {
         let faults = Faults::new(vec![fault]);
         assert_eq!(faults.take("/v1/models"), None);
         for _ in 0..2 {
-            assert_eq!(faults.take("/v1/chat/completions").unwrap().status, Some(StatusCode::SERVICE_UNAVAILABLE));
+            assert_eq!(faults.take("/v1/chat/completions").unwrap().0.status, Some(StatusCode::SERVICE_UNAVAILABLE));
         }
         assert_eq!(faults.take("/v1/chat/completions"), None, "used up");
         for (bad, why) in [

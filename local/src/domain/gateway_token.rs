@@ -8,7 +8,8 @@ use super::identity::Identity;
 
 /// The `iss` of gateway tokens: nobody can take them for Behest's own.
 pub(crate) const ISSUER: &str = "behest-local";
-const AUDIENCE: &str = "behest";
+/// Their `aud`.
+pub(crate) const AUDIENCE: &str = "behest";
 
 const TTL_SECS: std::ops::RangeInclusive<u64> = 60..=86_400;
 const LONGEST_USER_ID: usize = 255;

@@ -60,9 +60,15 @@ impl KeyRing {
     }
 
     /// See [`jwt::verify`].
-    pub(crate) fn verify<T: DeserializeOwned>(&self, token: &str, issuer: &str, now: i64) -> Result<T, Invalid> {
+    pub(crate) fn verify<T: DeserializeOwned>(
+        &self,
+        token: &str,
+        issuer: &str,
+        audience: &str,
+        now: i64,
+    ) -> Result<T, Invalid> {
         for key in self.all() {
-            match jwt::verify(&key.jwk, self.algorithm, token, &[issuer], now) {
+            match jwt::verify(&key.jwk, self.algorithm, token, &[issuer], audience, now) {
                 Err(Invalid::UnknownKey) => {}
                 decided => return decided,
             }

@@ -44,6 +44,8 @@ pub(crate) enum Invalid {
     NotYetValid,
     /// Another issuer's token.
     Issuer,
+    /// A token for somebody else.
+    Audience,
 }
 
 impl Invalid {
@@ -56,6 +58,7 @@ impl Invalid {
             Self::Expired => "the token has expired",
             Self::NotYetValid => "the token is not valid yet",
             Self::Issuer => "the token was issued by another server",
+            Self::Audience => "the token is for another audience",
         }
     }
 }
@@ -64,7 +67,9 @@ impl From<jsonwebtoken::errors::Error> for Invalid {
     fn from(error: jsonwebtoken::errors::Error) -> Self {
         match error.kind() {
             ErrorKind::InvalidSignature => Self::Signature,
-            ErrorKind::InvalidIssuer | ErrorKind::MissingRequiredClaim(_) => Self::Issuer,
+            ErrorKind::InvalidIssuer => Self::Issuer,
+            ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => Self::Issuer,
+            ErrorKind::InvalidAudience | ErrorKind::MissingRequiredClaim(_) => Self::Audience,
             ErrorKind::InvalidAlgorithm => Self::Algorithm,
             // A header in JSON whose `alg` the library does not know.
             ErrorKind::Json(error) if error.is_data() => Self::Algorithm,
@@ -118,13 +123,14 @@ pub(crate) fn kid(token: &str) -> Option<String> {
     decode_header(token).ok()?.kid
 }
 
-/// The claims of `token` if the private half of this key signed it for one of `issuers` and it is valid at `now`
-/// (epoch seconds). The algorithm belongs to the key, never to the token's header.
+/// The claims of `token` if the private half of this key signed it in the name of one of `issuers` for `audience`, and it
+/// is valid at `now` (epoch seconds). The algorithm belongs to the key, never to the token's header.
 pub(crate) fn verify<T: DeserializeOwned>(
     jwk: &Jwk,
     algorithm: Algorithm,
     token: &str,
     issuers: &[&str],
+    audience: &str,
     now: i64,
 ) -> Result<T, Invalid> {
     let header = decode_header(token)?;
@@ -136,8 +142,8 @@ pub(crate) fn verify<T: DeserializeOwned>(
     }
     let mut rules = Validation::new(algorithm);
     rules.set_issuer(issuers);
-    rules.set_required_spec_claims(&["iss"]);
-    rules.validate_aud = false;
+    rules.set_audience(&[audience]);
+    rules.set_required_spec_claims(&["iss", "aud"]);
     // The library reads the system's clock, and this server has its own.
     rules.validate_exp = false;
     let claims: Value = decode(token, &DecodingKey::from_jwk(jwk)?, &rules)?.claims;
@@ -163,7 +169,7 @@ mod tests {
     }
 
     fn check(key: &SigningKey, token: &str, issuer: &str, now: i64) -> Result<Value, Invalid> {
-        verify(&key.jwk, key.algorithm, token, &[issuer], now)
+        verify(&key.jwk, key.algorithm, token, &[issuer], "us", now)
     }
 
     fn tampered(token: &str, part: usize, with: &Value) -> String {
@@ -176,7 +182,7 @@ mod tests {
     fn only_its_own_valid_tokens_pass() {
         for algorithm in [Algorithm::ES256, Algorithm::RS256] {
             let key = key(algorithm);
-            let claims = json!({ "iss": "me", "nbf": 100, "exp": 200, "sub": "u" });
+            let claims = json!({ "iss": "me", "aud": "us", "nbf": 100, "exp": 200, "sub": "u" });
             let token = key.sign(&claims).unwrap();
             let other_issuer = |token: &str| check(&key, token, "you", 150);
             let check = |token: &str, now| check(&key, token, "me", now);
@@ -196,7 +202,11 @@ mod tests {
             for broken in ["", "a", "a.b", "a.b.c", "....", &token.replace('.', "")] {
                 assert_eq!(check(broken, 150), Err(Invalid::Malformed), "{broken}");
             }
-            let eternal = key.sign(&json!({ "iss": "me" })).unwrap();
+            for aud in [json!("them"), json!(["them"]), json!(null)] {
+                let token = key.sign(&json!({ "iss": "me", "aud": aud, "exp": 200 })).unwrap();
+                assert_eq!(check(&token, 150), Err(Invalid::Audience), "{aud}");
+            }
+            let eternal = key.sign(&json!({ "iss": "me", "aud": "us" })).unwrap();
             assert_eq!(check(&eternal, 150), Err(Invalid::Malformed));
         }
     }
@@ -204,7 +214,7 @@ mod tests {
     #[test]
     fn another_key_with_the_same_id_does_not_pass() {
         for algorithm in [Algorithm::ES256, Algorithm::RS256] {
-            let token = key(algorithm).sign(&json!({ "iss": "me", "exp": 200 })).unwrap();
+            let token = key(algorithm).sign(&json!({ "iss": "me", "aud": "us", "exp": 200 })).unwrap();
             assert_eq!(check(&key(algorithm), &token, "me", 150), Err(Invalid::Signature));
         }
     }

@@ -1,6 +1,7 @@
 //! Middleware that carries out the faults that are set.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -13,14 +14,15 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::json;
 
-use crate::domain::faults::{Effect, Faults};
+use super::shared::Shared;
+use crate::domain::faults::Effect;
 
 /// A request of this machine asks for a fault of its own answer with this header, such as `status=503`.
 const HEADER: &str = "x-behest-local-fault";
 
 /// Middleware. Preflights are spared: what is tested is the call after them.
 pub(super) async fn inject(
-    State(faults): State<Faults>,
+    State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
@@ -34,7 +36,15 @@ pub(super) async fn inject(
             Ok((effect, _)) => Some(effect),
             Err(error) => return failed(StatusCode::BAD_REQUEST, &format!("{HEADER}: {error:#}")),
         },
-        None => faults.take(request.uri().path()),
+        None => match shared.faults.take(request.uri().path()) {
+            Some((effect, counted)) => {
+                if counted && let Err(error) = shared.keep_faults().await {
+                    tracing::warn!(error = format!("{error:#}"), "the faults that are left could not be kept");
+                }
+                Some(effect)
+            }
+            None => None,
+        },
     };
     let Some(effect) = effect else { return next.run(request).await };
     if let Some(delay) = effect.delay {

@@ -5,6 +5,12 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 /// The origins that pages may call from, as the dashboard left them: one a line.
 pub(crate) const ORIGINS: &str = "origins";
+/// `on` while the kill switch is.
+pub(crate) const KILLED: &str = "killed";
+/// `on` while the limits of tiers are enforced.
+pub(crate) const TIER_LIMITS: &str = "tier_limits";
+/// Faults on demand: one a line.
+pub(crate) const FAULTS: &str = "faults";
 /// Where the servers that use the data file are: the URL of their gateway.
 pub(crate) const RUNNING: &str = "running";
 

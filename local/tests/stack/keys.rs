@@ -13,8 +13,13 @@ fn hello() -> Value {
 
 /// A token that this project's own server module signs with the key, for the signed-in user.
 async fn signed_locally(world: &World, key: &TenantKey, access: &str) -> String {
+    signed_for("behest", world, key, access).await
+}
+
+async fn signed_for(audience: &str, world: &World, key: &TenantKey, access: &str) -> String {
     let lookup = |name: &str| {
         Some(match name {
+            "BEHEST_AUDIENCE" => audience.to_owned(),
             "SUPABASE_URL" => world.running.supabase_url.clone(),
             "SUPABASE_PUBLISHABLE_KEY" => world.running.publishable_key.clone(),
             "BEHEST_BASE_URL" => world.running.gateway_url.clone(),
@@ -67,6 +72,17 @@ async fn a_key_of_another_project_is_refused() {
     key.project_id = "another-project".into();
     let token = signed_locally(&world, &key, &ada.access).await;
     assert_eq!(send(world.chat(&token, &hello())).await.refusal(), (403, "forbidden".to_owned()));
+}
+
+#[tokio::test]
+async fn a_token_that_a_server_signed_for_others_is_refused() {
+    let world = World::start().await;
+    let ada = world.sign_up("ada@example.com").await;
+    let key = world.running.admin().add_signing_key().await.unwrap();
+    let token = signed_for("somebody-else", &world, &key, &ada.access).await;
+    let refused = send(world.chat(&token, &hello())).await;
+    assert_eq!(refused.refusal(), (401, "invalid_token".to_owned()));
+    assert!(refused.text.contains("audience"), "{}", refused.text);
 }
 
 #[tokio::test]

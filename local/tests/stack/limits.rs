@@ -186,11 +186,11 @@ async fn blocked_patterns_and_the_kill_switch_refuse() {
     assert_eq!(refused.refusal(), (451, "content_blocked".to_owned()));
     assert_eq!(send(world.chat(&token, &hello())).await.status, 200);
 
-    world.running.set_killed(true);
+    world.running.set_killed(true).await.unwrap();
     assert_eq!(send(world.chat(&token, &hello())).await.refusal(), (403, "forbidden".to_owned()));
     assert_eq!(send(world.get_gateway("/v1/usage").bearer_auth(&token)).await.refusal().0, 403);
     assert_eq!(world.mint(&json!({ "user_id": "ada" })).await.refusal().0, 403);
-    world.running.set_killed(false);
+    world.running.set_killed(false).await.unwrap();
     assert_eq!(send(world.chat(&token, &hello())).await.status, 200);
     assert_eq!(world.running.admin().usage().await.unwrap().len(), 2, "refused requests cost nothing");
     let error = behest_local::start(Config { block: vec!["(".into()], ..config() }).await.unwrap_err();

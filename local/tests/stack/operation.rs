@@ -17,6 +17,44 @@ async fn refusal(config: Config) -> String {
 }
 
 #[tokio::test]
+async fn switches_and_faults_are_as_they_were_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = || Config { data: Some(folder.path().join("data.sqlite")), ..config() };
+    let world = World::with(settings()).await;
+    let page = send(world.get_gateway("/dashboard")).await.text;
+    let key = page.split("name=\"key\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let post = async |path: &str, field: &str, value: &str| {
+        let fields = reqwest::Url::parse_with_params("http://localhost", [("key", key), (field, value)]).unwrap();
+        let form = world.http.post(format!("{}{path}", world.running.gateway_url));
+        let form = form.header("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(send(form.body(fields.query().unwrap().to_owned())).await.status, 303);
+    };
+    post("/dashboard/switches", "killed", "on").await;
+    post("/dashboard/switches", "tiers", "on").await;
+    post("/dashboard/faults", "add", "models status=503 times=2").await;
+    post("/dashboard/faults", "add", "usage status=500").await;
+    assert_eq!(send(world.get_gateway("/v1/models")).await.status, 503);
+    in_time(world.running.stop()).await;
+
+    let world = World::with(settings()).await;
+    let page = send(world.get_gateway("/dashboard")).await.text;
+    for shown in ["The gateway refuses every call.", "Tier limits are enforced.", "usage status=500"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    assert_eq!(world.mint(&json!({ "user_id": "ada" })).await.refusal().0, 403);
+    world.running.set_killed(false).await.unwrap();
+    let token = world.minted("ada").await;
+    let models = async || send(world.get_gateway("/v1/models").bearer_auth(&token)).await.status.as_u16();
+    assert_eq!((models().await, models().await), (503, 200), "one of two was left");
+    in_time(world.running.stop()).await;
+
+    let world = World::with(settings()).await;
+    let token = world.minted("ada").await;
+    assert_eq!(send(world.get_gateway("/v1/models").bearer_auth(&token)).await.status, 200);
+    assert_eq!(send(world.get_gateway("/v1/usage").bearer_auth(&token)).await.status, 500);
+}
+
+#[tokio::test]
 async fn a_wrong_setting_is_an_error_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port();

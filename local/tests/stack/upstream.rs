@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use behest_local::{Config, Upstream};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -329,6 +330,60 @@ async fn stopping_cuts_answers_that_go_on_and_books_them() {
     let again = World::with(Config { data, ..config() }).await;
     let rows = again.running.admin().usage().await.unwrap();
     assert_eq!((rows.len(), rows[0].outcome.as_str()), (1, "aborted"));
+}
+
+#[tokio::test]
+async fn the_kill_switch_ends_what_is_running() {
+    let mut server = Server::start().await;
+    let (world, token) = world(&server, |_| {}).await;
+    let call = tokio::spawn(world.chat(&token, &question(true)).send());
+    let (chunks, response) = stream();
+    server.next().await.answer.send(response).unwrap();
+    put(&chunks, delta("a")).await;
+    let mut response = in_time(call).await.unwrap().unwrap();
+    hear(&mut response, &mut String::new(), "\"a\"").await;
+    let whole = tokio::spawn(send(world.chat(&token, &question(false))));
+    let unanswered = server.next().await;
+    in_time(world.running.set_killed(true)).await.unwrap();
+    let text = in_time(response.text()).await.unwrap();
+    assert!(text.contains("kill switch") && !text.contains("[DONE]"), "{text}");
+    in_time(chunks.closed()).await;
+    assert_eq!(in_time(whole).await.unwrap().refusal(), (403, "forbidden".to_owned()));
+    drop(unanswered);
+    let rows = world.running.admin().usage().await.unwrap();
+    let streamed = rows.iter().find(|row| row.outcome == "aborted").unwrap();
+    assert_eq!((rows.len(), streamed.output_tokens), (2, 1), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_booked_when_the_servers_stop() {
+    let mut server = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let data = Some(folder.path().join("data.sqlite"));
+    let upstream = Upstream { url: server.url.clone(), key: None, model: None, silence: DEADLINE };
+    let settings = Config { upstream: Some(upstream), grace: Duration::ZERO, data: data.clone(), ..config() };
+    let world = World::with(settings).await;
+    let token = world.minted("ada").await;
+    let body = question(true).to_string();
+    let address = world.running.gateway_url.strip_prefix("http://").unwrap();
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    client.write_all((head + &body).as_bytes()).await.unwrap();
+    let (chunks, response) = stream();
+    server.next().await.answer.send(response).unwrap();
+    // Until nothing more fits between the upstream and the client.
+    let block = delta(&"word ".repeat(10_000));
+    let full = Duration::from_millis(500);
+    while tokio::time::timeout(full, chunks.send(Ok(block.clone().into()))).await.is_ok() {}
+    in_time(world.running.stop()).await;
+    let again = World::with(Config { data, ..config() }).await;
+    let rows = again.running.admin().usage().await.unwrap();
+    assert_eq!((rows.len(), rows[0].outcome.as_str()), (1, "aborted"));
+    assert!(rows[0].output_tokens > 10_000, "{rows:?}");
+    drop(client);
 }
 
 #[tokio::test]

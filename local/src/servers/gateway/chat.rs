@@ -56,7 +56,7 @@ pub(crate) async fn completions(
     meter.limit(permit.use_up());
     let reply = tokio::select! {
         reply = gateway.responder.chat(&request) => reply,
-        () = gateway.cut.cancelled() => Err(GatewayError::upstream("The gateway is shutting down")),
+        why = gateway.stop.reason() => gateway.check_alive().and(Err(GatewayError::upstream(why))),
     };
     match reply {
         Err(error) => {
@@ -65,7 +65,7 @@ pub(crate) async fn completions(
         }
         Ok(Reply::Whole(body)) => whole(meter, body).await,
         Ok(Reply::Events(events)) => {
-            let relay = Relay::new(events, meter, !request.wants_usage, gateway.cut.clone());
+            let relay = Relay::new(events, meter, !request.wants_usage, gateway.stop.clone());
             Ok(event_stream(Body::from_stream(relay.into_stream())))
         }
     }

@@ -47,7 +47,7 @@ impl Drop for Permit {
 impl Gateway {
     /// Refuses everybody while the project is switched off.
     pub(crate) fn check_alive(&self) -> Result<(), GatewayError> {
-        if self.shared.controls.read().killed {
+        if self.shared.controls.killed() {
             let message = "This project is switched off: its kill switch is on";
             return Err(GatewayError::new(StatusCode::FORBIDDEN, "forbidden", message));
         }

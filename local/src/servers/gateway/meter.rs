@@ -1,5 +1,7 @@
 //! Counts what one chat used and writes its row exactly once, however the chat ends.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -212,6 +214,18 @@ impl Meter {
         };
         Some(self.recorder.record(row, turn))
     }
+}
+
+/// Writes the row of a meter that is shared, and waits for it.
+pub(crate) async fn end(meter: &Mutex<Meter>, outcome: Outcome) {
+    let write = lock(meter).write(outcome);
+    if let Some(write) = write {
+        let _ = write.await;
+    }
+}
+
+pub(crate) fn lock(meter: &Mutex<Meter>) -> MutexGuard<'_, Meter> {
+    meter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Meter {

@@ -19,6 +19,7 @@ mod reply;
 mod request;
 mod responder;
 mod state;
+mod stop;
 mod threads;
 mod token;
 mod trace;
@@ -39,6 +40,7 @@ pub(crate) use rates::Rates;
 pub(crate) use recorder::Recorder;
 pub(crate) use responder::Responder;
 pub(crate) use state::Gateway;
+pub(crate) use stop::Stop;
 
 /// Room for long conversations with pictures in them.
 const CHAT_LIMIT: usize = 16 * 1024 * 1024;
@@ -63,7 +65,7 @@ impl Gateway {
             .fallback(|| async { GatewayError::not_found() })
             .method_not_allowed_fallback(|| async { GatewayError::method_not_allowed() })
             .with_state(self)
-            .layer(middleware::from_fn_with_state(shared.faults.clone(), inject_faults::inject))
+            .layer(middleware::from_fn_with_state(Arc::clone(&shared), inject_faults::inject))
             .layer(cors::layer(&shared.origins, exposed_headers))
             .layer(middleware::from_fn_with_state(shared.origins.clone(), cors::guard))
             .layer(middleware::from_fn_with_state(shared.controls.clone(), error::shape))

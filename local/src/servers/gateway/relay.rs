@@ -1,26 +1,30 @@
 //! Passes an answer's events on as they come, counts them, and writes the usage row before the end is passed on.
 
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream, Stream};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::GatewayError;
 use super::events::{self, Data, Events};
-use super::meter::{Meter, Outcome};
+use super::meter::{self, Meter, Outcome};
 use super::reply::Broken;
+use super::stop::Stop;
 
 /// One streamed answer on its way. Dropping it (the caller hung up) cancels the upstream and records what was used.
 pub(crate) struct Relay {
     upstream: BoxStream<'static, Result<Bytes, Broken>>,
     events: Events,
-    meter: Meter,
+    meter: Arc<Mutex<Meter>>,
     /// The usage chunk was asked for by the gateway alone, and some clients stumble over its empty `choices`.
     hides_usage: bool,
-    cut: CancellationToken,
+    stop: Stop,
+    /// Books the chat also if its caller does not read, so that nobody asks for the next piece.
+    _watch: AbortOnDropHandle<()>,
     over: bool,
 }
 
@@ -29,9 +33,18 @@ impl Relay {
         upstream: BoxStream<'static, Result<Bytes, Broken>>,
         meter: Meter,
         hides_usage: bool,
-        cut: CancellationToken,
+        stop: Stop,
     ) -> Self {
-        Self { upstream, events: Events::default(), meter, hides_usage, cut, over: false }
+        let (meter, stopped) = (Arc::new(Mutex::new(meter)), stop.clone());
+        let watched = Arc::downgrade(&meter);
+        let watch = tokio::spawn(async move {
+            stopped.reason().await;
+            if let Some(meter) = watched.upgrade() {
+                meter::end(&meter, Outcome::Aborted).await;
+            }
+        });
+        let watch = AbortOnDropHandle::new(watch);
+        Self { upstream, events: Events::default(), meter, hides_usage, stop, _watch: watch, over: false }
     }
 
     /// The bytes for the caller.
@@ -43,10 +56,11 @@ impl Relay {
         while !self.over {
             let next = tokio::select! {
                 next = self.upstream.next() => next,
-                () = self.cut.cancelled() => {
-                    self.over = true;
-                    self.meter.end(Outcome::Aborted).await;
-                    return Some(error_event("The gateway is shutting down"));
+                why = self.stop.reason() => {
+                    // Dropped, the upstream is cancelled.
+                    self.upstream = stream::empty().boxed();
+                    self.end(Outcome::Aborted).await;
+                    return Some(error_event(why));
                 }
             };
             let ready = match next {
@@ -56,8 +70,7 @@ impl Relay {
                     self.fail("The upstream broke off in the middle of its answer").await
                 }
                 None => {
-                    self.over = true;
-                    self.meter.end(self.meter.outcome()).await;
+                    self.end_as_said().await;
                     self.events.rest()
                 }
             };
@@ -78,18 +91,20 @@ impl Relay {
             match events::data(&event) {
                 Data::Done => {
                     // Whoever reads the end may ask for the usage at once.
-                    self.over = true;
-                    self.meter.end(self.meter.outcome()).await;
+                    self.end_as_said().await;
                     ready.extend_from_slice(&event);
                     break;
                 }
                 Data::Json(json) => {
-                    self.meter.see(&json);
-                    if self.meter.is_over() {
+                    let is_over = {
+                        let mut meter = meter::lock(&self.meter);
+                        meter.see(&json);
+                        meter.is_over()
+                    };
+                    if is_over {
                         // Dropped, the upstream is cancelled.
                         self.upstream = stream::empty().boxed();
-                        self.over = true;
-                        self.meter.end(Outcome::Length).await;
+                        self.end(Outcome::Length).await;
                         ready.extend_from_slice(&length_events(json));
                         break;
                     }
@@ -104,9 +119,18 @@ impl Relay {
     }
 
     async fn fail(&mut self, message: &'static str) -> Bytes {
-        self.over = true;
-        self.meter.end(Outcome::Failed).await;
+        self.end(Outcome::Failed).await;
         error_event(message)
+    }
+
+    async fn end_as_said(&mut self) {
+        let outcome = meter::lock(&self.meter).outcome();
+        self.end(outcome).await;
+    }
+
+    async fn end(&mut self, outcome: Outcome) {
+        self.over = true;
+        meter::end(&self.meter, outcome).await;
     }
 }
 

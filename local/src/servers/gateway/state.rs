@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use super::rates::Rates;
 use super::recorder::Recorder;
 use super::responder::Responder;
+use super::stop::Stop;
 use crate::servers::shared::Shared;
 
 #[derive(Clone)]
@@ -15,6 +14,5 @@ pub(crate) struct Gateway {
     pub(crate) rates: Rates,
     pub(crate) responder: Arc<Responder>,
     pub(crate) recorder: Recorder,
-    /// Cancelled when running answers have to end.
-    pub(crate) cut: CancellationToken,
+    pub(crate) stop: Stop,
 }

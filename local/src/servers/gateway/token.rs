@@ -6,7 +6,7 @@ use jsonwebtoken::Algorithm;
 
 use super::error::GatewayError;
 use super::state::Gateway;
-use crate::domain::gateway_token::{GatewayClaims, ISSUER};
+use crate::domain::gateway_token::{AUDIENCE, GatewayClaims, ISSUER};
 use crate::domain::identity::sha256;
 use crate::domain::jwt::{self, Invalid};
 use crate::servers::bearer;
@@ -31,7 +31,7 @@ impl Gateway {
             return Err(GatewayError::token("An API key mints tokens, and only a minted token is accepted here"));
         }
         let now = self.shared.clock.now_secs();
-        match self.shared.identity.gateway_signer.verify(token, ISSUER, now) {
+        match self.shared.identity.gateway_signer.verify(token, ISSUER, AUDIENCE, now) {
             Err(Invalid::UnknownKey) => self.signed_by_tenant(token, now).await,
             decided => decided.map_err(refuse),
         }
@@ -42,7 +42,8 @@ impl Gateway {
         let unknown = || refuse(Invalid::UnknownKey);
         let kid = jwt::kid(token).ok_or_else(unknown)?;
         let jwk = self.shared.store.run(move |db| keys::signing_key(db, &kid)).await?.ok_or_else(unknown)?;
-        let claims: GatewayClaims = jwt::verify(&jwk, Algorithm::RS256, token, &TENANT_ISSUERS, now).map_err(refuse)?;
+        let claims: GatewayClaims =
+            jwt::verify(&jwk, Algorithm::RS256, token, &TENANT_ISSUERS, AUDIENCE, now).map_err(refuse)?;
         if claims.tid != self.shared.identity.tenant_id || claims.pid != self.shared.identity.project_id {
             let message = "The token is for another tenant or project";
             return Err(GatewayError::new(StatusCode::FORBIDDEN, "forbidden", message));

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, StatusCode};
 
 use super::auth::error::AuthError;
-use super::auth::session::Session;
+use super::auth::session::{AUTHENTICATED, Session};
 use super::state::Supabase;
 use crate::domain::jwt::Invalid;
 use crate::servers::bearer;
@@ -13,7 +13,7 @@ use crate::store::users::{self, User};
 impl Supabase {
     /// The claims of one of this server's access tokens, by signature and life alone.
     pub(crate) fn verify(&self, token: &str) -> Result<Session, Invalid> {
-        self.shared.identity.session_signer.verify(token, &self.issuer, self.shared.clock.now_secs())
+        self.shared.identity.session_signer.verify(token, &self.issuer, AUTHENTICATED, self.shared.clock.now_secs())
     }
 
     /// The signed-in user of a request to `auth/v1`: the session must still stand.

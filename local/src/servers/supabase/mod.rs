@@ -7,6 +7,8 @@ mod gate;
 mod rest;
 mod state;
 
+use std::sync::Arc;
+
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -39,7 +41,7 @@ impl Supabase {
             .nest("/rest/v1", rest)
             .with_state(self.clone())
             .nest("/functions/v1", functions.routes(self.clone()))
-            .layer(middleware::from_fn_with_state(self.shared.faults.clone(), inject_faults::inject))
+            .layer(middleware::from_fn_with_state(Arc::clone(&self.shared), inject_faults::inject))
             .layer(middleware::from_fn_with_state((self.shared.activity.clone(), "supabase"), access_log::note))
     }
 }

@@ -10,7 +10,7 @@ use crate::store::sessions::Grant;
 use crate::store::users::User;
 
 /// The role and audience of every signed-in user, anonymous ones included.
-const AUTHENTICATED: &str = "authenticated";
+pub(crate) const AUTHENTICATED: &str = "authenticated";
 
 #[derive(Serialize)]
 struct SessionClaims<'a> {
