@@ -13,7 +13,7 @@ use crate::domain::limits::BudgetRule;
 use crate::store::keys::{self, KeyRow};
 use crate::store::usage::{self, UsageRow};
 use crate::store::users::{self, UserRow};
-use crate::store::{Store, identity, ledger, settings};
+use crate::store::{self, Store, identity, ledger, settings};
 
 /// One project's users, keys, budgets and usage. Clones share them.
 #[derive(Clone, Debug)]
@@ -30,6 +30,7 @@ impl Admin {
     /// If there is none at this place, or it is unusable.
     pub async fn open(data: &Path) -> Result<Self> {
         ensure!(data.is_file(), "there is no data file {}: start behest-local with --data first", data.display());
+        ensure!(store::is_ours(data), "{} is not a data file of behest-local", data.display());
         Self::load(Some(data), Clock::default()).await
     }
 

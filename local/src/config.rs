@@ -94,6 +94,9 @@ pub struct Config {
     /// Life of a Supabase access token
     #[arg(skip = Duration::from_secs(3600))]
     pub session_ttl: Duration,
+    /// How long the head of a request may take
+    #[arg(skip = Duration::from_secs(30))]
+    pub head_limit: Duration,
     /// How long running answers may go on once `Running::stop` is called
     #[arg(skip = Duration::from_secs(2))]
     pub grace: Duration,

@@ -14,7 +14,7 @@ use crate::domain::counters::Counters;
 use crate::domain::mail::Letter;
 use crate::servers::gateway::Recorder;
 use crate::servers::shared::Shared;
-use crate::store::settings;
+use crate::store::{Lock, settings};
 
 /// Connections get this long to close after their answers have been cut.
 const AFTER_CUT: Duration = Duration::from_secs(2);
@@ -46,10 +46,12 @@ pub struct Running {
     pub(crate) admin: Admin,
     pub(crate) shared: Arc<Shared>,
     pub(crate) recorder: Recorder,
-    pub(crate) servers: JoinSet<std::io::Result<()>>,
+    pub(crate) servers: JoinSet<()>,
     pub(crate) closing: DropGuard,
     pub(crate) cut: DropGuard,
     pub(crate) grace: Duration,
+    /// Other servers stay away from the data file as long as this lives.
+    pub(crate) _lock: Lock,
 }
 
 impl Running {
@@ -105,6 +107,6 @@ impl Running {
     }
 }
 
-async fn drain(servers: &mut JoinSet<std::io::Result<()>>) {
+async fn drain(servers: &mut JoinSet<()>) {
     while servers.join_next().await.is_some() {}
 }

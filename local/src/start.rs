@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
+use axum::middleware;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +25,9 @@ use crate::servers::shared::Shared;
 use crate::servers::supabase::{
     FUNCTION_NAME, Functions, Hasher, Proxy, RateLimits, Supabase, TokenFunction, ensure_user,
 };
+use crate::servers::this_machine::named;
 use crate::servers::{page, port, tools};
-use crate::store::{ledger, settings};
+use crate::store::{Lock, ledger, settings};
 
 const DEMO_EMAIL: &str = "demo@example.com";
 
@@ -44,9 +46,10 @@ pub async fn start(config: Config) -> Result<Running> {
         mint_reply: config.mint_reply,
     });
     let ports = Ports::bind(&config).await?;
+    let lock = Lock::take(config.data.as_deref())?;
     let (shared, implied) = share(&config, &ports, controls).await?;
 
-    let supabase = supabase(&config, &ports, &shared);
+    let supabase = supabase(&config, &ports, &shared)?;
     let demo_user = if config.demo_user { Some(demo_user(&supabase).await?) } else { None };
     let token_function = TokenFunction {
         shared: Arc::clone(&shared),
@@ -73,11 +76,15 @@ pub async fn start(config: Config) -> Result<Running> {
     let url = shared.gateway_url.clone();
     shared.store.run(move |db| settings::set(db, settings::RUNNING, Some(&url))).await?;
     let tools = tools::router(shared.counters.clone(), shared.mailbox.clone(), config.host);
-    let supabase = supabase.router(functions).merge(tools.clone());
-    let gateway = gateway.router(config.exposed_headers.as_deref()).merge(tools).merge(dashboard.router(config.host));
+    // Whoever lets other machines in cannot know all names they use.
+    let named = middleware::from_fn_with_state((!config.expose).then_some(config.host), named);
+    let supabase = supabase.router(functions).layer(named.clone()).merge(tools.clone());
+    let gateway = gateway.router(config.exposed_headers.as_deref()).layer(named.clone());
+    let gateway = gateway.merge(tools).merge(dashboard.router(config.host));
     let mut servers = JoinSet::new();
-    servers.spawn(port::serve(ports.supabase, supabase, &closing));
-    servers.spawn(port::serve(ports.gateway, gateway, &closing));
+    let serve = |listener, router| port::serve(listener, router, config.head_limit, closing.clone());
+    servers.spawn(serve(ports.supabase, supabase));
+    servers.spawn(serve(ports.gateway, gateway));
     let mut page_url = None;
     if let (Some(listener), Some(www)) = (ports.page, &config.www) {
         let settings = page::Settings {
@@ -86,7 +93,7 @@ pub async fn start(config: Config) -> Result<Running> {
             publishable_key: shared.identity.publishable_key.clone(),
             function_name: FUNCTION_NAME,
         };
-        servers.spawn(port::serve(listener, page::router(www, config.package.as_deref(), settings), &closing));
+        servers.spawn(serve(listener, page::router(www, config.package.as_deref(), settings).layer(named)));
         page_url = Some(port::page_origin(config.host, ports.page_port));
     }
     Ok(Running {
@@ -100,6 +107,7 @@ pub async fn start(config: Config) -> Result<Running> {
         shared,
         recorder,
         servers,
+        _lock: lock,
         closing: closing.drop_guard(),
         cut: cut.drop_guard(),
         grace: config.grace,
@@ -163,16 +171,16 @@ async fn share(config: &Config, ports: &Ports, controls: Controls) -> Result<(Ar
     Ok((Arc::new(shared), implied))
 }
 
-fn supabase(config: &Config, ports: &Ports, shared: &Arc<Shared>) -> Supabase {
-    Supabase {
+fn supabase(config: &Config, ports: &Ports, shared: &Arc<Shared>) -> Result<Supabase> {
+    Ok(Supabase {
         shared: Arc::clone(shared),
-        hasher: Hasher::default(),
+        hasher: Hasher::new()?,
         issuer: format!("{}/auth/v1", shared.supabase_url),
         session_ttl: config.session_ttl,
         reuse_interval: config.reuse_interval,
         rate_limits: RateLimits::new(config.auth_limits),
         site_url: (ports.page_port != 0).then(|| port::page_origin(config.host, ports.page_port)),
-    }
+    })
 }
 
 /// A page that the gateway serves itself is not of another origin, whatever header its browser sends.

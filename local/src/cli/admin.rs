@@ -1,9 +1,10 @@
 //! The commands beside `start`. Those that take `--data` work on the file, whether its servers run or not.
 
-use std::path::PathBuf;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::{Args, Subcommand};
 
 use crate::admin::Admin;
@@ -16,7 +17,7 @@ pub(super) enum Command {
     /// Say whether the servers of a data file run, and where
     Status(Data),
     /// Delete a data file with all users, keys and usage
-    Reset(Data),
+    Reset(Reset),
     /// List the users, or give one another plan
     Users(Users),
     /// Print a gateway token for a user
@@ -30,6 +31,15 @@ pub(super) struct Data {
     /// The SQLite file given to `start --data`
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct Reset {
+    #[command(flatten)]
+    file: Data,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Args)]
@@ -81,16 +91,7 @@ impl Command {
                 }
                 Ok(())
             }
-            Self::Reset(Data { data }) => {
-                if let Ok(admin) = Admin::open(&data).await
-                    && let Some(url) = running(&admin).await?
-                {
-                    bail!("the servers of this file run (gateway at {url}): stop them first");
-                }
-                store::delete(&data)?;
-                println!("deleted {}", data.display());
-                Ok(())
-            }
+            Self::Reset(Reset { file, yes }) => reset(&file.data, yes).await,
             Self::Users(Users { file, set_plan }) => users(&Admin::open(&file.data).await?, set_plan).await,
             Self::Mint(Mint { file, user, tier, ttl }) => {
                 println!("{}", Admin::open(&file.data).await?.mint(&user, tier, ttl)?);
@@ -99,6 +100,30 @@ impl Command {
             Self::Keys(keys) => keys.run().await,
         }
     }
+}
+
+async fn reset(data: &Path, yes: bool) -> Result<()> {
+    if !data.exists() {
+        println!("there is no data file {}: nothing was deleted", data.display());
+        return Ok(());
+    }
+    ensure!(store::is_ours(data), "{} is not a data file of behest-local: nothing was deleted", data.display());
+    if let Ok(admin) = Admin::open(data).await
+        && let Some(url) = running(&admin).await?
+    {
+        bail!("the servers of this file run (gateway at {url}): stop them first");
+    }
+    // A script says what it wants by calling this.
+    if !yes && std::io::stdin().is_terminal() {
+        print!("Delete {} with all users, keys and usage? [y/N] ", data.display());
+        std::io::stdout().flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), "nothing was deleted");
+    }
+    store::delete(data)?;
+    println!("deleted {}", data.display());
+    Ok(())
 }
 
 /// The gateway's URL, if it answers there.

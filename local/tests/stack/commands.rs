@@ -13,7 +13,7 @@ fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_behest-local")).args(arguments).output().unwrap()
 }
 
-fn on(data: &Path, command: &str, more: &[&str]) -> Result<String, String> {
+pub(crate) fn on(data: &Path, command: &str, more: &[&str]) -> Result<String, String> {
     let mut arguments = vec![command, "--data", data.to_str().unwrap()];
     arguments.extend(more);
     let Output { status, stdout, stderr } = run(&arguments);

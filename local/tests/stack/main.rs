@@ -4,6 +4,8 @@
 mod auth;
 mod budgets;
 mod commands;
+mod data_file;
+mod exposure;
 mod faults;
 mod functions;
 mod gateway;

@@ -245,6 +245,28 @@ impl Program {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_crowd_at_the_door_costs_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(&folder.path().join("data.sqlite"));
+    let supabase = program.addresses["supabase"].as_str().unwrap();
+    let key = program.addresses["publishableKey"].as_str().unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = json!({ "email": "nobody@example.com", "password": "not the one" }).to_string();
+    let sign_in = || {
+        let call = http.post(format!("{supabase}/auth/v1/token?grant_type=password")).header("apikey", key);
+        send(call.body(body.clone()))
+    };
+    for answer in futures_util::future::join_all((0..300).map(|_| sign_in())).await {
+        assert_eq!(answer.status, 400, "{}", answer.text);
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 256 * 1024, "{peak} KiB");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_program_prints_one_line_and_ends_cleanly_when_asked_to() {

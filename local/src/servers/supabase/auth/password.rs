@@ -1,25 +1,44 @@
 //! Password hashing, off the async threads and never more than a few at once.
 
-use std::sync::{Arc, LazyLock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{mpsc, oneshot};
 
 /// Each hash takes 8 MiB: enough to matter to a thief, little enough for a laptop.
 const MEMORY_KIB: u32 = 8 * 1024;
 const ROUNDS: u32 = 2;
 const AT_ONCE: usize = 2;
 
-/// Hashes and checks passwords with Argon2id. Clones share the limit.
-#[derive(Clone, Debug)]
-pub(crate) struct Hasher(Arc<Semaphore>);
+type Job = Box<dyn FnOnce() + Send>;
 
-impl Default for Hasher {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+/// Hashes and checks passwords with Argon2id, on threads of its own: each thread that ever hashes keeps the memory, and the
+/// runtime has hundreds. Clones share the threads, which end with the last of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Hasher(mpsc::Sender<Job>);
+
+impl Hasher {
+    pub(crate) fn new() -> Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>(AT_ONCE);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..AT_ONCE {
+            let queue = Arc::clone(&queue);
+            let work = move || {
+                loop {
+                    let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+                    let Some(job) = job else { break };
+                    // Whoever waits for it hears that it was lost.
+                    drop(catch_unwind(AssertUnwindSafe(job)));
+                }
+            };
+            thread::Builder::new().name("password".to_owned()).spawn(work).context("starting a thread")?;
+        }
+        Ok(Self(jobs))
     }
 }
 
@@ -57,23 +76,24 @@ impl Hasher {
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let permit = self.0.clone().acquire_owned().await?;
-        let done = tokio::task::spawn_blocking(move || {
-            // The permit goes with the work: a caller who hangs up does not free it early.
-            let _permit = permit;
-            work()
-        });
-        done.await.context("the hashing task was lost")
+        let (done, result) = oneshot::channel();
+        let job = Box::new(move || drop(done.send(work())));
+        self.0.send(job).await.ok().context("the hashing threads are gone")?;
+        result.await.context("the hashing task was lost")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use futures_util::future::join_all;
+
     use super::*;
 
     #[tokio::test]
     async fn a_password_fits_only_its_own_hash() {
-        let hasher = Hasher::default();
+        let hasher = Hasher::new().unwrap();
         let stored = hasher.hash("correct horse".into()).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=8192,t=2,p=1$"), "{stored}");
         assert_ne!(stored, hasher.hash("correct horse".into()).await.unwrap(), "every hash has its own salt");
@@ -83,5 +103,16 @@ mod tests {
         assert!(!check("battery staple", Some(&stored)).await.unwrap());
         assert!(!check("correct horse", None).await.unwrap());
         assert!(!check("correct horse", Some("not a hash")).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_crowd_is_served_by_two_threads() {
+        let hasher = Hasher::new().unwrap();
+        let ids = (0..50).map(|_| hasher.work(|| thread::current().id()));
+        let ids: HashSet<_> = join_all(ids).await.into_iter().map(Result::unwrap).collect();
+        assert!(ids.len() <= AT_ONCE, "{ids:?}");
+        let lost: Result<()> = hasher.work(|| panic!("lost")).await;
+        assert!(lost.is_err());
+        assert!(hasher.work(|| ()).await.is_ok(), "and goes on after a job that failed");
     }
 }

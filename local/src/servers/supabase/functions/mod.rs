@@ -13,6 +13,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
+use percent_encoding::percent_decode_str;
 use tower::ServiceExt as _;
 
 use self::error::platform_error;
@@ -70,6 +71,9 @@ async fn call(
     rest: String,
     request: Request,
 ) -> Response {
+    if leaves_its_place(&rest) {
+        return not_found();
+    }
     let proxy = functions.elsewhere.get(&name);
     if proxy.is_none() && (name != token_function::NAME || !rest.is_empty()) {
         return not_found();
@@ -95,6 +99,12 @@ async fn call(
             }
         }
     }
+}
+
+/// Would the URL of another server take part of this path for a way out of the function's own?
+fn leaves_its_place(rest: &str) -> bool {
+    let rest = percent_decode_str(rest).decode_utf8_lossy();
+    rest.split(['/', '\\']).any(|part| matches!(part, "." | ".."))
 }
 
 impl Supabase {
