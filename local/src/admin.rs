@@ -15,6 +15,8 @@ use crate::store::usage::{self, UsageRow};
 use crate::store::users::{self, UserRow};
 use crate::store::{self, Store, identity, ledger, settings};
 
+const PLANS: [&str; 3] = ["free", "pro", "max"];
+
 /// One project's users, keys, budgets and usage. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Admin {
@@ -52,8 +54,9 @@ impl Admin {
     /// Sets the plan in a user's profile (`free`, `pro`, `max`), which users cannot do themselves.
     ///
     /// # Errors
-    /// If there is no such user.
+    /// If there is no such user or plan.
     pub async fn set_plan(&self, user_id: &str, plan: &str) -> Result<()> {
+        ensure!(PLANS.contains(&plan), "there is no plan {plan:?}: use {}", PLANS.join(", "));
         let (id, plan) = (user_id.to_owned(), plan.to_owned());
         let set = self.store.run(move |db| users::set_plan(db, &id, Some(&plan))).await;
         set.with_context(|| format!("user {user_id} cannot be given a plan: is there such a user?"))

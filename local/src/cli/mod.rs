@@ -7,7 +7,7 @@ mod start;
 
 use std::ffi::OsString;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -40,7 +40,9 @@ pub async fn run() -> Result<()> {
                 let mut all: Vec<OsString> = std::env::args_os().take(2).collect();
                 all.extend(settings_file::arguments(file)?);
                 all.extend(std::env::args_os().skip(2));
-                match Cli::parse_from(all).command {
+                // The line alone was right, so that what is wrong now stands in the file.
+                let both = Cli::try_parse_from(all).map_err(|why| anyhow!("--config: {}: {why}", file.display()))?;
+                match both.command {
                     Command::Start(options) => options.run().await,
                     _ => options.run().await,
                 }

@@ -77,7 +77,7 @@ pub(super) async fn faults(State(dashboard): State<Dashboard>, headers: HeaderMa
             dashboard.shared.faults.lock().push(fault);
             "The fault is set"
         } else {
-            dashboard.shared.faults.lock().retain(|fault| fault.to_string() != fields.remove);
+            dashboard.shared.faults.lock().retain(|fault| fault.text != fields.remove);
             "The fault is removed"
         };
         dashboard.shared.keep_faults().await?;

@@ -104,10 +104,13 @@ fn budget_rules(dashboard: &Dashboard, budgets: &[(Option<Amount>, BudgetRule)])
 }
 
 fn faults(dashboard: &Dashboard) -> Markup {
-    let all: Vec<String> = dashboard.shared.faults.lock().iter().map(ToString::to_string).collect();
+    let all = dashboard.shared.faults.lock().clone();
     let items: Vec<_> = all
         .iter()
-        .map(|text| item(dashboard, "faults", text, &html! { code { (text) } }, &hidden("remove", text)))
+        .map(|fault| {
+            let text = fault.to_string();
+            item(dashboard, "faults", &text, &html! { code { (text) } }, &hidden("remove", &fault.text))
+        })
         .collect();
     let add = html! {
         label {

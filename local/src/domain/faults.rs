@@ -30,10 +30,11 @@ pub(crate) struct Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     place: String,
-    effect: Effect,
+    pub(crate) effect: Effect,
     /// How often it still happens; for ever if `None`.
-    times: Option<u32>,
-    text: String,
+    pub(crate) times: Option<u32>,
+    /// How it was written, but for the times.
+    pub(crate) text: String,
 }
 
 const PLACES: [(&str, &str); 8] = [
@@ -130,13 +131,13 @@ impl Faults {
         }
     }
 
-    /// The first fault of this path, which happens once less; and whether it happens a limited number of times.
-    pub(crate) fn take(&self, path: &str) -> Option<(Effect, bool)> {
+    /// The first fault of this path, as it is before it happens once less.
+    pub(crate) fn take(&self, path: &str) -> Option<Fault> {
         let mut faults = self.lock();
         let at = faults.iter().position(|fault| path.starts_with(&fault.place) && fault.times != Some(0))?;
         let fault = faults.get_mut(at)?;
+        let taken = fault.clone();
         fault.times = fault.times.map(|times| times - 1);
-        let taken = (fault.effect.clone(), fault.times.is_some());
         faults.retain(|fault| fault.times != Some(0));
         Some(taken)
     }
@@ -153,7 +154,10 @@ mod tests {
         let faults = Faults::new(vec![fault]);
         assert_eq!(faults.take("/v1/models"), None);
         for _ in 0..2 {
-            assert_eq!(faults.take("/v1/chat/completions").unwrap().0.status, Some(StatusCode::SERVICE_UNAVAILABLE));
+            assert_eq!(
+                faults.take("/v1/chat/completions").unwrap().effect.status,
+                Some(StatusCode::SERVICE_UNAVAILABLE)
+            );
         }
         assert_eq!(faults.take("/v1/chat/completions"), None, "used up");
         for (bad, why) in [

@@ -4,54 +4,76 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, OriginalUri, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use serde_json::json;
 
 use super::shared::Shared;
-use crate::domain::faults::Effect;
+use crate::domain::faults::{Effect, Fault};
 
 /// A request of this machine asks for a fault of its own answer with this header, such as `status=503`.
-const HEADER: &str = "x-behest-local-fault";
+pub(super) const HEADER: &str = "x-behest-local-fault";
+
+/// How a server says that it failed.
+type Refuse = fn(StatusCode, String) -> Response;
+
+/// The faults of one server, whose errors have a shape of their own.
+#[derive(Clone)]
+pub(super) struct Injector {
+    pub(super) shared: Arc<Shared>,
+    pub(super) refuse: Refuse,
+    /// Nobody after it answers for CORS.
+    pub(super) owns_cors: bool,
+}
 
 /// Middleware. Preflights are spared: what is tested is the call after them.
 pub(super) async fn inject(
-    State(shared): State<Arc<Shared>>,
+    State(Injector { shared, refuse, owns_cors }): State<Injector>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    OriginalUri(uri): OriginalUri,
     request: Request,
     next: Next,
 ) -> Response {
     if request.method() == Method::OPTIONS {
         return next.run(request).await;
     }
+    let origin =
+        request.headers().get(header::ORIGIN).filter(|origin| owns_cors && shared.origins.allows(origin)).cloned();
+    let refuse = |status, text: String| {
+        let mut response = refuse(status, text);
+        if let Some(origin) = origin.clone() {
+            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
+        }
+        response
+    };
     let asked = request.headers().get(HEADER).filter(|_| peer.ip().to_canonical().is_loopback());
-    let effect = match asked.map(|value| value.to_str().unwrap_or_default()) {
+    let (effect, text) = match asked.map(|value| value.to_str().unwrap_or_default()) {
         Some(text) => match Effect::parse(text.split_whitespace()) {
-            Ok((effect, _)) => Some(effect),
-            Err(error) => return failed(StatusCode::BAD_REQUEST, &format!("{HEADER}: {error:#}")),
+            Ok((effect, _)) => (effect, text.to_owned()),
+            Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("{HEADER}: {error:#}")),
         },
-        None => match shared.faults.take(request.uri().path()) {
-            Some((effect, counted)) => {
-                if counted && let Err(error) = shared.keep_faults().await {
+        None => match shared.faults.take(uri.path()) {
+            Some(Fault { effect, times, text, .. }) => {
+                if times.is_some()
+                    && let Err(error) = shared.keep_faults().await
+                {
                     tracing::warn!(error = format!("{error:#}"), "the faults that are left could not be kept");
                 }
-                Some(effect)
+                (effect, text)
             }
-            None => None,
+            None => return next.run(request).await,
         },
     };
-    let Some(effect) = effect else { return next.run(request).await };
     if let Some(delay) = effect.delay {
         tokio::time::sleep(delay).await;
     }
     let mut response = match effect.status {
-        Some(status) => failed(status, "This fault was asked for"),
+        Some(status) => refuse(status, format!("This fault was asked for: {text}")),
         None => next.run(request).await,
     };
     if let Some(seconds) = effect.retry_after {
@@ -64,10 +86,6 @@ pub(super) async fn inject(
     response.headers_mut().remove(header::CONTENT_LENGTH);
     let (parts, body) = response.into_parts();
     Response::from_parts(parts, mangle(body, effect))
-}
-
-fn failed(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "error": { "code": "fault", "message": message } }))).into_response()
 }
 
 /// The body up to the point where it breaks or falls silent, in pieces of the size that is set.

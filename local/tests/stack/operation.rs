@@ -380,4 +380,5 @@ async fn a_file_holds_flags_and_the_command_line_stands_before_it() {
     std::fs::write(file, "no-such-flag = 1\n").unwrap();
     let refused = self::program(&["--config", file]).output().unwrap();
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--no-such-flag"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains(file), "the file is named");
 }

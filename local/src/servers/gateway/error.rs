@@ -61,6 +61,21 @@ impl GatewayError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path does not answer that method")
     }
 
+    /// Any status, with the code that goes with it.
+    pub(crate) fn of_status(status: StatusCode, message: String) -> Self {
+        let code = match status.as_u16() {
+            401 => return Self::token(message),
+            402 => "quota_exceeded",
+            403 => "forbidden",
+            404 => "not_found",
+            429 => "rate_limited",
+            451 => "content_blocked",
+            500.. => "server_error",
+            _ => "validation_error",
+        };
+        Self::new(status, code, message)
+    }
+
     #[must_use]
     pub(crate) fn with_retry_after(self, retry_after: Option<HeaderValue>) -> Self {
         Self { retry_after, ..self }

@@ -28,12 +28,14 @@ mod usage;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
+use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde_json::{Value, json};
 
 use self::error::GatewayError;
-use super::{access_log, inject_faults};
+use super::access_log;
+use super::inject_faults::{self, Injector};
 use crate::store::keys;
 
 pub(crate) use rates::Rates;
@@ -49,6 +51,11 @@ const MINT_LIMIT: usize = 64 * 1024;
 impl Gateway {
     pub(crate) fn router(self, exposed_headers: Option<&str>) -> Router {
         let shared = Arc::clone(&self.shared);
+        let faults = Injector {
+            shared: Arc::clone(&shared),
+            refuse: |status, message| GatewayError::of_status(status, message).into_response(),
+            owns_cors: false,
+        };
         let activity = (shared.activity.clone(), "gateway");
         let mint = || post(mint::mint).layer(DefaultBodyLimit::max(MINT_LIMIT));
         Router::new()
@@ -65,7 +72,7 @@ impl Gateway {
             .fallback(|| async { GatewayError::not_found() })
             .method_not_allowed_fallback(|| async { GatewayError::method_not_allowed() })
             .with_state(self)
-            .layer(middleware::from_fn_with_state(Arc::clone(&shared), inject_faults::inject))
+            .layer(middleware::from_fn_with_state(faults, inject_faults::inject))
             .layer(cors::layer(&shared.origins, exposed_headers))
             .layer(middleware::from_fn_with_state(shared.origins.clone(), cors::guard))
             .layer(middleware::from_fn_with_state(shared.controls.clone(), error::shape))

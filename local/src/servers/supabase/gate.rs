@@ -11,6 +11,7 @@ use serde_json::json;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::state::Supabase;
+use crate::servers::inject_faults::HEADER;
 
 /// Any origin may ask, but only with the headers that Supabase's own clients send.
 pub(super) fn cors() -> CorsLayer {
@@ -27,6 +28,7 @@ pub(super) fn cors() -> CorsLayer {
             name("apikey"),
             name("content-profile"),
             name("prefer"),
+            name(HEADER),
             name("x-client-info"),
             name("x-retry-count"),
             name("x-supabase-api-version"),

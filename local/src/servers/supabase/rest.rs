@@ -47,6 +47,10 @@ impl RestError {
         Self::new(StatusCode::NOT_FOUND, "PGRST205", message)
     }
 
+    pub(crate) fn fault(status: StatusCode, message: String) -> Response {
+        Self::new(status, "PGRST000", message).into_response()
+    }
+
     pub(crate) fn no_such_path() -> Self {
         Self::new(StatusCode::NOT_FOUND, "PGRST125", "Invalid path specified in request URL")
     }

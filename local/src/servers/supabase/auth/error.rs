@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::Json;
 use axum::extract::Request;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -42,6 +42,16 @@ impl AuthError {
 
     pub(crate) fn weak_password(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { weak_password: Some(reason), ..Self::unprocessable("weak_password", message) }
+    }
+
+    pub(crate) fn fault(status: StatusCode, message: String) -> Response {
+        let code = match status.as_u16() {
+            429 => "over_request_rate_limit",
+            504 => "request_timeout",
+            500.. => "unexpected_failure",
+            _ => "validation_failed",
+        };
+        Self::new(status, code, message).into_response()
     }
 
     pub(crate) fn not_found() -> Self {
@@ -87,8 +97,11 @@ pub(crate) async fn write(request: Request, next: Next) -> Response {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse::<jiff::civil::Date>().ok())
         .is_some_and(|date| WORD_CODES_SINCE.parse().is_ok_and(|since: jiff::civil::Date| date >= since));
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let Some(error) = response.extensions_mut().remove::<AuthError>() else { return response };
+    let (status, message) = (error.status.as_u16(), &error.message);
+    tracing::warn!(status, code = error.code, "Supabase Auth refused {method} {path}: {message}");
     let mut body = if wants_words {
         json!({ "code": error.code, "message": error.message })
     } else {
@@ -97,7 +110,11 @@ pub(crate) async fn write(request: Request, next: Next) -> Response {
     if let Some(reason) = error.weak_password {
         body["weak_password"] = json!({ "reasons": [reason] });
     }
+    let headers = std::mem::take(response.headers_mut());
     let mut response = (error.status, Json(body)).into_response();
+    if let Some(wait) = headers.get(header::RETRY_AFTER) {
+        response.headers_mut().insert(header::RETRY_AFTER, wait.clone());
+    }
     response.headers_mut().insert("x-sb-error-code", HeaderValue::from_static(error.code));
     if wants_words {
         response.headers_mut().insert(API_VERSION, HeaderValue::from_static(WORD_CODES_SINCE));

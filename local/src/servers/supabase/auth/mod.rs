@@ -20,9 +20,10 @@ use serde_json::{Value, json};
 use self::error::AuthError;
 use super::gate::require_api_key;
 use super::state::Supabase;
+use crate::servers::inject_faults::{self, Injector};
 
 /// The routes below `auth/v1`.
-pub(super) fn routes(supabase: &Supabase) -> Router<Supabase> {
+pub(super) fn routes(supabase: &Supabase, faults: Injector) -> Router<Supabase> {
     let open = Router::new()
         .route("/.well-known/jwks.json", get(jwks))
         .route("/health", get(health))
@@ -42,6 +43,7 @@ pub(super) fn routes(supabase: &Supabase) -> Router<Supabase> {
         .fallback(|| async { AuthError::not_found() })
         .method_not_allowed_fallback(|| async { AuthError::method_not_allowed() })
         .layer(middleware::from_fn_with_state(limits, rate_limit::limit))
+        .layer(middleware::from_fn_with_state(faults, inject_faults::inject))
         .layer(middleware::from_fn(error::write))
 }
 

@@ -9,3 +9,7 @@ use serde_json::json;
 pub(super) fn platform_error(status: StatusCode, code: &'static str, message: &str) -> Response {
     (status, [("sb-error-code", code)], Json(json!({ "code": code, "message": message }))).into_response()
 }
+
+pub(in crate::servers::supabase) fn fault(status: StatusCode, message: String) -> Response {
+    platform_error(status, "FAULT", &message)
+}

@@ -1,6 +1,6 @@
 //! `functions/v1`: the token function, and functions that run elsewhere.
 
-mod error;
+pub(super) mod error;
 pub(super) mod proxy;
 pub(super) mod token_function;
 
@@ -22,6 +22,7 @@ use self::token_function::TokenFunction;
 use super::state::Supabase;
 use crate::domain::jwt::Invalid;
 use crate::servers::bearer;
+use crate::servers::inject_faults::HEADER;
 
 /// All functions by name. Clones share them.
 #[derive(Clone)]
@@ -94,7 +95,15 @@ async fn call(
         None => {
             let token = functions.token.read().unwrap_or_else(PoisonError::into_inner).clone();
             match token.oneshot(request).await {
-                Ok(response) => response,
+                Ok(mut response) => {
+                    // A page may ask for faults of this function, too.
+                    if let Some(allowed) = response.headers_mut().get_mut(header::ACCESS_CONTROL_ALLOW_HEADERS)
+                        && let Ok(more) = format!("{}, {HEADER}", allowed.to_str().unwrap_or_default()).try_into()
+                    {
+                        *allowed = more;
+                    }
+                    response
+                }
                 Err(never) => match never {},
             }
         }
