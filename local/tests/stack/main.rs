@@ -13,6 +13,7 @@ mod keys;
 mod limits;
 mod operation;
 mod refusals;
+mod responder;
 mod rest;
 mod sign_in;
 mod support;

@@ -1,9 +1,9 @@
 //! `POST /v1/chat/completions` and `GET /v1/models`.
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde_json::Value;
@@ -113,4 +113,17 @@ pub(crate) async fn models(State(gateway): State<Gateway>, headers: HeaderMap) -
     gateway.shared.counters.add("models");
     gateway.caller(&headers).await?;
     gateway.responder.models().await.map(Json)
+}
+
+/// `GET /v1/models/{id}`
+pub(crate) async fn model(
+    State(gateway): State<Gateway>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, GatewayError> {
+    let Json(models) = models(State(gateway), headers).await?;
+    let all = models.get("data").and_then(Value::as_array).into_iter().flatten();
+    let found = all.into_iter().find(|model| model.get("id").and_then(Value::as_str) == Some(&id)).cloned();
+    let unknown = || GatewayError::new(StatusCode::NOT_FOUND, "not_found", format!("There is no model {id:?}"));
+    found.map(Json).ok_or_else(unknown)
 }

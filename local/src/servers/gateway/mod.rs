@@ -64,6 +64,7 @@ impl Gateway {
             .route("/.well-known/jwks.json", get(jwks))
             .route("/v1/chat/completions", post(chat::completions).layer(DefaultBodyLimit::max(CHAT_LIMIT)))
             .route("/v1/models", get(chat::models))
+            .route("/v1/models/{*id}", get(chat::model))
             .route("/v1/threads", get(threads::list))
             .route("/v1/threads/{id}", get(threads::get).delete(threads::delete))
             .route("/v1/threads/{id}/messages", get(threads::messages))
