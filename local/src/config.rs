@@ -82,6 +82,9 @@ pub struct Config {
     /// Put the platform's JWT gate before every function
     #[arg(long)]
     pub verify_jwt: bool,
+    /// Seconds for which a Supabase access token is good
+    #[arg(long = "session-ttl-secs", value_name = "SECS", default_value = "3600", value_parser = secs)]
+    pub session_ttl: Duration,
     /// Seconds for which a rotated refresh token is still honoured
     #[arg(long = "reuse-interval-secs", value_name = "SECS", default_value = "10", value_parser = secs)]
     pub reuse_interval: Duration,
@@ -91,9 +94,6 @@ pub struct Config {
     /// Add demo@example.com with a new password
     #[arg(long)]
     pub demo_user: bool,
-    /// Life of a Supabase access token
-    #[arg(skip = Duration::from_secs(3600))]
-    pub session_ttl: Duration,
     /// How long the head of a request may take
     #[arg(skip = Duration::from_secs(30))]
     pub head_limit: Duration,

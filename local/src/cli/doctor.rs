@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use behest_client::wire::{FUNCTION_REQUEST_HEADERS, GATEWAY_REQUEST_HEADERS};
 use clap::Args;
 use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Client, Method, Url};
+use reqwest::{Client, Method, StatusCode, Url};
 
 use crate::domain::origins::is_origin;
 
@@ -87,12 +87,25 @@ async fn diagnose(origin: &str, supabase_url: &str, behest_url: &str, function: 
         });
         findings.push(Finding { what: format!("{server} lets pages of {origin} call ({url})"), problem });
     }
+    if let Some(first) = findings.first_mut()
+        && is_missing(&http, &function_url, origin).await
+    {
+        let why =
+            "there is no function of this name: deploy it, or check --function, and whether the two URLs are swapped";
+        first.problem = Some(why.to_owned());
+    }
     if findings.first().is_some_and(|finding| finding.problem.is_none()) {
         let invoke = preflight(&http, &function_url, origin, FUNCTION_REQUEST_HEADERS).await;
         let problem = invoke.err().map(|refusal| format!("{}; calls with fetch work all the same", refusal.said()));
         findings.push(Finding { what: "supabase.functions.invoke may call the token function".to_owned(), problem });
     }
     Ok(findings)
+}
+
+/// A call without credentials, which a function refuses and a server without it does not know.
+async fn is_missing(http: &Client, url: &Url, origin: &str) -> bool {
+    let answer = http.post(url.clone()).header("origin", origin).send().await;
+    answer.is_ok_and(|answer| answer.status() == StatusCode::NOT_FOUND)
 }
 
 enum Refusal {

@@ -97,6 +97,8 @@ async fn doctor_does_both_preflights_and_says_what_to_change() {
     assert!(out.contains("Allowed Origins: add http://localhost:9999"), "{out}");
     let (good, out, _) = doctor(PAGE, "http://127.0.0.1:1", gateway).await;
     assert!(!good && out.contains("cannot be reached"), "{out}");
+    let (good, out, _) = doctor(PAGE, gateway, supabase).await;
+    assert!(!good && out.contains("there is no function of this name") && out.contains("swapped"), "{out}");
     let (good, _, error) = doctor("http://localhost:9999/", supabase, gateway).await;
     assert!(!good && error.contains("is not an origin"), "{error}");
     assert_eq!(world.counted("mint"), 0);

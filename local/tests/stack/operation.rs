@@ -245,6 +245,22 @@ impl Program {
     }
 }
 
+#[tokio::test]
+async fn sessions_live_as_long_as_the_flag_says() {
+    let mut child = program(&["--json", "--session-ttl-secs", "77"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let program = Program { addresses: serde_json::from_str(&line).unwrap(), child };
+    let key = program.addresses["publishableKey"].as_str().unwrap();
+    let body = json!({ "email": "ada@example.com", "password": "correct horse" });
+    let session = program.post("supabase", "/auth/v1/signup", &[("apikey", key)], &body).await;
+    assert_eq!(session["expires_in"], 77);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let settings = format!("{}/auth/v1/settings", program.addresses["supabase"].as_str().unwrap());
+    let settings = send(http.get(settings).header("apikey", key)).await.json();
+    assert_eq!((&settings["external"]["email"], &settings["mailer_autoconfirm"]), (&json!(true), &json!(true)));
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_crowd_at_the_door_costs_little_memory() {

@@ -10,7 +10,7 @@ mod state;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Router, middleware};
 
 use super::access_log;
@@ -34,6 +34,7 @@ impl Supabase {
         let faults = |refuse, owns_cors| Injector { shared: Arc::clone(&shared), refuse, owns_cors };
         let rest = Router::new()
             .route("/{table}", get(rest::read).fallback(rest::write))
+            .route("/rpc/{function}", any(rest::call))
             .fallback(|| async { rest::RestError::no_such_path() })
             .layer(middleware::from_fn_with_state(self.clone(), gate::require_api_key))
             .layer(DefaultBodyLimit::max(BODY_LIMIT))

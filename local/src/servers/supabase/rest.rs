@@ -113,24 +113,33 @@ pub(crate) async fn read(
         }
         None => None,
     };
-    let rows: Vec<Value> = row.into_iter().filter_map(|row| row_query.answer(&row)).collect();
+    let found = row.filter(|row| row_query.fits(row));
+    let total = wants_count(&headers).then_some(usize::from(found.is_some()));
+    let rows: Vec<Value> = found.filter(|_| !row_query.nothing).iter().map(|row| row_query.shape(row)).collect();
+    let range = if rows.is_empty() { "*" } else { "0-0" };
+    let range = format!("{range}/{}", total.map_or_else(|| "*".to_owned(), |total| total.to_string()));
+    let status =
+        if total.is_some_and(|total| total > rows.len()) { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let wants_object =
         headers.get_all(header::ACCEPT).iter().any(|value| value.to_str().is_ok_and(|accept| accept.contains(OBJECT)));
-    if wants_object {
+    let (media_type, body) = if wants_object {
         let [row] = rows.as_slice() else {
             let message = "Cannot coerce the result to a single JSON object";
             let details = Some(format!("The result contains {} rows", rows.len()));
             return Err(RestError { details, ..RestError::new(StatusCode::NOT_ACCEPTABLE, "PGRST116", message) });
         };
-        return Ok(answer("application/vnd.pgrst.object+json; charset=utf-8", "0-0/*", row));
-    }
-    let range = if rows.is_empty() { "*/*" } else { "0-0/*" };
-    Ok(answer("application/json; charset=utf-8", range, &Value::Array(rows)))
+        ("application/vnd.pgrst.object+json; charset=utf-8", row.to_string())
+    } else {
+        ("application/json; charset=utf-8", Value::Array(rows).to_string())
+    };
+    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_RANGE, range)];
+    Ok((status, headers, body).into_response())
 }
 
-fn answer(media_type: &'static str, range: &'static str, body: &Value) -> Response {
-    let headers = [(header::CONTENT_TYPE, media_type), (header::CONTENT_RANGE, range)];
-    (headers, body.to_string()).into_response()
+/// `rest/v1/rpc/{function}`: there is none.
+pub(crate) async fn call(Path(function): Path<String>) -> RestError {
+    let message = format!("Could not find the function public.{function} in the schema cache");
+    RestError::new(StatusCode::NOT_FOUND, "PGRST202", message)
 }
 
 /// Every other method: the table is granted for reading only.
@@ -150,21 +159,29 @@ pub(crate) async fn write(
     RestError::new(status, "42501", format!("permission denied for table {TABLE}"))
 }
 
-/// What a query asks for: columns, `eq` filters, and whether a first row is wanted at all.
+/// What a query asks for: columns under their names in the answer, filters, and whether a first row is wanted at all.
 struct RowQuery {
-    columns: Vec<&'static str>,
-    filters: Vec<(&'static str, String)>,
+    columns: Vec<(String, &'static str)>,
+    filters: Vec<Filter>,
     nothing: bool,
+}
+
+/// Does a column have one of these values?
+struct Filter {
+    column: &'static str,
+    values: Vec<Value>,
+    negated: bool,
 }
 
 impl RowQuery {
     fn parse(parameters: &[(String, String)]) -> Result<Self, RestError> {
-        let mut row_query = Self { columns: COLUMNS.to_vec(), filters: Vec::new(), nothing: false };
+        let columns = COLUMNS.map(|column| (column.to_owned(), column)).to_vec();
+        let mut row_query = Self { columns, filters: Vec::new(), nothing: false };
         for (name, value) in parameters {
             match name.as_str() {
                 // The API key may also come as a parameter.
                 "apikey" | "order" => {}
-                "select" => row_query.columns = columns(value)?,
+                "select" => row_query.columns = select(value)?,
                 "limit" | "offset" => {
                     let number: u64 = value.parse().map_err(|_| {
                         RestError::bad_request("PGRST100", format!("\"failed to parse {name} ({value})\""))
@@ -172,34 +189,61 @@ impl RowQuery {
                     // There is one row at most.
                     row_query.nothing |= (name == "limit") == (number == 0);
                 }
-                name => {
-                    let name = column(name)?;
-                    let wanted = value.strip_prefix("eq.").ok_or_else(|| {
-                        let message = format!("\"failed to parse filter ({value})\": only eq is supported here");
-                        RestError::bad_request("PGRST100", message)
-                    })?;
-                    row_query.filters.push((name, wanted.to_owned()));
-                }
+                name => row_query.filters.push(Filter::parse(column(name)?, value)?),
             }
         }
         Ok(row_query)
     }
 
-    fn answer(&self, row: &Value) -> Option<Value> {
-        let fits = |(column, wanted): &(&str, String)| row.get(*column).and_then(Value::as_str) == Some(wanted);
-        if self.nothing || !self.filters.iter().all(fits) {
-            return None;
-        }
-        let cell = |column: &&str| (String::from(*column), row.get(*column).cloned().unwrap_or_default());
-        Some(Value::Object(self.columns.iter().map(cell).collect::<Map<_, _>>()))
+    fn fits(&self, row: &Value) -> bool {
+        self.filters.iter().all(|filter| filter.fits(row))
+    }
+
+    fn shape(&self, row: &Value) -> Value {
+        let cell = |(name, column): &(String, &str)| (name.clone(), row.get(*column).cloned().unwrap_or_default());
+        Value::Object(self.columns.iter().map(cell).collect::<Map<_, _>>())
     }
 }
 
-fn columns(select: &str) -> Result<Vec<&'static str>, RestError> {
-    if select.trim().is_empty() || select.trim() == "*" {
-        return Ok(COLUMNS.to_vec());
+impl Filter {
+    fn parse(column: &'static str, text: &str) -> Result<Self, RestError> {
+        let (rest, negated) = text.strip_prefix("not.").map_or((text, false), |rest| (rest, true));
+        let values = match rest.split_once('.') {
+            Some(("eq", value)) => Some((vec![json!(value)], negated)),
+            Some(("neq", value)) => Some((vec![json!(value)], !negated)),
+            Some(("in", list)) => list.strip_prefix('(').and_then(|list| list.strip_suffix(')')).map(|list| {
+                let value = |value: &str| json!(value.trim().trim_matches('"'));
+                (list.split(',').map(value).collect(), negated)
+            }),
+            Some(("is", "null")) => Some((vec![Value::Null], negated)),
+            _ => None,
+        };
+        let (values, negated) = values.ok_or_else(|| {
+            let message = format!("\"failed to parse filter ({text})\": eq, neq, in and is.null are supported here");
+            RestError::bad_request("PGRST100", message)
+        })?;
+        Ok(Self { column, values, negated })
     }
-    select.split(',').map(|name| column(name.trim())).collect()
+
+    /// As in SQL, null is neither equal to a value nor unequal.
+    fn fits(&self, row: &Value) -> bool {
+        let cell = row.get(self.column).unwrap_or(&Value::Null);
+        let asks_for_null = self.values.contains(&Value::Null);
+        (asks_for_null || !cell.is_null()) && self.values.contains(cell) != self.negated
+    }
+}
+
+/// Columns, some under another name: `id,plan_name:plan`.
+fn select(text: &str) -> Result<Vec<(String, &'static str)>, RestError> {
+    let mut columns = Vec::new();
+    for item in text.split(',').map(str::trim) {
+        match item.split_once(':') {
+            _ if item.is_empty() || item == "*" => columns.extend(COLUMNS.map(|column| (column.to_owned(), column))),
+            Some((name, of)) => columns.push((name.to_owned(), column(of)?)),
+            None => columns.push((item.to_owned(), column(item)?)),
+        }
+    }
+    Ok(columns)
 }
 
 fn column(name: &str) -> Result<&'static str, RestError> {
@@ -209,6 +253,12 @@ fn column(name: &str) -> Result<&'static str, RestError> {
         .ok_or_else(|| RestError::bad_request("42703", format!("column {TABLE}.{name} does not exist")))
 }
 
+/// Does the caller want to know how many rows there are? Exact, planned or estimated is all the same here.
+fn wants_count(headers: &HeaderMap) -> bool {
+    let all = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|list| list.split(',')).any(|wish| wish.trim().starts_with("count="))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,7 +266,8 @@ mod tests {
     fn ask(parameters: &[(&str, &str)]) -> Result<Option<Value>, &'static str> {
         let owned: Vec<_> = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let row = json!({ "id": "u1", "plan": "pro" });
-        RowQuery::parse(&owned).map(|row_query| row_query.answer(&row)).map_err(|error| error.code)
+        let answer = |query: RowQuery| (query.fits(&row) && !query.nothing).then(|| query.shape(&row));
+        RowQuery::parse(&owned).map(answer).map_err(|error| error.code)
     }
 
     #[test]
@@ -230,7 +281,22 @@ mod tests {
         assert_eq!(ask(&[("limit", "1"), ("offset", "0"), ("select", "id")]), Ok(Some(json!({ "id": "u1" }))));
         assert_eq!(ask(&[("offset", "1")]), Ok(None));
         assert_eq!(ask(&[("select", "secret")]), Err("42703"));
-        assert_eq!(ask(&[("id", "neq.u1")]), Err("PGRST100"));
+        let there = |filter: &str| ask(&[("plan", filter)]).map(|row| row.is_some());
+        for (filter, expected) in [
+            ("neq.free", true),
+            ("neq.pro", false),
+            ("in.(free,\"pro\")", true),
+            ("in.(free)", false),
+            ("not.in.(free)", true),
+            ("is.null", false),
+            ("not.is.null", true),
+            ("not.eq.pro", false),
+        ] {
+            assert_eq!(there(filter), Ok(expected), "{filter}");
+        }
+        assert_eq!(ask(&[("select", "level:plan")]), Ok(Some(json!({ "level": "pro" }))));
+        assert_eq!(ask(&[("id", "like.u1")]), Err("PGRST100"));
+        assert_eq!(ask(&[("id", "in.u1")]), Err("PGRST100"));
         assert_eq!(ask(&[("limit", "x")]), Err("PGRST100"));
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn routes(supabase: &Supabase, faults: Injector) -> Router<Supabase> 
         .route("/recover", post(otp::recover))
         .route("/resend", post(otp::recover))
         .route("/verify", post(otp::verify))
+        .route("/settings", get(settings))
         .route("/user", get(user::show).put(user::update))
         .route("/logout", post(user::sign_out))
         .layer(middleware::from_fn_with_state(supabase.clone(), require_api_key))
@@ -58,5 +59,17 @@ async fn health() -> Json<Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "name": "behest-local",
         "description": "A local stand-in for Supabase Auth",
+    }))
+}
+
+/// What clients ask before they show a sign-in form.
+async fn settings() -> Json<Value> {
+    Json(json!({
+        "external": { "anonymous_users": true, "email": true, "phone": false, "google": true, "github": true },
+        "disable_signup": false,
+        "mailer_autoconfirm": true,
+        "phone_autoconfirm": false,
+        "sms_provider": "",
+        "saml_enabled": false,
     }))
 }
