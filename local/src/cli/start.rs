@@ -97,6 +97,7 @@ fn announce(running: &Running, as_json: bool) -> Result<()> {
         writeln!(out, "Behest gateway   {}", running.gateway_url)?;
         writeln!(out, "Dashboard        {}", running.dashboard_url())?;
         writeln!(out, "Publishable key  {}", running.publishable_key)?;
+        writeln!(out, "Gateway API key  {}  (for servers, never in a page)", running.behest_key.expose())?;
         if let Some(user) = &running.demo_user {
             writeln!(out, "Demo user        {}  password {}", user.email, user.password)?;
         }

@@ -3,6 +3,7 @@
 //! For this machine's browsers alone. Forms carry a secret that only the page knows, so that no other site can post them.
 
 mod chart;
+mod connect;
 mod export;
 mod format;
 mod forms;

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::chart;
 use super::format::{dollars, id, number};
 use super::state::{Dashboard, Failure};
+use super::{chart, connect};
 use crate::domain::limits::{Allowance, Amount, BudgetRule, Scope};
 use crate::store::ledger;
 
@@ -16,6 +16,7 @@ pub(super) async fn render(dashboard: &Dashboard) -> Result<Markup, Failure> {
     let budgets = budgets.await?;
     Ok(html! {
         div #settings.settings tabindex="-1" {
+            (connect::card(dashboard))
             (card("origins", "Allowed origins", &origins(dashboard)))
             (card("budgets", "Budgets", &budget_rules(dashboard, &budgets)))
             (card("faults", "Faults on demand", &faults(dashboard)))

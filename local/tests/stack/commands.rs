@@ -113,3 +113,33 @@ async fn the_tools_and_the_dashboard_answer_to_names_of_this_machine_alone() {
         assert_eq!(rebound.status, 404, "{path} under another name");
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_dashboard_says_how_to_connect_and_it_works() {
+    let world = World::start().await;
+    let page = send(world.get_gateway("/dashboard")).await.text;
+    let copied: Vec<String> = page
+        .split("data-copy=\"")
+        .skip(1)
+        .map(|rest| {
+            rest.split('"')
+                .next()
+                .unwrap()
+                .replace("&quot;", "\"")
+                .replace("&lt;", "<")
+                .replace("&gt;", ">")
+                .replace("&amp;", "&")
+        })
+        .collect();
+    let behest_key = world.running.behest_key.expose();
+    for shown in [&world.running.supabase_url, &world.running.gateway_url, &world.running.publishable_key, behest_key] {
+        assert!(copied.contains(shown), "{shown}");
+    }
+    let curl = copied.iter().find(|text| text.contains("curl")).unwrap().clone();
+    let key = behest_key.clone();
+    let run = move || Command::new("sh").args(["-c", &curl]).env("BEHEST_KEY", key).output().unwrap();
+    let output = in_time(tokio::task::spawn_blocking(run)).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("You wrote: “Hi!”"), "{said} {}", String::from_utf8_lossy(&output.stderr));
+}
