@@ -357,7 +357,7 @@ impl Error {
     }
 
     /// The server's sentence for what to do, if it sent one.
-    #[cfg_attr(not(feature = "js"), allow(dead_code))]
+    #[cfg_attr(not(all(feature = "js", target_arch = "wasm32")), allow(dead_code))]
     pub(crate) fn own_hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }

@@ -1,100 +1,116 @@
 //! What can be set.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
+use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use behest_client::Secret;
+use clap::{Args, Parser};
 
-use crate::clock::Clock;
-use crate::faults::Fault;
-use crate::limits::BudgetRule;
-use crate::origins::is_origin;
+use crate::domain::clock::Clock;
+use crate::domain::controls::{ErrorShape, MintReply};
+use crate::domain::faults::Fault;
+use crate::domain::limits::BudgetRule;
+use crate::domain::origins::is_origin;
 
-/// How to run the three origins. [`Config::default`] is what the tests want: free ports, memory, no page.
-#[derive(Clone, Debug)]
+/// How to run the three origins: the flags of `start`. [`Config::default`] is what the tests want: free ports, memory,
+/// no page.
+#[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// The interface to listen on. Default 127.0.0.1.
+    /// Address to listen on; any but loopback needs --expose
+    #[arg(long, default_value = "127.0.0.1")]
     pub host: IpAddr,
-    /// Allows a `host` that other machines can reach. Default false.
+    /// Let other machines in. Anybody who can reach the ports can sign up and chat
+    #[arg(long)]
     pub expose: bool,
-    /// Port of the Supabase origin; 0 picks a free one. Default 0.
+    /// Port of the Supabase origin; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 54321)]
     pub supabase_port: u16,
-    /// Port of the gateway origin; 0 picks a free one. Default 0.
+    /// Port of the gateway; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8787)]
     pub gateway_port: u16,
-    /// Port of the page origin; 0 picks a free one. Default 0. Its two loopback origins are allowed by default,
-    /// also when the page is served by something else.
+    /// Port of the page; 0 picks a free one. Its origin is allowed also when another program serves the page
+    #[arg(long, value_name = "PORT", default_value_t = 5173)]
     pub page_port: u16,
-    /// The folder served as the page; without it, no page is served. Default none.
+    /// Folder to serve as the page; without it no page is served
+    #[arg(long, value_name = "DIR")]
     pub www: Option<PathBuf>,
-    /// The npm package's folder, served at `/pkg/` of the page. Default none.
+    /// Folder of the built npm package, served at /pkg/ of the page
+    #[arg(long, value_name = "DIR", requires = "www")]
     pub package: Option<PathBuf>,
-    /// The SQLite file; without it, all data is in memory and gone at the end. Default none.
+    /// SQLite file to keep users, keys and usage in; without it they are gone at the end
+    #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// Who answers chats. Default: the built-in responder.
+    /// Who answers chats; without it a built-in responder does
+    #[arg(skip)]
     pub upstream: Option<Upstream>,
-    /// More origins whose pages may call, each `scheme://host[:port]` exactly as browsers send it. Default none.
-    pub allow_origins: Vec<String>,
-    /// Lets anonymous users have gateway tokens. Default false.
-    pub allow_anonymous: bool,
-    /// Adds `demo@example.com` with a new password. Default false.
-    pub demo_user: bool,
-    /// Enforces the documented limits of the tiers: free 10 requests a minute, 100 requests and 50,000 tokens a day; pro 60,
-    /// 10,000 and 2 million; max 300, 100,000 and 20 million. Default false.
-    pub tier_limits: bool,
-    /// Budgets to set at the start; those of the data file stay as they are. Default none.
-    pub budgets: Vec<BudgetRule>,
-    /// Prompts that match one of these regular expressions are refused with 451. Default none.
-    pub block: Vec<String>,
-    /// The shape of the gateway's error bodies. Default: the current SDKs'.
-    pub error_shape: ErrorShape,
-    /// Response headers that the gateway lets pages read, separated by commas. Default: those the client knows.
-    pub exposed_headers: Option<String>,
-    /// The shape of the mint's replies. Default: the guides'.
-    pub mint_reply: MintReply,
-    /// Functions that other processes serve, each `NAME=URL`. Default none.
-    pub functions: Vec<String>,
-    /// Puts the platform's JWT gate before every function. Default false.
-    pub verify_jwt: bool,
-    /// Enforces the rate limits of Supabase Auth, by the caller's address. Default false.
-    pub auth_limits: bool,
-    /// Faults that answers have from the start. Default none.
-    pub faults: Vec<Fault>,
-    /// Life of a Supabase access token. Default 1 hour.
-    pub session_ttl: Duration,
-    /// How long a rotated refresh token is still honoured. Default 10 s.
-    pub reuse_interval: Duration,
-    /// The built-in responder's pause before each word. Default 15 ms.
+    /// Milliseconds between the words of the built-in responder
+    #[arg(long = "pace-ms", value_name = "MS", default_value = "15", value_parser = millis)]
     pub pace: Duration,
-    /// How long running answers may go on once [`stop`](crate::Running::stop) is called. Default 2 s.
+    /// Another origin whose pages may call, such as http://localhost:3000; may be repeated
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    pub allow_origins: Vec<String>,
+    /// Give gateway tokens to anonymous users, too
+    #[arg(long)]
+    pub allow_anonymous: bool,
+    /// Enforce the documented limits of the tiers: free 10 requests a minute, 100 requests and 50,000 tokens a day, and so on
+    #[arg(long)]
+    pub tier_limits: bool,
+    /// Set a budget, in tokens or US dollars: session=20000, user=0.50usd, user:ID=9000, project=20usd; may be repeated
+    #[arg(long = "budget", value_name = "SCOPE=AMOUNT")]
+    pub budgets: Vec<BudgetRule>,
+    /// Refuse prompts that match this regular expression, with 451; may be repeated
+    #[arg(long, value_name = "REGEX")]
+    pub block: Vec<String>,
+    /// Shape of the gateway's error bodies
+    #[arg(long, value_enum, default_value_t)]
+    pub error_shape: ErrorShape,
+    /// Response headers that pages may read, in place of x-trace-id, x-request-id and retry-after; "" for none
+    #[arg(long, value_name = "NAMES")]
+    pub exposed_headers: Option<String>,
+    /// Shape of the mint's replies
+    #[arg(long, value_enum, default_value_t)]
+    pub mint_reply: MintReply,
+    /// A function that another process serves, as in hello=http://localhost:8000; may be repeated
+    #[arg(long = "function", value_name = "NAME=URL")]
+    pub functions: Vec<String>,
+    /// A fault of answers, as in "chat status=503 times=2" or "chat cut=200"; may be repeated
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<Fault>,
+    /// Put the platform's JWT gate before every function
+    #[arg(long)]
+    pub verify_jwt: bool,
+    /// Seconds for which a Supabase access token is good
+    #[arg(long = "session-ttl-secs", value_name = "SECS", default_value = "3600", value_parser = secs)]
+    pub session_ttl: Duration,
+    /// Seconds for which a rotated refresh token is still honoured
+    #[arg(long = "reuse-interval-secs", value_name = "SECS", default_value = "10", value_parser = secs)]
+    pub reuse_interval: Duration,
+    /// Enforce the rate limits of Supabase Auth
+    #[arg(long)]
+    pub auth_limits: bool,
+    /// Add demo@example.com with a new password
+    #[arg(long)]
+    pub demo_user: bool,
+    /// How long the head of a request may take
+    #[arg(skip = Duration::from_secs(30))]
+    pub head_limit: Duration,
+    /// How long running answers may go on once `Running::stop` is called
+    #[arg(skip = Duration::from_secs(2))]
     pub grace: Duration,
-    /// The clock of all parts. Default: the system's.
+    /// The clock of all parts: the system's by default
+    #[arg(skip)]
     pub clock: Clock,
 }
 
-/// The documented shapes of error bodies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum ErrorShape {
-    /// `{"error": {"code", "message", "details"?}}`, as the current SDKs read it.
-    #[default]
-    Nested,
-    /// `{"error": "text", "code", "retryable"}`, as the API documents it for auth and admin.
-    Flat,
-    /// As nested, with codes such as `BEHEST_AUTH_EXPIRED` and `BEHEST_RATE_LIMIT`.
-    Named,
-    /// `{"message", "code"}`, as the first SDKs read it.
-    Legacy,
+fn millis(text: &str) -> Result<Duration, ParseIntError> {
+    text.parse().map(Duration::from_millis)
 }
 
-/// The two documented families of mint replies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum MintReply {
-    /// `{"jwt", "project_id", "ttl", "session_id"}`
-    #[default]
-    Jwt,
-    /// `{"access_token", "token_type", "project_id", "expires_in"}`
-    AccessToken,
+pub(crate) fn secs(text: &str) -> Result<Duration, ParseIntError> {
+    text.parse().map(Duration::from_secs)
 }
 
 /// An OpenAI-compatible server that answers chats.
@@ -112,35 +128,13 @@ pub struct Upstream {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            host: Ipv4Addr::LOCALHOST.into(),
-            expose: false,
-            supabase_port: 0,
-            gateway_port: 0,
-            page_port: 0,
-            www: None,
-            package: None,
-            data: None,
-            upstream: None,
-            allow_origins: Vec::new(),
-            allow_anonymous: false,
-            demo_user: false,
-            tier_limits: false,
-            budgets: Vec::new(),
-            block: Vec::new(),
-            error_shape: ErrorShape::default(),
-            exposed_headers: None,
-            mint_reply: MintReply::default(),
-            functions: Vec::new(),
-            verify_jwt: false,
-            auth_limits: false,
-            faults: Vec::new(),
-            session_ttl: Duration::from_secs(3600),
-            reuse_interval: Duration::from_secs(10),
-            pace: Duration::from_millis(15),
-            grace: Duration::from_secs(2),
-            clock: Clock::default(),
+        #[derive(Parser)]
+        struct Flags {
+            #[command(flatten)]
+            config: Config,
         }
+        let Flags { config } = Flags::parse_from(["start"]);
+        Self { supabase_port: 0, gateway_port: 0, page_port: 0, ..config }
     }
 }
 

@@ -13,38 +13,28 @@
 //! # Ok(()) }
 //! ```
 
-mod activity;
-mod clock;
-mod config;
-mod controls;
-mod counters;
-mod dashboard;
-mod doctor;
-mod faults;
-mod gateway;
-mod html;
-mod identity;
-mod jwt;
-mod limits;
-mod mail;
-mod origins;
-mod page;
-mod project;
-mod random;
-mod stack;
-mod store;
-mod supabase;
-mod tools;
+pub mod cli;
 
-pub use clock::Clock;
-pub use config::{Config, ErrorShape, MintReply, Upstream};
-pub use counters::Counters;
-pub use doctor::{Finding, diagnose};
-pub use faults::Fault;
-pub use identity::TenantKey;
-pub use limits::{Allowance, BudgetRule, Scope};
-pub use mail::Letter;
-pub use project::{Project, UserRow, delete_data};
-pub use stack::{DemoUser, Running, start};
+mod admin;
+mod config;
+mod dashboard;
+mod domain;
+mod running;
+mod servers;
+mod start;
+mod store;
+
+pub use admin::Admin;
+pub use config::{Config, Upstream};
+pub use domain::clock::Clock;
+pub use domain::controls::{ErrorShape, MintReply};
+pub use domain::counters::Counters;
+pub use domain::faults::Fault;
+pub use domain::identity::TenantKey;
+pub use domain::limits::{Allowance, BudgetRule, Scope};
+pub use domain::mail::Letter;
+pub use running::{DemoUser, Running};
+pub use start::start;
 pub use store::keys::KeyRow;
 pub use store::usage::UsageRow;
+pub use store::users::UserRow;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use behest_local::Project;
+use behest_local::Admin;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use reqwest::Client;
@@ -98,8 +98,8 @@ async fn five_hundred_streams_for_a_minute() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data.sqlite");
     let program = Program::start(&data);
-    let project = Project::open(&data).unwrap();
-    let tokens: Vec<String> = (0..10).map(|user| project.mint(&format!("u{user}"), None, 3600).unwrap()).collect();
+    let admin = Admin::open(&data).await.unwrap();
+    let tokens: Vec<String> = (0..10).map(|user| admin.mint(&format!("u{user}"), None, 3600).unwrap()).collect();
     let http = Client::builder().no_proxy().pool_max_idle_per_host(STREAMS).build().unwrap();
     let url = format!("{}/v1/chat/completions", program.gateway);
     let began = Instant::now();

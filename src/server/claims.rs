@@ -9,7 +9,8 @@ use url::Url;
 
 use super::http::{is_local_stack, join};
 use super::settings::Reader;
-use super::user::{Inner, User, is_id};
+use super::user::{Inner, User};
+use crate::wire::is_id;
 use crate::{Error, Reason, Secret};
 
 /// The issuers of the Supabase CLI's local stack.

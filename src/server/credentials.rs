@@ -3,17 +3,15 @@
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use crate::wire::SECRET_KEY_PREFIXES;
 use crate::{Error, Reason, Secret};
 
 /// The longest access token that is looked at, in bytes. Supabase's own are one to three thousand.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
-/// How keys begin that are no user's token: Supabase's, Behest's (current and former), OpenAI's.
-const KEY_PREFIXES: [&str; 4] = ["sb_", "behest_", "bh_", "sk-"];
-
 /// Is this an API key, to be seen by its beginning?
 pub(super) fn is_api_key(text: &str) -> bool {
-    KEY_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+    SECRET_KEY_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
 }
 
 /// The bearer token of a request.

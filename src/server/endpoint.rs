@@ -23,8 +23,7 @@ use super::platform::within;
 use super::policy::Policy;
 use super::respond;
 use super::settings::{Reader, Settings};
-use super::user::is_id;
-use crate::wire::TokenRequest;
+use crate::wire::{TokenRequest, is_id};
 use crate::{Error, Reason};
 
 /// How long a policy may take.

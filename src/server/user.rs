@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::Secret;
-use crate::wire::is_header_safe;
 
 /// A signed-in user: the verified claims of a Supabase session. Cheap to clone.
 #[derive(Clone)]
@@ -18,11 +17,6 @@ pub(super) struct Inner {
     pub(super) anonymous: bool,
     pub(super) claims: Map<String, Value>,
     pub(super) token: Secret,
-}
-
-/// Can Behest take this as the id of a user or a session? 1 to 255 visible ASCII characters, spaces inside at most.
-pub(super) fn is_id(text: &str) -> bool {
-    text.len() <= 255 && is_header_safe(text)
 }
 
 impl User {

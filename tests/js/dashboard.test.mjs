@@ -145,14 +145,14 @@ test("budgets, faults and the kill switch work at once", LIMIT, async () => {
   await budgets.getByRole("button", { name: "Set" }).click();
   await page.getByRole("alert").filter({ hasText: "is not an amount" }).waitFor();
   await budgets.getByLabel("Only of this id").fill("small");
-  await budgets.getByLabel("Tokens, or dollars").fill("10");
+  await budgets.getByLabel("Tokens, or dollars").fill("92");
   await budgets.getByRole("button", { name: "Set" }).click();
-  await budgets.getByText("Session small: 10 tokens").waitFor();
+  await budgets.getByText("Session small: 92 tokens").waitFor();
   assert.equal((await chat({ "x-session-id": "small" })).status, 200);
   assert.equal((await chat({ "x-session-id": "small" })).body.error.code, "budget_exceeded");
   await page.reload();
   await budgets.getByText("63 used").waitFor();
-  assert.equal(await budgets.getByRole("img").getAttribute("aria-label"), "100 percent");
+  assert.equal(await budgets.getByRole("img").getAttribute("aria-label"), "68 percent");
   await budgets.getByRole("button", { name: "Remove" }).click();
   await budgets.getByText("Nobody has a budget.").waitFor();
   assert.equal((await chat({ "x-session-id": "small" })).status, 200);

@@ -4,19 +4,16 @@ use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
-use super::page::View;
-use super::{Dashboard, Failure, live};
-use crate::clock::rfc3339;
+use super::state::{Dashboard, Failure};
+use super::view::View;
+use crate::domain::clock::rfc3339;
 use crate::store::usage;
 
 /// `GET /dashboard/usage.csv`: a line for each chat, the oldest first.
 pub(super) async fn usage(State(dashboard): State<Dashboard>, Query(view): Query<View>) -> Result<Response, Failure> {
     let (_, length) = view.window();
-    let now = dashboard.clock.now_ms();
-    let rows = dashboard.store.run(move |db| {
-        let window = live::window(db, length, now)?;
-        usage::within(db, window)
-    });
+    let now = dashboard.shared.clock.now_ms();
+    let rows = dashboard.shared.store.run(move |db| usage::within(db, View::covers(db, length, now)?));
     let mut csv =
         String::from("time,request_id,user_id,session_id,model,input_tokens,output_tokens,cost_usd,source,outcome\r\n");
     for row in rows.await? {

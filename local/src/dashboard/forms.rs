@@ -1,6 +1,6 @@
 //! What the page's forms do. Each goes back to the page and says what was done, or why nothing was.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
-use super::Dashboard;
-use crate::limits::{Allowance, Scope};
-use crate::origins::{self, is_origin};
-use crate::store::ledger;
+use super::state::Dashboard;
+use crate::domain::limits::{Allowance, Scope};
+use crate::domain::origins::is_origin;
+use crate::store::{ledger, settings};
 
 /// The fields of all forms; each reads its own.
 #[derive(Debug, Default, Deserialize)]
@@ -31,7 +31,7 @@ type Posted = Result<Form<Fields>, FormRejection>;
 
 pub(super) async fn origins(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |fields| {
-        let mut list = dashboard.origins.list();
+        let mut list = dashboard.shared.origins.list();
         let done = if fields.remove.is_empty() {
             let origin = fields.add.trim();
             ensure!(
@@ -48,10 +48,10 @@ pub(super) async fn origins(State(dashboard): State<Dashboard>, headers: HeaderM
         list.sort();
         list.dedup();
         let kept: Vec<String> = list.iter().filter(|origin| !dashboard.implied.contains(origin)).cloned().collect();
-        dashboard.store.run(move |db| origins::keep(db, &kept)).await?;
-        dashboard.origins.set(list);
+        dashboard.shared.store.run(move |db| settings::set(db, settings::ORIGINS, Some(&kept.join("\n")))).await?;
+        dashboard.shared.origins.set(list);
         dashboard.functions.redeploy()?;
-        dashboard.activity.forget_refusals(fields.add.trim());
+        dashboard.shared.activity.forget_refusals(fields.add.trim());
         Ok(done)
     })
     .await
@@ -64,7 +64,7 @@ pub(super) async fn budgets(State(dashboard): State<Dashboard>, headers: HeaderM
         ensure!(scope != Scope::Project || subject.is_empty(), "the project's budget is not of one id: leave it empty");
         let removes = !fields.remove.is_empty();
         let allowance: Option<Allowance> = if removes { None } else { Some(fields.amount.parse()?) };
-        dashboard.store.run(move |db| ledger::set_budget(db, scope, &subject, allowance)).await?;
+        dashboard.shared.store.run(move |db| ledger::set_budget(db, scope, &subject, allowance)).await?;
         Ok(if removes { "The budget is removed" } else { "The budget is set" }.to_owned())
     })
     .await
@@ -72,33 +72,39 @@ pub(super) async fn budgets(State(dashboard): State<Dashboard>, headers: HeaderM
 
 pub(super) async fn faults(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |fields| {
-        if fields.remove.is_empty() {
+        let done = if fields.remove.is_empty() {
             let fault = fields.add.parse()?;
-            let mut faults = dashboard.faults.lock();
-            faults.push(fault);
-            return Ok("The fault is set".to_owned());
-        }
-        dashboard.faults.lock().retain(|fault| fault.to_string() != fields.remove);
-        Ok("The fault is removed".to_owned())
+            dashboard.shared.faults.lock().push(fault);
+            "The fault is set"
+        } else {
+            dashboard.shared.faults.lock().retain(|fault| fault.text != fields.remove);
+            "The fault is removed"
+        };
+        dashboard.shared.keep_faults().await?;
+        Ok(done.to_owned())
     })
     .await
 }
 
 pub(super) async fn switches(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |fields| {
-        let mut switches = dashboard.controls.write();
+        let shared = &dashboard.shared;
         Ok(match (fields.killed.as_str(), fields.tiers.as_str()) {
             ("on", _) => {
-                switches.killed = true;
+                shared.set_killed(true).await?;
                 "The gateway refuses every call now"
             }
             ("off", _) => {
-                switches.killed = false;
+                shared.set_killed(false).await?;
                 "The gateway answers again"
             }
-            (_, tiers) => {
-                switches.tier_limits = tiers == "on";
-                if switches.tier_limits { "Tier limits are enforced" } else { "Tier limits are not enforced any more" }
+            (_, "on") => {
+                shared.set_tier_limits(true).await?;
+                "Tier limits are enforced"
+            }
+            _ => {
+                shared.set_tier_limits(false).await?;
+                "Tier limits are not enforced any more"
             }
         }
         .to_owned())
@@ -108,9 +114,7 @@ pub(super) async fn switches(State(dashboard): State<Dashboard>, headers: Header
 
 pub(super) async fn keys(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |_| {
-        let (identity, store) = (dashboard.identity.clone(), dashboard.store.clone());
-        let rotated = tokio::task::spawn_blocking(move || identity.rotate(&store)).await;
-        rotated.context("the rotation was interrupted")??;
+        dashboard.shared.admin().rotate_keys().await?;
         Ok("New keys sign from now on; what the old ones signed stays valid".to_owned())
     })
     .await

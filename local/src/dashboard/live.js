@@ -1,4 +1,4 @@
-// Brings the figures up to date every two seconds while somebody can see them.
+// Brings the figures up to date every two seconds while somebody can see them, and copies what is to be copied.
 const PAUSE_MS = 2000;
 
 const live = document.getElementById("live");
@@ -38,6 +38,19 @@ async function run() {
     await new Promise((resume) => setTimeout(resume, PAUSE_MS));
   }
 }
+
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-copy]");
+  if (!button) return;
+  const label = button.firstChild;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    label.data = "Copied";
+  } catch {
+    label.data = "Copy it by hand";
+  }
+  setTimeout(() => (label.data = "Copy"), PAUSE_MS);
+});
 
 document.addEventListener("visibilitychange", refresh);
 run();

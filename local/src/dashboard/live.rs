@@ -1,12 +1,15 @@
 //! The part of the page that changes by itself.
 
 use axum::extract::{Query, State};
-use axum::response::Html;
+use maud::{Markup, html};
 
-use super::page::{View, ago, dollars, id, number, table};
-use super::{Dashboard, Failure, chart};
-use crate::clock::rfc3339;
-use crate::html::escape;
+use super::chart;
+use super::format::{ago, dollars, id, none, number, table};
+use super::state::{Dashboard, Failure};
+use super::view::View;
+use crate::domain::activity::{Minted, Refused, Served};
+use crate::domain::clock::rfc3339;
+use crate::domain::mail::Letter;
 use crate::store::report::{self, By, RunningChat, Share, Sums};
 use crate::store::usage::Window;
 
@@ -26,24 +29,15 @@ struct Figures {
 }
 
 /// `GET /dashboard/live`
-pub(super) async fn show(
-    State(dashboard): State<Dashboard>,
-    Query(view): Query<View>,
-) -> Result<Html<String>, Failure> {
-    Ok(Html(render(&dashboard, &view).await?))
+pub(super) async fn show(State(dashboard): State<Dashboard>, Query(view): Query<View>) -> Result<Markup, Failure> {
+    render(&dashboard, &view).await
 }
 
-/// What the view's window covers.
-pub(super) fn window(db: &rusqlite::Connection, length: i64, now: i64) -> anyhow::Result<Window> {
-    let from = if length > 0 { now - length } else { report::first(db)?.unwrap_or(now - 3_600_000) };
-    Ok(Window { from, to: now + 1 })
-}
-
-pub(super) async fn render(dashboard: &Dashboard, view: &View) -> Result<String, Failure> {
+pub(super) async fn render(dashboard: &Dashboard, view: &View) -> Result<Markup, Failure> {
     let (_, length) = view.window();
-    let now = dashboard.clock.now_ms();
-    let figures = dashboard.store.run(move |db| {
-        let window = window(db, length, now)?;
+    let now = dashboard.shared.clock.now_ms();
+    let figures = dashboard.shared.store.run(move |db| {
+        let window = View::covers(db, length, now)?;
         Ok(Figures {
             now,
             window,
@@ -56,24 +50,25 @@ pub(super) async fn render(dashboard: &Dashboard, view: &View) -> Result<String,
         })
     });
     let figures = figures.await?;
-    let chart = format!(
-        "<section class=\"card wide\" aria-labelledby=\"over-time\"><div class=\"head\"><h2 id=\"over-time\">Tokens over time</h2>\
-         <p class=\"legend small\"><span class=\"key in\">prompts</span> <span class=\"key out\">answers</span></p></div>{}</section>",
-        chart::tokens(&figures.slices, &labels(&figures))
-    );
-    Ok([
-        tiles(&figures),
-        chart,
-        shares("By user", "users", ["User", "Address"], &figures.users, figures.totals),
-        shares("By session", "sessions", ["Session", "User"], &figures.sessions, figures.totals),
-        shares("By model", "models", ["Model", ""], &figures.models, figures.totals),
-        running(&figures),
-        requests(dashboard, now),
-        refusals(dashboard, now),
-        mints(dashboard, now),
-        mail(dashboard, now),
-    ]
-    .concat())
+    let total = figures.totals;
+    Ok(html! {
+        (tiles(&figures))
+        section.card.wide aria-labelledby="over-time" {
+            div.head {
+                h2 #over-time { "Tokens over time" }
+                p.legend.small { span.key.in { "prompts" } " " span.key.out { "answers" } }
+            }
+            (chart::tokens(&figures.slices, &labels(&figures)))
+        }
+        (shares("By user", "users", &["User", "Address"], &figures.users, total))
+        (shares("By session", "sessions", &["Session", "User"], &figures.sessions, total))
+        (shares("By model", "models", &["Model"], &figures.models, total))
+        (running(&figures))
+        (requests(dashboard, now))
+        (refusals(dashboard, now))
+        (mints(dashboard, now))
+        (mail(dashboard, now))
+    })
 }
 
 fn labels(figures: &Figures) -> Vec<String> {
@@ -90,158 +85,144 @@ fn labels(figures: &Figures) -> Vec<String> {
     (0..SLICES).map(label).collect()
 }
 
-fn tiles(figures: &Figures) -> String {
-    let Sums { requests, broken, .. } = figures.totals;
+fn tiles(figures: &Figures) -> Markup {
+    let Sums { requests, broken, input_tokens, output_tokens, cost_nanos } = figures.totals;
     let running = figures.running.len();
     let tile = |name: &str, value: &str, more: &str| {
-        format!("<div class=\"tile\"><dt>{name}</dt><dd>{value}<span class=\"small muted\">{more}</span></dd></div>")
+        html! { div.tile { dt { (name) } dd { (value) span.small.muted { (more) } } } }
     };
     let broken = match broken {
         0 => "all ended well".to_owned(),
         1 => "1 ended early".to_owned(),
         broken => format!("{} ended early", number(broken)),
     };
-    let Sums { input_tokens, output_tokens, .. } = figures.totals;
-    [
-        "<dl class=\"tiles\">".to_owned(),
-        tile("Chats", &number(requests), &broken),
-        tile(
-            "Tokens",
-            &number(figures.totals.tokens()),
-            &format!("{} in, {} out", number(input_tokens), number(output_tokens)),
-        ),
-        tile("Cost", &dollars(figures.totals.cost_nanos), "at behest-local's prices"),
-        tile("Running now", &running.to_string(), if running == 0 { "quiet" } else { "streaming" }),
-        "</dl>".to_owned(),
-    ]
-    .concat()
+    let tokens = format!("{} in, {} out", number(input_tokens), number(output_tokens));
+    html! {
+        dl.tiles {
+            (tile("Chats", &number(requests), &broken))
+            (tile("Tokens", &number(figures.totals.tokens()), &tokens))
+            (tile("Cost", &dollars(cost_nanos), "at behest-local's prices"))
+            (tile("Running now", &running.to_string(), if running == 0 { "quiet" } else { "streaming" }))
+        }
+    }
 }
 
-fn section(title: &str, name: &str, body: &str) -> String {
-    format!("<section class=\"card\" aria-labelledby=\"{name}\"><h2 id=\"{name}\">{title}</h2>{body}</section>")
+/// A card with a table in it.
+struct Card<'a> {
+    title: &'a str,
+    name: &'a str,
+    wide: bool,
+    columns: &'a [&'a str],
+    empty: &'a str,
 }
 
-fn shares(title: &str, name: &str, [first, second]: [&str; 2], rows: &[Share], totals: Sums) -> String {
-    let with_second = !second.is_empty();
-    let columns: Vec<&str> =
-        [first, second, "Chats", "Tokens", "Cost", "Share"].into_iter().filter(|column| !column.is_empty()).collect();
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|Share { name, of, sums }| {
-            let mut row = vec![id(name)];
-            if with_second {
-                row.push(of.as_deref().map_or_else(|| "<span class=\"none muted\">—</span>".to_owned(), id));
+impl Card<'_> {
+    fn of(&self, rows: &[Vec<Markup>]) -> Markup {
+        html! {
+            section.card.wide[self.wide] aria-labelledby=(self.name) {
+                h2 id=(self.name) { (self.title) }
+                (table(self.title, self.columns, rows, self.empty))
             }
-            row.extend([
-                number(sums.requests),
-                number(sums.tokens()),
-                dollars(sums.cost_nanos),
-                chart::share(sums.cost_nanos, totals.cost_nanos),
-            ]);
-            row
-        })
-        .collect();
-    section(title, name, &table(title, &columns, &rows, "No chats in this time."))
+        }
+    }
 }
 
-fn running(figures: &Figures) -> String {
-    let rows: Vec<Vec<String>> = figures
-        .running
-        .iter()
-        .take(LINES)
-        .map(|chat| vec![id(&chat.user_id), id(&chat.session_id), id(&chat.model), ago(chat.since, figures.now)])
-        .collect();
-    let columns = ["User", "Session", "Model", "Since"];
-    section("Running chats", "running", &table("Running chats", &columns, &rows, "No chat is running."))
+fn shares(title: &str, name: &str, names: &[&str], rows: &[Share], totals: Sums) -> Markup {
+    let row = |Share { name, of, sums }: &Share| {
+        let mut row = vec![id(name)];
+        if names.len() > 1 {
+            row.push(of.as_deref().map_or_else(none, id));
+        }
+        row.extend([
+            html! { (number(sums.requests)) },
+            html! { (number(sums.tokens())) },
+            html! { (dollars(sums.cost_nanos)) },
+            chart::share(sums.cost_nanos, totals.cost_nanos),
+        ]);
+        row
+    };
+    let columns = [names, &["Chats", "Tokens", "Cost", "Share"]].concat();
+    let card = Card { title, name, wide: false, columns: &columns, empty: "No chats in this time." };
+    card.of(&rows.iter().map(row).collect::<Vec<_>>())
 }
 
-fn requests(dashboard: &Dashboard, now: i64) -> String {
-    let log = dashboard.activity.log();
-    let rows: Vec<Vec<String>> = log
-        .served
-        .iter()
-        .take(LINES)
-        .map(|row| {
-            let tone = match row.status {
-                ..400 => "good",
-                400..500 => "warn",
-                _ => "bad",
-            };
-            vec![
-                ago(row.at, now),
-                row.server.to_owned(),
-                format!("<code>{} {}</code>", escape(&row.method), escape(&row.path)),
-                format!("<span class=\"status {tone}\">{}</span>", row.status),
-                format!("{} ms", row.ms),
-                row.origin.as_deref().map_or_else(|| "<span class=\"none muted\">—</span>".to_owned(), id),
-            ]
-        })
-        .collect();
-    drop(log);
-    let columns = ["When", "Server", "Request", "Status", "First byte", "Origin"];
-    let body = table("Latest requests", &columns, &rows, "Nothing was asked yet.");
-    format!(
-        "<section class=\"card wide\" aria-labelledby=\"requests\"><h2 id=\"requests\">Latest requests</h2>{body}</section>"
-    )
+fn running(figures: &Figures) -> Markup {
+    let row = |chat: &RunningChat| {
+        vec![id(&chat.user_id), id(&chat.session_id), id(&chat.model), ago(chat.since, figures.now)]
+    };
+    let columns = &["User", "Session", "Model", "Since"];
+    let card = Card { title: "Running chats", name: "running", wide: false, columns, empty: "No chat is running." };
+    card.of(&figures.running.iter().take(LINES).map(row).collect::<Vec<_>>())
 }
 
-fn refusals(dashboard: &Dashboard, now: i64) -> String {
-    let log = dashboard.activity.log();
-    let rows: Vec<Vec<String>> = log
-        .refused
-        .iter()
-        .take(LINES)
-        .map(|row| {
-            let origin = escape(&row.origin);
-            let allow = format!(
-                "<form class=\"inline\" method=\"post\" action=\"/dashboard/origins\">\
-                 <input type=\"hidden\" name=\"key\" value=\"{}\"><input type=\"hidden\" name=\"add\" value=\"{origin}\">\
-                 <button>Allow <span class=\"visually-hidden\">{origin}</span></button></form>",
-                dashboard.form_key
-            );
-            vec![format!("<code>{origin}</code>"), escape(&row.server), number(row.times.cast_signed()), ago(row.last, now), allow]
-        })
-        .collect();
-    drop(log);
-    let columns = ["Origin to add", "Refused by", "Times", "Last", "Remedy"];
-    let body = table("Refused origins", &columns, &rows, "No page was refused for its origin.");
-    section("Refused origins (CORS)", "refusals", &body)
+fn requests(dashboard: &Dashboard, now: i64) -> Markup {
+    let row = |row: &Served| {
+        let tone = match row.status {
+            ..400 => "good",
+            400..500 => "warn",
+            _ => "bad",
+        };
+        vec![
+            ago(row.at, now),
+            html! { (row.server) },
+            html! { code { (row.method) " " (row.path) } },
+            html! { span class={ "status " (tone) } { (row.status) } },
+            html! { (row.ms.to_string()) " ms" },
+            row.origin.as_deref().map_or_else(none, id),
+        ]
+    };
+    let rows: Vec<_> = dashboard.shared.activity.log().served.iter().take(LINES).map(row).collect();
+    let columns = &["When", "Server", "Request", "Status", "First byte", "Origin"];
+    let (title, empty) = ("Latest requests", "Nothing was asked yet.");
+    Card { title, name: "requests", wide: true, columns, empty }.of(&rows)
 }
 
-fn mints(dashboard: &Dashboard, now: i64) -> String {
-    let log = dashboard.activity.log();
-    let rows: Vec<Vec<String>> = log
-        .minted
-        .iter()
-        .take(LINES)
-        .map(|row| {
-            let tier = match row.tier {
-                None => "—".to_owned(),
-                Some(1) => "1 free".to_owned(),
-                Some(2) => "2 pro".to_owned(),
-                Some(3) => "3 max".to_owned(),
-                Some(other) => other.to_string(),
-            };
-            vec![ago(row.at, now), id(&row.user_id), id(&row.session_id), tier, format!("{} s", row.ttl)]
-        })
-        .collect();
-    drop(log);
-    let columns = ["When", "User", "Session", "Tier", "Life"];
-    section("Minted tokens", "mints", &table("Minted tokens", &columns, &rows, "No token was minted yet."))
+fn refusals(dashboard: &Dashboard, now: i64) -> Markup {
+    let row = |row: &Refused| {
+        let allow = html! {
+            form.inline method="post" action="/dashboard/origins" {
+                input type="hidden" name="key" value=(dashboard.form_key);
+                input type="hidden" name="add" value=(row.origin);
+                button { "Allow " span.visually-hidden { (row.origin) } }
+            }
+        };
+        let times = number(row.times.cast_signed());
+        vec![html! { code { (row.origin) } }, html! { (row.server) }, html! { (times) }, ago(row.last, now), allow]
+    };
+    let rows: Vec<_> = dashboard.shared.activity.log().refused.iter().take(LINES).map(row).collect();
+    let columns = &["Origin to add", "Refused by", "Times", "Last", "Remedy"];
+    let (title, empty) = ("Refused origins (CORS)", "No page was refused for its origin.");
+    Card { title, name: "refusals", wide: false, columns, empty }.of(&rows)
 }
 
-fn mail(dashboard: &Dashboard, now: i64) -> String {
-    let rows: Vec<Vec<String>> = dashboard
-        .mailbox
-        .letters()
-        .iter()
-        .take(LINES)
-        .map(|letter| {
-            let code = format!("<code class=\"code\">{}</code>", letter.code);
-            vec![ago(letter.sent_at, now), escape(&letter.to), code, letter.purpose.to_owned()]
-        })
-        .collect();
-    let columns = ["When", "To", "Code", "For"];
-    let body = table("Mail", &columns, &rows, "No code was sent. Letters stay on this machine.");
-    format!("<section class=\"card wide\" aria-labelledby=\"mail\"><h2 id=\"mail\">Mail</h2>{body}</section>")
+fn mints(dashboard: &Dashboard, now: i64) -> Markup {
+    let row = |row: &Minted| {
+        let tier = match row.tier {
+            None => "—".to_owned(),
+            Some(1) => "1 free".to_owned(),
+            Some(2) => "2 pro".to_owned(),
+            Some(3) => "3 max".to_owned(),
+            Some(other) => other.to_string(),
+        };
+        vec![ago(row.at, now), id(&row.user_id), id(&row.session_id), html! { (tier) }, html! { (row.ttl) " s" }]
+    };
+    let rows: Vec<_> = dashboard.shared.activity.log().minted.iter().take(LINES).map(row).collect();
+    let columns = &["When", "User", "Session", "Tier", "Life"];
+    let (title, empty) = ("Minted tokens", "No token was minted yet.");
+    Card { title, name: "mints", wide: false, columns, empty }.of(&rows)
+}
+
+fn mail(dashboard: &Dashboard, now: i64) -> Markup {
+    let row = |letter: &Letter| {
+        vec![
+            ago(letter.sent_at, now),
+            html! { (letter.to) },
+            html! { code.code { (letter.code) } },
+            html! { (letter.purpose) },
+        ]
+    };
+    let rows: Vec<_> = dashboard.shared.mailbox.letters().iter().take(LINES).map(row).collect();
+    let columns = &["When", "To", "Code", "For"];
+    let (title, empty) = ("Mail", "No code was sent. Letters stay on this machine.");
+    Card { title, name: "mail", wide: true, columns, empty }.of(&rows)
 }

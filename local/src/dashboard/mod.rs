@@ -3,53 +3,27 @@
 //! For this machine's browsers alone. Forms carry a secret that only the page knows, so that no other site can post them.
 
 mod chart;
+mod connect;
 mod export;
+mod format;
 mod forms;
 mod live;
 mod page;
 mod settings;
+mod state;
+mod view;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use axum::Router;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use axum::{Router, middleware};
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::activity::Activity;
-use crate::clock::Clock;
-use crate::controls::Controls;
-use crate::faults::Faults;
-use crate::html;
-use crate::identity::Identity;
-use crate::mail::Mailbox;
-use crate::origins::Origins;
-use crate::store::Store;
-use crate::supabase::Functions;
-use crate::tools;
+use crate::servers::this_machine::this_machine;
 
-/// What the pages show and the forms change.
-#[derive(Clone)]
-pub(crate) struct Dashboard {
-    pub(crate) store: Store,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) clock: Clock,
-    pub(crate) activity: Activity,
-    pub(crate) controls: Controls,
-    pub(crate) faults: Faults,
-    pub(crate) mailbox: Mailbox,
-    pub(crate) origins: Origins,
-    pub(crate) functions: Functions,
-    pub(crate) supabase_url: String,
-    pub(crate) gateway_url: String,
-    /// Origins that are allowed at every start, without being asked for.
-    pub(crate) implied: Vec<String>,
-    /// Known to the pages served here alone.
-    pub(crate) form_key: Arc<str>,
-}
+pub(crate) use state::Dashboard;
 
 /// Everything comes from here, nothing may be framed, and nothing inline runs.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
@@ -76,30 +50,13 @@ impl Dashboard {
             .layer(set(header::CACHE_CONTROL, "no-store"))
             .layer(set(header::REFERRER_POLICY, "same-origin"))
             .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            .layer(middleware::from_fn_with_state(host, tools::this_machine))
+            .layer(middleware::from_fn_with_state(host, this_machine))
     }
 }
 
-const STYLES: &str = concat!(include_str!("style.css"), include_str!("dashboard.css"));
+const STYLES: &str = concat!(include_str!("../style.css"), include_str!("dashboard.css"));
 const SCRIPT: &str = include_str!("live.js");
 
 fn asset(media_type: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, media_type)], text).into_response()
-}
-
-/// A failure of the dashboard itself.
-struct Failure(anyhow::Error);
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        tracing::error!(error = format!("{:#}", self.0), "the dashboard failed");
-        let text = html::escape(&format!("The dashboard failed: {:#}", self.0));
-        (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
-    }
 }

@@ -1,8 +1,8 @@
 //! Keys of the gateway beside its own: API keys that mint, and the public halves of keys that sign.
 
 use anyhow::{Result, ensure};
+use jsonwebtoken::jwk::Jwk;
 use rusqlite::{Connection, OptionalExtension as _, params};
-use serde_json::Value;
 
 /// A key as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,20 +29,21 @@ pub(crate) fn is_api_key(db: &Connection, sha256: &[u8]) -> Result<bool> {
     Ok(db.query_row(query, [sha256], |row| row.get(0))?)
 }
 
-pub(crate) fn add_signing_key(db: &Connection, kid: &str, jwk: &Value, now: i64) -> Result<()> {
-    db.execute("INSERT INTO tenant_keys VALUES (?1, ?2, ?3, NULL)", params![kid, jwk.to_string(), now])?;
+pub(crate) fn add_signing_key(db: &Connection, kid: &str, jwk: &Jwk, now: i64) -> Result<()> {
+    let jwk = serde_json::to_string(jwk)?;
+    db.execute("INSERT INTO tenant_keys VALUES (?1, ?2, ?3, NULL)", params![kid, jwk, now])?;
     Ok(())
 }
 
 /// The public key of this id, unless it is revoked.
-pub(crate) fn signing_key(db: &Connection, kid: &str) -> Result<Option<Value>> {
+pub(crate) fn signing_key(db: &Connection, kid: &str) -> Result<Option<Jwk>> {
     let query = "SELECT jwk FROM tenant_keys WHERE kid = ?1 AND revoked_at IS NULL";
     let text: Option<String> = db.query_row(query, [kid], |row| row.get(0)).optional()?;
     Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
 }
 
 /// The public keys that are not revoked.
-pub(crate) fn signing_keys(db: &Connection) -> Result<Vec<Value>> {
+pub(crate) fn signing_keys(db: &Connection) -> Result<Vec<Jwk>> {
     let mut query = db.prepare("SELECT jwk FROM tenant_keys WHERE revoked_at IS NULL ORDER BY created_at, kid")?;
     let rows = query.query_map([], |row| row.get::<_, String>(0))?;
     rows.map(|row| Ok(serde_json::from_str(&row?)?)).collect()

@@ -6,20 +6,13 @@ use anyhow::Result;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::usage::{self, UsageRow};
-use crate::limits::{Allowance, BudgetRule, Scope};
+use crate::domain::limits::{Allowance, Amount, BudgetRule, Scope};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Tokens, and their cost in billionths of a US dollar.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amount {
-    pub(crate) tokens: i64,
-    pub(crate) cost_nanos: i64,
-}
-
 /// A chat that asks to be let through.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct Reservation {
     pub(crate) request_id: String,
     pub(crate) user_id: String,
     pub(crate) session_id: String,
@@ -28,14 +21,15 @@ pub(crate) struct Ask {
     pub(crate) size: Amount,
 }
 
-/// A budget that has nothing left for another chat.
+/// A budget that applies to a chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Exhausted {
+pub(crate) struct Balance {
     pub(crate) scope: Scope,
     pub(crate) allowance: Allowance,
+    /// By chats that have ended.
     pub(crate) spent: Amount,
-    /// Something is left once running chats end below what they may use.
-    pub(crate) may_free: bool,
+    /// What running chats may still use.
+    pub(crate) reserved: Amount,
 }
 
 /// What a user did today.
@@ -61,33 +55,20 @@ pub(crate) fn today(db: &Connection, user: &str, now: i64) -> Result<Today> {
     Ok(Today { requests, tokens, reserved: reserved(db, Some(user), None)?.tokens })
 }
 
-/// Is there a rule that could refuse this chat?
-pub(crate) fn is_bounded(db: &Connection, ask: &Ask) -> Result<bool> {
-    Ok(!rules(db, ask)?.is_empty())
-}
-
-/// The first budget that has nothing left. Nothing is left if what is spent and what running chats may still use
-/// reach the limit: so all chats together exceed it by less than one of them.
-pub(crate) fn exhausted(db: &Connection, ask: &Ask) -> Result<Option<Exhausted>> {
-    for (scope, allowance) in rules(db, ask)? {
+/// Every budget that applies to the chat.
+pub(crate) fn balances(db: &Connection, chat: &Reservation) -> Result<Vec<Balance>> {
+    let balance = |(scope, allowance)| {
         let (user, session) = match scope {
             Scope::Project => (None, None),
-            Scope::User => (Some(ask.user_id.as_str()), None),
-            Scope::Session => (Some(ask.user_id.as_str()), Some(ask.session_id.as_str())),
+            Scope::User => (Some(chat.user_id.as_str()), None),
+            Scope::Session => (Some(chat.user_id.as_str()), Some(chat.session_id.as_str())),
         };
-        let spent = spent(db, user, session)?;
-        let reserved = reserved(db, user, session)?;
-        let used =
-            Amount { tokens: spent.tokens + reserved.tokens, cost_nanos: spent.cost_nanos + reserved.cost_nanos };
-        if allowance.is_reached(used) {
-            let may_free = !allowance.is_reached(spent);
-            return Ok(Some(Exhausted { scope, allowance, spent, may_free }));
-        }
-    }
-    Ok(None)
+        Ok(Balance { scope, allowance, spent: spent(db, user, session)?, reserved: reserved(db, user, session)? })
+    };
+    rules(db, chat)?.into_iter().map(balance).collect()
 }
 
-fn rules(db: &Connection, ask: &Ask) -> Result<Vec<(Scope, Allowance)>> {
+fn rules(db: &Connection, ask: &Reservation) -> Result<Vec<(Scope, Allowance)>> {
     let mut query = db.prepare_cached(
         "SELECT tokens, cost_nanos FROM budgets WHERE scope = ?1 AND subject IN ('', ?2) ORDER BY subject DESC LIMIT 1",
     )?;
@@ -124,7 +105,7 @@ fn reserved(db: &Connection, user: Option<&str>, session: Option<&str>) -> Resul
 }
 
 /// Lets a chat through, and counts it for today.
-pub(crate) fn reserve(db: &Connection, ask: &Ask, now: i64) -> Result<()> {
+pub(crate) fn reserve(db: &Connection, ask: &Reservation, now: i64) -> Result<()> {
     db.prepare_cached("INSERT INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
         ask.request_id,
         ask.user_id,

@@ -1,32 +1,49 @@
 //! The one SQLite database, in a file or in memory.
 
 pub(crate) mod flows;
+pub(crate) mod identity;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod report;
 pub(crate) mod sessions;
+pub(crate) mod settings;
 pub(crate) mod threads;
 pub(crate) mod usage;
 pub(crate) mod users;
 
-use std::path::Path;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 /// Schema steps in order. Append only: a data file remembers how many it has seen.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("gateway.sql"), include_str!("auth.sql")];
+
+/// What SQLite keeps in the file's head, to know it by.
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"bhst");
+const LOCK: &str = "-lock";
 
 /// A handle on the database; clones share the connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Store(Arc<Mutex<Connection>>);
 
 impl Store {
-    /// Opens the data file, or a database that lives in memory, and brings its schema up to date.
-    pub(crate) fn open(file: Option<&Path>) -> Result<Self> {
+    /// Opens the data file, or a database that lives in memory, and brings its schema up to date. A file that is there must
+    /// be ours.
+    pub(crate) async fn open(file: Option<&Path>) -> Result<Self> {
+        let file = file.map(Path::to_owned);
+        let opening = tokio::task::spawn_blocking(move || Self::open_blocking(file.as_deref()));
+        opening.await.context("opening the database was interrupted")?
+    }
+
+    fn open_blocking(file: Option<&Path>) -> Result<Self> {
         let connection = match file {
             Some(file) => {
+                check(file)?;
                 create_private(file).with_context(|| format!("cannot create the data file {}", file.display()))?;
                 Connection::open(file)
             }
@@ -58,6 +75,73 @@ impl Store {
     }
 }
 
+/// A data file is made where there is nothing, and used where it is ours.
+fn check(file: &Path) -> Result<()> {
+    let is_empty =
+        std::fs::metadata(file).map_or_else(|error| error.kind() == ErrorKind::NotFound, |data| data.len() == 0);
+    ensure!(is_empty || is_ours(file), "{} is not a data file of behest-local: use another file", file.display());
+    Ok(())
+}
+
+/// Is this a data file of behest-local? Looks without writing.
+pub(crate) fn is_ours(file: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let Ok(db) = Connection::open_with_flags(file, flags) else { return false };
+    match db.pragma_query_value(None, "application_id", |row| row.get(0)) {
+        Ok(APPLICATION_ID) => true,
+        // Those of the first versions have no mark, but a key that nobody else has.
+        Ok(0) => settings::get(&db, "behest_key").is_ok_and(|key| key.is_some()),
+        _ => false,
+    }
+}
+
+/// Held by the servers that use a data file: others stay away from it.
+pub(crate) struct Lock(Option<Mutex<Connection>>);
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lock").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Lock {
+    /// The lock of a data file; a database in memory needs none. SQLite's own locks work on every system, and end with the
+    /// process.
+    pub(crate) fn take(data: Option<&Path>) -> Result<Self> {
+        let Some(data) = data else { return Ok(Self(None)) };
+        check(data)?;
+        let lock = Connection::open(beside(data, LOCK)).with_context(|| format!("cannot lock {}", data.display()))?;
+        lock.busy_timeout(Duration::ZERO)?;
+        lock.execute_batch("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE").map_err(|_| {
+            anyhow!("another behest-local uses {}: stop it, or give this one another file with --data", data.display())
+        })?;
+        Ok(Self(Some(Mutex::new(lock))))
+    }
+}
+
+fn beside(data: &Path, ending: &str) -> PathBuf {
+    let mut file = data.as_os_str().to_owned();
+    file.push(ending);
+    file.into()
+}
+
+/// Deletes a data file with what SQLite keeps beside it.
+///
+/// # Errors
+/// If a file that is there cannot be deleted.
+pub(crate) fn delete(data: &Path) -> Result<()> {
+    for ending in ["", "-wal", "-shm", LOCK] {
+        let file = beside(data, ending);
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot delete {}", file.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The file holds password hashes and private keys: readable by its owner alone.
 fn create_private(file: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
@@ -68,7 +152,10 @@ fn create_private(file: &Path) -> std::io::Result<()> {
 }
 
 fn prepare(connection: &mut Connection) -> Result<()> {
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    if connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))? != APPLICATION_ID {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
     // Write-ahead logging: a killed process loses no committed row.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -96,14 +183,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("data.sqlite");
         let put = "INSERT INTO settings VALUES ('a', 'b')";
-        Store::open(Some(&file)).unwrap().blocking(|tx| Ok(tx.execute(put, [])?)).unwrap();
-        let store = Store::open(Some(&file)).unwrap();
+        Store::open_blocking(Some(&file)).unwrap().blocking(|tx| Ok(tx.execute(put, [])?)).unwrap();
+        let store = Store::open_blocking(Some(&file)).unwrap();
         let read = |tx: &Transaction<'_>| Ok(tx.query_row("SELECT value FROM settings", [], |row| row.get(0))?);
         let value: String = store.blocking(read).unwrap();
         assert_eq!(value, "b");
         store.blocking(|tx| Ok(tx.pragma_update(None, "user_version", 99)?)).unwrap();
         drop(store);
-        assert!(format!("{:#}", Store::open(Some(&file)).unwrap_err()).contains("newer behest-local"));
+        assert!(format!("{:#}", Store::open_blocking(Some(&file)).unwrap_err()).contains("newer behest-local"));
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
@@ -113,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_failed_transaction_leaves_nothing() {
-        let store = Store::open(None).unwrap();
+        let store = Store::open_blocking(None).unwrap();
         let failed: Result<()> = store.blocking(|tx| {
             tx.execute("INSERT INTO settings VALUES ('a', 'b')", [])?;
             bail!("no")

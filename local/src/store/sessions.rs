@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 
 use super::users::{self, User};
-use crate::random;
+use crate::domain::random;
 
 /// A signed-in user, with the refresh token to hand out.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub(crate) enum Refreshed {
 
 /// Which sessions a sign-out ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub(crate) enum SignOut {
     Global,
     Local,
     Others,
@@ -114,11 +114,11 @@ pub(crate) fn stands(db: &Connection, session_id: &str, user_id: &str) -> Result
 }
 
 /// Ends sessions of a user; `session_id` is the one that asks.
-pub(crate) fn end(db: &Connection, scope: Scope, user_id: &str, session_id: &str) -> Result<()> {
+pub(crate) fn end(db: &Connection, scope: SignOut, user_id: &str, session_id: &str) -> Result<()> {
     match scope {
-        Scope::Global => db.execute("DELETE FROM sessions WHERE user_id = ?1", [user_id]),
-        Scope::Local => db.execute("DELETE FROM sessions WHERE user_id = ?1 AND id = ?2", [user_id, session_id]),
-        Scope::Others => db.execute("DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2", [user_id, session_id]),
+        SignOut::Global => db.execute("DELETE FROM sessions WHERE user_id = ?1", [user_id]),
+        SignOut::Local => db.execute("DELETE FROM sessions WHERE user_id = ?1 AND id = ?2", [user_id, session_id]),
+        SignOut::Others => db.execute("DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2", [user_id, session_id]),
     }?;
     Ok(())
 }

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::clock::rfc3339;
+use crate::domain::clock::rfc3339;
+use crate::domain::content::text_of;
 
 const LONGEST_TITLE: usize = 60;
 
@@ -81,7 +82,7 @@ pub(crate) fn append(db: &Connection, turn: &Turn, now: i64) -> Result<()> {
 fn title(messages: &[Value]) -> String {
     let is_users = |message: &&Value| message.get("role").and_then(Value::as_str) == Some("user");
     let content = messages.iter().find(is_users).and_then(|message| message.get("content"));
-    let text = content.map(crate::gateway::text_of).unwrap_or_default();
+    let text = content.map(text_of).unwrap_or_default();
     let line = text.trim().lines().next().unwrap_or_default();
     let mut title: String = line.chars().take(LONGEST_TITLE).collect();
     if title.len() < line.len() {

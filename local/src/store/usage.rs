@@ -4,7 +4,7 @@ use anyhow::Result;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
-use crate::clock::rfc3339;
+use crate::domain::clock::rfc3339;
 
 /// One chat, as it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -94,12 +94,24 @@ pub(crate) fn change(db: &Connection, id: &str, changes: &Changes, now: i64) -> 
     by_id(db, id)
 }
 
+/// A user as they are listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UserRow {
+    /// The id, a UUID.
+    pub id: String,
+    /// The address; `None` for an anonymous user.
+    pub email: Option<String>,
+    /// The plan in the user's profile, if there is one.
+    pub plan: Option<String>,
+}
+
 /// All users with their plans, oldest first.
-pub(crate) fn all(db: &Connection) -> Result<Vec<(User, Option<String>)>> {
+pub(crate) fn all(db: &Connection) -> Result<Vec<UserRow>> {
     let mut query = db.prepare(
-        "SELECT users.*, profiles.plan FROM users LEFT JOIN profiles ON profiles.id = users.id ORDER BY created_at, users.rowid",
+        "SELECT users.id, email, plan FROM users LEFT JOIN profiles ON profiles.id = users.id ORDER BY created_at, users.rowid",
     )?;
-    let rows = query.query_map([], |row| Ok((User::read(row)?, row.get("plan")?)))?;
+    let rows = query.query_map([], |row| Ok(UserRow { id: row.get(0)?, email: row.get(1)?, plan: row.get(2)? }))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -13,7 +13,7 @@ fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_behest-local")).args(arguments).output().unwrap()
 }
 
-fn on(data: &Path, command: &str, more: &[&str]) -> Result<String, String> {
+pub(crate) fn on(data: &Path, command: &str, more: &[&str]) -> Result<String, String> {
     let mut arguments = vec![command, "--data", data.to_str().unwrap()];
     arguments.extend(more);
     let Output { status, stdout, stderr } = run(&arguments);
@@ -34,6 +34,8 @@ async fn users_are_listed_and_given_plans_while_the_servers_run() {
     assert!(listed.contains("pro"), "{listed}");
     let token = world.token(&ada).await;
     assert_eq!(crate::support::jwt_part(&token, 1)["tier"], 2);
+    let unknown = on(&data, "users", &["--set-plan", &ada.user, "gold"]).unwrap_err();
+    assert!(unknown.contains("no plan \"gold\": use free, pro, max"), "{unknown}");
     assert!(on(&data, "users", &["--set-plan", "nobody", "pro"]).unwrap_err().contains("is there such a user?"));
 }
 
@@ -95,6 +97,8 @@ async fn doctor_does_both_preflights_and_says_what_to_change() {
     assert!(out.contains("Allowed Origins: add http://localhost:9999"), "{out}");
     let (good, out, _) = doctor(PAGE, "http://127.0.0.1:1", gateway).await;
     assert!(!good && out.contains("cannot be reached"), "{out}");
+    let (good, out, _) = doctor(PAGE, gateway, supabase).await;
+    assert!(!good && out.contains("there is no function of this name") && out.contains("swapped"), "{out}");
     let (good, _, error) = doctor("http://localhost:9999/", supabase, gateway).await;
     assert!(!good && error.contains("is not an origin"), "{error}");
     assert_eq!(world.counted("mint"), 0);
@@ -108,4 +112,34 @@ async fn the_tools_and_the_dashboard_answer_to_names_of_this_machine_alone() {
         let rebound = send(world.get_gateway(path).header("host", "evil.example")).await;
         assert_eq!(rebound.status, 404, "{path} under another name");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_dashboard_says_how_to_connect_and_it_works() {
+    let world = World::start().await;
+    let page = send(world.get_gateway("/dashboard")).await.text;
+    let copied: Vec<String> = page
+        .split("data-copy=\"")
+        .skip(1)
+        .map(|rest| {
+            rest.split('"')
+                .next()
+                .unwrap()
+                .replace("&quot;", "\"")
+                .replace("&lt;", "<")
+                .replace("&gt;", ">")
+                .replace("&amp;", "&")
+        })
+        .collect();
+    let behest_key = world.running.behest_key.expose();
+    for shown in [&world.running.supabase_url, &world.running.gateway_url, &world.running.publishable_key, behest_key] {
+        assert!(copied.contains(shown), "{shown}");
+    }
+    let curl = copied.iter().find(|text| text.contains("curl")).unwrap().clone();
+    let key = behest_key.clone();
+    let run = move || Command::new("sh").args(["-c", &curl]).env("BEHEST_KEY", key).output().unwrap();
+    let output = in_time(tokio::task::spawn_blocking(run)).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("You wrote: “Hi!”"), "{said} {}", String::from_utf8_lossy(&output.stderr));
 }

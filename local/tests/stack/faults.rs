@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use behest_client::client::{ChatRequest, Outcome};
 use behest_client::{Client, Error, Reason, Secret};
-use behest_local::Config;
+use behest_local::{Config, ErrorShape};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-use crate::support::{World, config, in_time, send};
+use crate::support::{PAGE, World, config, in_time, send};
 
 const HEADER: &str = "x-behest-local-fault";
 
@@ -78,6 +78,50 @@ async fn a_flag_sets_faults_of_a_place_for_so_many_times() {
     let body = json!({ "email": "ada@example.com", "password": "correct horse" });
     assert_eq!(send(world.post_supabase("/auth/v1/signup", &body)).await.status, 500);
     assert_eq!(send(world.post_supabase("/auth/v1/signup", &body)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_fault_looks_like_an_error_of_its_server_and_pages_may_read_it() {
+    let faults = ["auth", "rest", "function", "usage"].map(|place| format!("{place} status=503 retry-after=4"));
+    let faults = faults.iter().map(|text| text.parse().unwrap()).collect();
+    let world = World::with(Config { faults, error_shape: ErrorShape::Legacy, ..config() }).await;
+    let supabase = &world.running.supabase_url;
+    for (url, pointer, code) in [
+        (format!("{supabase}/auth/v1/user"), "/error_code", "unexpected_failure"),
+        (format!("{supabase}/rest/v1/profiles"), "/code", "PGRST000"),
+        (format!("{supabase}/functions/v1/behest-token"), "/code", "FAULT"),
+        (format!("{}/v1/usage", world.running.gateway_url), "/code", "server_error"),
+    ] {
+        let failed = send(world.http.post(&url).header("origin", PAGE)).await;
+        assert_eq!((failed.status.as_u16(), failed.header("retry-after")), (503, Some("4")), "{url}");
+        assert_eq!(failed.json().pointer(pointer).unwrap(), code, "{}", failed.text);
+        assert!(failed.text.contains("status=503 retry-after=4"), "the reason is said: {}", failed.text);
+        let allowed = failed.header("access-control-allow-origin");
+        assert!(matches!(allowed, Some("*" | PAGE)), "{url}: {allowed:?}");
+        let preflight = world.http.request(http::Method::OPTIONS, &url).header("origin", PAGE);
+        let preflight = preflight.header("access-control-request-method", "POST");
+        let preflight = send(preflight.header("access-control-request-headers", HEADER)).await;
+        let headers = preflight.header("access-control-allow-headers").unwrap_or_default();
+        assert!(headers.contains(HEADER), "{url}: {headers}");
+    }
+    let stranger = world.function().header("origin", "http://stranger.example");
+    assert_eq!(send(stranger).await.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn a_fault_that_was_used_can_be_removed() {
+    let world = World::with(Config { faults: vec!["models status=503 times=5".parse().unwrap()], ..config() }).await;
+    let shown = send(world.get_gateway("/dashboard")).await.text;
+    assert_eq!(send(world.get_gateway("/v1/models")).await.status, 503);
+    // The page as it was before the fault was used.
+    let remove = shown.split("name=\"remove\" value=\"").find(|rest| rest.starts_with("models")).unwrap();
+    let remove = remove.split('"').next().unwrap();
+    let key = shown.split("name=\"key\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let fields = [("key", key), ("remove", remove)];
+    let form = reqwest::Url::parse_with_params("http://localhost", fields).unwrap();
+    let form = world.post_gateway("/dashboard/faults", &Value::Null).body(form.query().unwrap().to_owned());
+    assert_eq!(send(form.header("content-type", "application/x-www-form-urlencoded")).await.status, 303);
+    assert_eq!(send(world.get_gateway("/v1/models")).await.status, 401, "only the token is missing");
 }
 
 #[tokio::test]

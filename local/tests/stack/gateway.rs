@@ -84,7 +84,7 @@ async fn a_chat_is_answered_whole_or_in_chunks_and_both_are_booked() {
     assert_eq!((&last["choices"], &last["usage"]), (&json!([]), &completion["usage"]));
 
     // No waiting: the row stands before the end of the answer is sent.
-    let rows = world.running.usage().await.unwrap();
+    let rows = world.running.admin().usage().await.unwrap();
     let trace_ids: Vec<_> = [&whole, &streamed].iter().map(|answer| answer.header("x-trace-id").unwrap()).collect();
     assert_eq!(rows.iter().map(|row| row.request_id.as_str()).take(2).collect::<Vec<_>>(), trace_ids);
     assert_eq!(
@@ -211,7 +211,7 @@ async fn a_caller_who_hangs_up_is_booked_for_what_was_sent() {
     }
     drop(response);
     world.reached("chat.aborted", 1).await;
-    let rows = world.running.usage().await.unwrap();
+    let rows = world.running.admin().usage().await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].outcome.as_str(), rows[0].source.as_str()), ("aborted", "estimated"));
     assert!((2..40).contains(&rows[0].output_tokens), "{:?}", rows[0]);

@@ -68,11 +68,10 @@ async fn race(rule: &str, session: impl Fn(usize) -> String) {
             break;
         }
     }
-    let rows = world.running.usage().await.unwrap();
+    let rows = world.running.admin().usage().await.unwrap();
     let spent: i64 = rows.iter().map(|row| row.input_tokens + row.output_tokens).sum();
-    let largest = rows.iter().map(|row| row.input_tokens + row.output_tokens).max().unwrap();
-    assert!(spent >= LIMIT, "all of it could be used: {spent}");
-    assert!(spent < LIMIT + largest, "overspent by more than one request: {spent}");
+    assert!(spent > LIMIT - 40, "what is left has no room for another request: {spent}");
+    assert!(spent <= LIMIT, "overspent: {spent}");
     assert_eq!(admitted, rows.len());
     assert_eq!(calls.load(Ordering::Relaxed), rows.len(), "a refused request never reaches the model");
 }
@@ -90,19 +89,19 @@ async fn nor_for_a_users_or_the_projects() {
 
 #[tokio::test]
 async fn a_budget_counts_each_session_and_each_user_alone() {
-    let world = World::with(Config { budgets: vec!["session=60".parse().unwrap()], ..config() }).await;
+    let world = World::with(Config { budgets: vec!["session=95".parse().unwrap()], ..config() }).await;
     let (ada, bob) = (world.minted("ada").await, world.minted("bob").await);
     let ask = async |token: &str, session: &str| {
         send(world.chat(token, &hello()).header("x-session-id", session)).await.status.as_u16()
     };
-    assert_eq!(ask(&ada, "a").await, 200, "an answer takes more than the whole budget, and is the last");
+    assert_eq!(ask(&ada, "a").await, 200, "an answer takes most of the budget, and is the last");
     assert_eq!(ask(&ada, "a").await, 402);
     assert_eq!(ask(&ada, "b").await, 200);
     assert_eq!(ask(&bob, "a").await, 200, "a session of the same name is another user's");
-    world.running.set_budget("session:a=100000".parse().unwrap()).await.unwrap();
+    world.running.admin().set_budget("session:a=100000".parse().unwrap()).await.unwrap();
     assert_eq!(ask(&ada, "a").await, 200, "a rule for one session stands before the rule for all");
-    assert_eq!(world.running.budgets().await.unwrap().len(), 2);
-    world.running.set_budget("user:bob=0.000001usd".parse().unwrap()).await.unwrap();
+    assert_eq!(world.running.admin().budgets().await.unwrap().len(), 2);
+    world.running.admin().set_budget("user:bob=0.000001usd".parse().unwrap()).await.unwrap();
     let refused = send(world.chat(&bob, &hello()).header("x-session-id", "new")).await;
     let details = &refused.json()["error"]["details"];
     assert_eq!(
@@ -187,13 +186,13 @@ async fn blocked_patterns_and_the_kill_switch_refuse() {
     assert_eq!(refused.refusal(), (451, "content_blocked".to_owned()));
     assert_eq!(send(world.chat(&token, &hello())).await.status, 200);
 
-    world.running.set_killed(true);
+    world.running.set_killed(true).await.unwrap();
     assert_eq!(send(world.chat(&token, &hello())).await.refusal(), (403, "forbidden".to_owned()));
     assert_eq!(send(world.get_gateway("/v1/usage").bearer_auth(&token)).await.refusal().0, 403);
     assert_eq!(world.mint(&json!({ "user_id": "ada" })).await.refusal().0, 403);
-    world.running.set_killed(false);
+    world.running.set_killed(false).await.unwrap();
     assert_eq!(send(world.chat(&token, &hello())).await.status, 200);
-    assert_eq!(world.running.usage().await.unwrap().len(), 2, "refused requests cost nothing");
+    assert_eq!(world.running.admin().usage().await.unwrap().len(), 2, "refused requests cost nothing");
     let error = behest_local::start(Config { block: vec!["(".into()], ..config() }).await.unwrap_err();
     assert!(error.to_string().contains("--block"), "{error}");
 }

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod auth;
+mod budgets;
 mod commands;
+mod data_file;
+mod exposure;
 mod faults;
 mod functions;
 mod gateway;
@@ -10,6 +13,7 @@ mod keys;
 mod limits;
 mod operation;
 mod refusals;
+mod responder;
 mod rest;
 mod sign_in;
 mod support;

@@ -17,6 +17,44 @@ async fn refusal(config: Config) -> String {
 }
 
 #[tokio::test]
+async fn switches_and_faults_are_as_they_were_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = || Config { data: Some(folder.path().join("data.sqlite")), ..config() };
+    let world = World::with(settings()).await;
+    let page = send(world.get_gateway("/dashboard")).await.text;
+    let key = page.split("name=\"key\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let post = async |path: &str, field: &str, value: &str| {
+        let fields = reqwest::Url::parse_with_params("http://localhost", [("key", key), (field, value)]).unwrap();
+        let form = world.http.post(format!("{}{path}", world.running.gateway_url));
+        let form = form.header("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(send(form.body(fields.query().unwrap().to_owned())).await.status, 303);
+    };
+    post("/dashboard/switches", "killed", "on").await;
+    post("/dashboard/switches", "tiers", "on").await;
+    post("/dashboard/faults", "add", "models status=503 times=2").await;
+    post("/dashboard/faults", "add", "usage status=500").await;
+    assert_eq!(send(world.get_gateway("/v1/models")).await.status, 503);
+    in_time(world.running.stop()).await;
+
+    let world = World::with(settings()).await;
+    let page = send(world.get_gateway("/dashboard")).await.text;
+    for shown in ["The gateway refuses every call.", "Tier limits are enforced.", "usage status=500"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    assert_eq!(world.mint(&json!({ "user_id": "ada" })).await.refusal().0, 403);
+    world.running.set_killed(false).await.unwrap();
+    let token = world.minted("ada").await;
+    let models = async || send(world.get_gateway("/v1/models").bearer_auth(&token)).await.status.as_u16();
+    assert_eq!((models().await, models().await), (503, 200), "one of two was left");
+    in_time(world.running.stop()).await;
+
+    let world = World::with(settings()).await;
+    let token = world.minted("ada").await;
+    assert_eq!(send(world.get_gateway("/v1/models").bearer_auth(&token)).await.status, 200);
+    assert_eq!(send(world.get_gateway("/v1/usage").bearer_auth(&token)).await.status, 500);
+}
+
+#[tokio::test]
 async fn a_wrong_setting_is_an_error_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -207,6 +245,44 @@ impl Program {
     }
 }
 
+#[tokio::test]
+async fn sessions_live_as_long_as_the_flag_says() {
+    let mut child = program(&["--json", "--session-ttl-secs", "77"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let program = Program { addresses: serde_json::from_str(&line).unwrap(), child };
+    let key = program.addresses["publishableKey"].as_str().unwrap();
+    let body = json!({ "email": "ada@example.com", "password": "correct horse" });
+    let session = program.post("supabase", "/auth/v1/signup", &[("apikey", key)], &body).await;
+    assert_eq!(session["expires_in"], 77);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let settings = format!("{}/auth/v1/settings", program.addresses["supabase"].as_str().unwrap());
+    let settings = send(http.get(settings).header("apikey", key)).await.json();
+    assert_eq!((&settings["external"]["email"], &settings["mailer_autoconfirm"]), (&json!(true), &json!(true)));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_crowd_at_the_door_costs_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(&folder.path().join("data.sqlite"));
+    let supabase = program.addresses["supabase"].as_str().unwrap();
+    let key = program.addresses["publishableKey"].as_str().unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = json!({ "email": "nobody@example.com", "password": "not the one" }).to_string();
+    let sign_in = || {
+        let call = http.post(format!("{supabase}/auth/v1/token?grant_type=password")).header("apikey", key);
+        send(call.body(body.clone()))
+    };
+    for answer in futures_util::future::join_all((0..300).map(|_| sign_in())).await {
+        assert_eq!(answer.status, 400, "{}", answer.text);
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 256 * 1024, "{peak} KiB");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_program_prints_one_line_and_ends_cleanly_when_asked_to() {
@@ -240,7 +316,7 @@ async fn a_killed_program_loses_no_row_whose_answer_was_given() {
     }
     assert!(!first.signal("-KILL").success());
     let world = World::with(Config { data: Some(data), ..config() }).await;
-    assert_eq!(world.running.usage().await.unwrap().len(), 3);
+    assert_eq!(world.running.admin().usage().await.unwrap().len(), 3);
 }
 
 #[cfg(unix)]
@@ -252,7 +328,7 @@ async fn nor_does_one_that_is_killed_in_the_middle_of_many() {
     // A log that nobody reads would stop the program at a full pipe.
     let mut log = program.child.stderr.take().unwrap();
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    let token = behest_local::Project::open(&data).unwrap().mint("ada", None, 3600).unwrap();
+    let token = behest_local::Admin::open(&data).await.unwrap().mint("ada", None, 3600).unwrap();
     let url = format!("{}/v1/chat/completions", program.addresses["gateway"].as_str().unwrap());
     let (answered, http) = (Arc::new(AtomicUsize::new(0)), reqwest::Client::builder().no_proxy().build().unwrap());
     let workers: Vec<_> = (0..16)
@@ -280,7 +356,7 @@ async fn nor_does_one_that_is_killed_in_the_middle_of_many() {
         in_time(worker).await.unwrap();
     }
     let world = World::with(Config { data: Some(data), ..config() }).await;
-    let (rows, answered) = (world.running.usage().await.unwrap().len(), answered.load(Ordering::SeqCst));
+    let (rows, answered) = (world.running.admin().usage().await.unwrap().len(), answered.load(Ordering::SeqCst));
     assert!(rows >= answered, "{answered} answers were given, {rows} rows are left");
 }
 
@@ -320,4 +396,5 @@ async fn a_file_holds_flags_and_the_command_line_stands_before_it() {
     std::fs::write(file, "no-such-flag = 1\n").unwrap();
     let refused = self::program(&["--config", file]).output().unwrap();
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--no-such-flag"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains(file), "the file is named");
 }

@@ -82,7 +82,7 @@ async fn only_a_valid_token_of_this_gateway_gets_an_answer() {
     assert_refused(&send(world.chat(&token, &hello())).await, 401, "invalid_token", "not valid yet");
     world.running.clock().advance(Duration::from_secs(5 + 3600));
     assert_refused(&send(world.chat(&token, &hello())).await, 401, "invalid_token", "expired");
-    assert_eq!(world.running.usage().await.unwrap(), [], "a refused request costs nothing");
+    assert_eq!(world.running.admin().usage().await.unwrap(), [], "a refused request costs nothing");
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_request_the_gateway_cannot_read_is_refused_before_the_upstream() {
     }
     let bad_session = send(world.chat(&token, &hello()).header("x-session-id", "x".repeat(256))).await;
     assert_refused(&bad_session, 400, "validation_error", "X-Session-Id");
-    assert_eq!(world.running.usage().await.unwrap(), []);
+    assert_eq!(world.running.admin().usage().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ async fn everybody_reads_their_own_row_and_no_other() {
     let world = World::start().await;
     let ada = world.sign_up("ada@example.com").await;
     let bob = world.sign_up("bob@example.com").await;
-    world.running.set_plan(&bob.user, "pro").await.unwrap();
+    world.running.admin().set_plan(&bob.user, "pro").await.unwrap();
 
     let all = send(world.get_supabase("/rest/v1/profiles").bearer_auth(&ada.access)).await;
     assert_eq!(all.json(), json!([{ "id": ada.user, "plan": "free" }]));
@@ -33,6 +33,33 @@ async fn everybody_reads_their_own_row_and_no_other() {
     assert_eq!(nobody.status, 406, "the anonymous role sees no row");
     let key = &world.running.publishable_key;
     assert_eq!(send(world.get_supabase("/rest/v1/profiles").bearer_auth(key)).await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn rows_are_filtered_renamed_and_counted() {
+    let world = World::start().await;
+    let ada = world.sign_up("ada@example.com").await;
+    let ask = async |query: &str, prefer: &str| {
+        let call = world.get_supabase(&format!("/rest/v1/profiles?{query}")).bearer_auth(&ada.access);
+        send(call.header("prefer", prefer)).await
+    };
+    let renamed = ask("select=level:plan&plan=in.(pro,free)&id=not.is.null", "").await;
+    assert_eq!(renamed.json(), json!([{ "level": "free" }]));
+    assert_eq!(ask("plan=neq.free", "").await.json(), json!([]));
+    for (query, prefer, status, range) in [
+        ("select=*", "count=exact", 200, "0-0/1"),
+        ("select=*", "return=minimal, count=planned", 200, "0-0/1"),
+        ("plan=eq.max", "count=estimated", 200, "*/0"),
+        ("limit=0", "count=exact", 206, "*/1"),
+    ] {
+        let counted = ask(query, prefer).await;
+        assert_eq!((counted.status.as_u16(), counted.header("content-range")), (status, Some(range)), "{query}");
+    }
+    let head = world.http.head(format!("{}/rest/v1/profiles", world.running.supabase_url));
+    let head = head.header("apikey", &world.running.publishable_key).bearer_auth(&ada.access);
+    assert_eq!(send(head.header("prefer", "count=exact")).await.header("content-range"), Some("0-0/1"));
+    let rpc = send(world.post_supabase("/rest/v1/rpc/hello", &json!({}))).await;
+    assert_eq!((rpc.status.as_u16(), &rpc.json()["code"]), (404, &json!("PGRST202")));
 }
 
 #[tokio::test]
@@ -76,5 +103,5 @@ async fn nobody_changes_a_plan_and_unknown_things_are_named() {
         let answer = send(world.get_supabase(path).bearer_auth(&ada.access)).await;
         assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (status, Some(code)), "{path}");
     }
-    assert!(world.running.set_plan("00000000-0000-4000-8000-000000000000", "pro").await.is_err());
+    assert!(world.running.admin().set_plan("00000000-0000-4000-8000-000000000000", "pro").await.is_err());
 }

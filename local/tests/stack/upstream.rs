@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use behest_local::{Config, Upstream};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -100,7 +101,7 @@ async fn an_upstream_that_ignores_the_limit_is_cut_where_a_budget_applies() {
     let text = in_time(answer).await.unwrap().text;
     assert_eq!(text.matches("more ").count(), 3, "{text}");
     assert!(text.contains("\"finish_reason\":\"length\"") && text.ends_with(DONE), "{text}");
-    let row = world.running.usage().await.unwrap().remove(0);
+    let row = world.running.admin().usage().await.unwrap().remove(0);
     assert_eq!((row.outcome.as_str(), row.source.as_str()), ("length", "estimated"));
     assert!(row.output_tokens <= 5, "{row:?}");
 }
@@ -151,7 +152,7 @@ async fn each_chunk_arrives_before_the_upstream_sends_the_next() {
     assert_eq!(in_time(response.chunk()).await.unwrap(), None, "the end is not held up by an upstream that stays open");
     assert!(!heard.contains("prompt_tokens"), "the gateway alone asked for usage");
 
-    let rows = world.running.usage().await.unwrap();
+    let rows = world.running.admin().usage().await.unwrap();
     let row = &rows[0];
     assert_eq!((row.input_tokens, row.output_tokens, row.source.as_str()), (11, 22, "counted"));
     assert_eq!((row.model.as_str(), row.outcome.as_str()), ("m-1", "complete"));
@@ -193,7 +194,7 @@ async fn a_caller_who_hangs_up_cancels_the_upstream() {
     drop(response);
     in_time(chunks.closed()).await;
     world.reached("chat.aborted", 1).await;
-    let rows = world.running.usage().await.unwrap();
+    let rows = world.running.admin().usage().await.unwrap();
     assert_eq!((rows[0].output_tokens, rows[0].source.as_str()), (3, "estimated"), "a token for each chunk");
 }
 
@@ -206,7 +207,7 @@ async fn a_caller_who_hangs_up_before_the_first_byte_is_booked_too() {
     call.abort();
     in_time(asked.answer.closed()).await;
     world.reached("chat.aborted", 1).await;
-    assert_eq!(world.running.usage().await.unwrap()[0].output_tokens, 0);
+    assert_eq!(world.running.admin().usage().await.unwrap()[0].output_tokens, 0);
 }
 
 #[tokio::test]
@@ -241,7 +242,7 @@ async fn a_stream_that_goes_wrong_says_so_and_is_booked_as_it_ended() {
             assert!(last["error"]["message"].as_str().unwrap().contains(heard), "{last}");
         }
         assert!(!answer.text.contains("[DONE]"));
-        assert_eq!(world.running.usage().await.unwrap()[0].outcome, outcome);
+        assert_eq!(world.running.admin().usage().await.unwrap()[0].outcome, outcome);
     }
 }
 
@@ -271,7 +272,7 @@ async fn a_refusal_of_the_upstream_becomes_the_gateways() {
         assert_eq!(answer.header("retry-after"), (status == 429).then_some("7"));
         assert_eq!(world.counted("chat.failed"), number);
     }
-    let rows = world.running.usage().await.unwrap();
+    let rows = world.running.admin().usage().await.unwrap();
     assert!(rows.iter().all(|row| row.cost_nanos == 0), "nothing was used");
 }
 
@@ -304,7 +305,7 @@ async fn a_whole_answer_passes_unchanged() {
     assert_eq!(asked.body.get("stream_options"), None);
     asked.answer.send(axum::Json(completion.clone()).into_response()).unwrap();
     assert_eq!(in_time(call).await.unwrap().json(), completion);
-    let rows = world.running.usage().await.unwrap();
+    let rows = world.running.admin().usage().await.unwrap();
     assert_eq!((rows[0].model.as_str(), rows[0].input_tokens, rows[0].output_tokens), ("m-2", 3, 1));
 }
 
@@ -327,8 +328,62 @@ async fn stopping_cuts_answers_that_go_on_and_books_them() {
     let text = in_time(response.text()).await.unwrap();
     assert!(text.contains("shutting down") && !text.contains("[DONE]"), "{text}");
     let again = World::with(Config { data, ..config() }).await;
-    let rows = again.running.usage().await.unwrap();
+    let rows = again.running.admin().usage().await.unwrap();
     assert_eq!((rows.len(), rows[0].outcome.as_str()), (1, "aborted"));
+}
+
+#[tokio::test]
+async fn the_kill_switch_ends_what_is_running() {
+    let mut server = Server::start().await;
+    let (world, token) = world(&server, |_| {}).await;
+    let call = tokio::spawn(world.chat(&token, &question(true)).send());
+    let (chunks, response) = stream();
+    server.next().await.answer.send(response).unwrap();
+    put(&chunks, delta("a")).await;
+    let mut response = in_time(call).await.unwrap().unwrap();
+    hear(&mut response, &mut String::new(), "\"a\"").await;
+    let whole = tokio::spawn(send(world.chat(&token, &question(false))));
+    let unanswered = server.next().await;
+    in_time(world.running.set_killed(true)).await.unwrap();
+    let text = in_time(response.text()).await.unwrap();
+    assert!(text.contains("kill switch") && !text.contains("[DONE]"), "{text}");
+    in_time(chunks.closed()).await;
+    assert_eq!(in_time(whole).await.unwrap().refusal(), (403, "forbidden".to_owned()));
+    drop(unanswered);
+    let rows = world.running.admin().usage().await.unwrap();
+    let streamed = rows.iter().find(|row| row.outcome == "aborted").unwrap();
+    assert_eq!((rows.len(), streamed.output_tokens), (2, 1), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_booked_when_the_servers_stop() {
+    let mut server = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let data = Some(folder.path().join("data.sqlite"));
+    let upstream = Upstream { url: server.url.clone(), key: None, model: None, silence: DEADLINE };
+    let settings = Config { upstream: Some(upstream), grace: Duration::ZERO, data: data.clone(), ..config() };
+    let world = World::with(settings).await;
+    let token = world.minted("ada").await;
+    let body = question(true).to_string();
+    let address = world.running.gateway_url.strip_prefix("http://").unwrap();
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    client.write_all((head + &body).as_bytes()).await.unwrap();
+    let (chunks, response) = stream();
+    server.next().await.answer.send(response).unwrap();
+    // Until nothing more fits between the upstream and the client.
+    let block = delta(&"word ".repeat(10_000));
+    let full = Duration::from_millis(500);
+    while tokio::time::timeout(full, chunks.send(Ok(block.clone().into()))).await.is_ok() {}
+    in_time(world.running.stop()).await;
+    let again = World::with(Config { data, ..config() }).await;
+    let rows = again.running.admin().usage().await.unwrap();
+    assert_eq!((rows.len(), rows[0].outcome.as_str()), (1, "aborted"));
+    assert!(rows[0].output_tokens > 10_000, "{rows:?}");
+    drop(client);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::support::{PAGE, Signed, World, config, events, in_time, jwt_part, jwt
 async fn raw_http_from_sign_up_to_the_usage_row() {
     let world = World::start().await;
     let ada = world.sign_up("ada@example.com").await;
-    world.running.set_plan(&ada.user, "pro").await.unwrap();
+    world.running.admin().set_plan(&ada.user, "pro").await.unwrap();
     let answer = send(world.function().bearer_auth(&ada.access).header("origin", PAGE)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE));
@@ -157,7 +157,7 @@ async fn the_client_streams_an_answer_and_finds_it_in_its_usage() {
     assert_eq!(usage["user_id"], ada.user);
     assert_eq!(usage["sessions"][0]["session_id"], stream.trace().session_id);
     assert_eq!(usage["sessions"][0]["requests"], 1);
-    let row = &world.running.usage().await.unwrap()[0];
+    let row = &world.running.admin().usage().await.unwrap()[0];
     assert_eq!(stream.trace().trace_id.as_deref(), Some(row.request_id.as_str()));
     assert_eq!((reads.load(Ordering::SeqCst), world.counted("mint")), (1, 1), "one read, one mint");
 }
@@ -174,7 +174,7 @@ async fn a_hundred_calls_at_a_cold_cache_mint_once() {
     let counts =
         ["functions.behest-token", "mint", "rest.profiles", "chat", "chat.complete"].map(|name| world.counted(name));
     assert_eq!((reads.load(Ordering::SeqCst), counts), (1, [1, 1, 1, 100, 100]));
-    assert_eq!(world.running.usage().await.unwrap().len(), 100);
+    assert_eq!(world.running.admin().usage().await.unwrap().len(), 100);
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn a_dropped_stream_is_aborted_at_the_gateway() {
     }
     drop(stream);
     world.reached("chat.aborted", 1).await;
-    let row = &world.running.usage().await.unwrap()[0];
+    let row = &world.running.admin().usage().await.unwrap()[0];
     assert_eq!((row.user_id.as_str(), row.outcome.as_str()), (ada.user.as_str(), "aborted"));
 }
 
@@ -257,12 +257,12 @@ async fn the_client_keeps_a_thread_and_deletes_it() {
 
 #[tokio::test]
 async fn the_client_says_that_a_budget_is_spent() {
-    let world = World::with(Config { budgets: vec!["session=20".parse().unwrap()], ..config() }).await;
+    let world = World::with(Config { budgets: vec!["session=60".parse().unwrap()], ..config() }).await;
     let ada = world.sign_up("ada@example.com").await;
     let (client, _) = client(&world, &ada);
     in_time(client.ask("Hi")).await.unwrap();
     let spent = in_time(client.ask("Hi again")).await.unwrap_err();
     assert_eq!((spent.reason(), spent.status()), (Reason::QuotaExceeded, Some(402)));
-    assert!(spent.to_string().contains("budget of 20 tokens"), "{spent}");
+    assert!(spent.to_string().contains("budget of 60 tokens"), "{spent}");
     assert_eq!(world.counted("chat"), 2, "a spent budget is not asked for again");
 }

@@ -1,0 +1,169 @@
+//! Asks the two servers what a browser would ask before a page's calls, and says what to change. For real services, too.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use behest_client::wire::{FUNCTION_REQUEST_HEADERS, GATEWAY_REQUEST_HEADERS};
+use clap::Args;
+use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::{Client, Method, StatusCode, Url};
+
+use crate::domain::origins::is_origin;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+#[derive(Args)]
+pub(super) struct Doctor {
+    /// The page's origin, exactly as the browser sends it
+    #[arg(long)]
+    origin: String,
+    /// URL of the Supabase project
+    #[arg(long, value_name = "URL")]
+    supabase_url: String,
+    /// URL of the Behest gateway
+    #[arg(long, value_name = "URL")]
+    behest_url: String,
+    /// Name of the token function
+    #[arg(long, value_name = "NAME", default_value = "behest-token")]
+    function: String,
+}
+
+impl Doctor {
+    pub(super) async fn run(self) -> Result<()> {
+        let Self { origin, supabase_url, behest_url, function } = self;
+        let findings = diagnose(&origin, &supabase_url, &behest_url, &function).await?;
+        findings.iter().for_each(|finding| println!("{finding}"));
+        let bad = findings.iter().filter(|finding| finding.problem.is_some()).count();
+        ensure!(bad == 0, "{bad} of {} checks failed", findings.len());
+        Ok(())
+    }
+}
+
+/// One thing that was looked at.
+struct Finding {
+    what: String,
+    /// What is wrong and what to change; `None` if it is as it should be.
+    problem: Option<String>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            None => write!(f, "ok    {}", self.what),
+            Some(problem) => write!(f, "FAIL  {}\n      {problem}", self.what),
+        }
+    }
+}
+
+/// Both preflights of a page at `origin`. A server that refuses or cannot be reached is a finding.
+async fn diagnose(origin: &str, supabase_url: &str, behest_url: &str, function: &str) -> Result<Vec<Finding>> {
+    ensure!(
+        is_origin(origin),
+        "--origin: {origin:?} is not an origin: write scheme, host and port as in http://localhost:3000, without a path"
+    );
+    let url = |flag: &str, base: &str, path: &str| {
+        let base = base.trim_end_matches('/').trim_end_matches("/v1");
+        Url::parse(&format!("{base}{path}")).with_context(|| format!("{flag}: {base:?} is not a URL"))
+    };
+    let function_url = url("--supabase-url", supabase_url, &format!("/functions/v1/{function}"))?;
+    let chat_url = url("--behest-url", behest_url, "/v1/chat/completions")?;
+    let http = Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none()).build()?;
+    // The function that the documentation shows allows these two and no other.
+    let plain = "authorization, content-type";
+    let mut findings = Vec::new();
+    for (server, url, headers, fix) in [
+        ("the token function", &function_url, plain, "in the function: set CORS_ORIGIN to"),
+        (
+            "the gateway",
+            &chat_url,
+            GATEWAY_REQUEST_HEADERS,
+            "in the dashboard, Project, Settings, Allowed Origins: add",
+        ),
+    ] {
+        let problem = preflight(&http, url, origin, headers).await.err().map(|refusal| match refusal {
+            Refusal::Origin(said) => format!("{said}; {fix} {origin}"),
+            Refusal::Other(said) => said,
+        });
+        findings.push(Finding { what: format!("{server} lets pages of {origin} call ({url})"), problem });
+    }
+    if let Some(first) = findings.first_mut()
+        && is_missing(&http, &function_url, origin).await
+    {
+        let why =
+            "there is no function of this name: deploy it, or check --function, and whether the two URLs are swapped";
+        first.problem = Some(why.to_owned());
+    }
+    if findings.first().is_some_and(|finding| finding.problem.is_none()) {
+        let invoke = preflight(&http, &function_url, origin, FUNCTION_REQUEST_HEADERS).await;
+        let problem = invoke.err().map(|refusal| format!("{}; calls with fetch work all the same", refusal.said()));
+        findings.push(Finding { what: "supabase.functions.invoke may call the token function".to_owned(), problem });
+    }
+    Ok(findings)
+}
+
+/// A call without credentials, which a function refuses and a server without it does not know.
+async fn is_missing(http: &Client, url: &Url, origin: &str) -> bool {
+    let answer = http.post(url.clone()).header("origin", origin).send().await;
+    answer.is_ok_and(|answer| answer.status() == StatusCode::NOT_FOUND)
+}
+
+enum Refusal {
+    /// The origin is not allowed.
+    Origin(String),
+    Other(String),
+}
+
+impl Refusal {
+    fn said(self) -> String {
+        match self {
+            Self::Origin(said) | Self::Other(said) => said,
+        }
+    }
+}
+
+async fn preflight(http: &Client, url: &Url, origin: &str, headers: &str) -> Result<(), Refusal> {
+    let request = http
+        .request(Method::OPTIONS, url.clone())
+        .header("origin", origin)
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", headers.replace(' ', ""));
+    let answer = request.send().await.map_err(|error| {
+        let error = format!("{:#}", anyhow::Error::new(error.without_url()));
+        Refusal::Other(format!("it cannot be reached ({error}): check the URL, and whether it runs"))
+    })?;
+    let status = answer.status();
+    let allowed = one(answer.headers(), "access-control-allow-origin");
+    if allowed.as_deref().is_none_or(|allowed| allowed != origin && allowed != "*") {
+        let said = match allowed {
+            None if !status.is_success() => format!("it answers the preflight with {status}"),
+            None => "it does not allow this origin".to_owned(),
+            Some(other) => format!("it allows {other} instead of this origin"),
+        };
+        return Err(Refusal::Origin(said));
+    }
+    if !status.is_success() {
+        return Err(Refusal::Other(format!("it answers the preflight with {status}; browsers want 200 or 204")));
+    }
+    let listed = one(answer.headers(), "access-control-allow-headers").unwrap_or_default();
+    // POST needs no permission of its own, and a star does not stand for authorization.
+    let missing: Vec<_> = headers
+        .split(", ")
+        .filter(|name| !lists(&listed, name) && (*name == "authorization" || !lists(&listed, "*")))
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::Other(format!("its Access-Control-Allow-Headers lacks {}", missing.join(", "))))
+    }
+}
+
+fn one(headers: &HeaderMap, name: &'static str) -> Option<String> {
+    let values: Vec<_> =
+        headers.get_all(HeaderName::from_static(name)).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+fn lists(list: &str, name: &str) -> bool {
+    list.split(',').any(|item| item.trim().eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,123 @@
+//! A chat request, checked as far as the gateway needs to understand it.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::error::GatewayError;
+use super::prompt::{self, PromptSize};
+use crate::domain::content::text_of;
+use crate::domain::limits::MOST_TOKENS;
+
+/// The names under which OpenAI-compatible servers take the answer's length.
+const LIMITS: [&str; 6] =
+    ["max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "n_predict", "num_predict"];
+/// As many answers as OpenAI gives.
+const MOST_CHOICES: i64 = 128;
+
+/// An OpenAI-compatible body: kept whole, with what the gateway has to know taken out of it.
+#[derive(Debug)]
+pub(crate) struct ChatRequest {
+    pub(crate) body: Map<String, Value>,
+    pub(crate) stream: bool,
+    /// The caller asked for the usage chunk itself.
+    pub(crate) wants_usage: bool,
+}
+
+impl ChatRequest {
+    pub(crate) fn parse(body: &Bytes) -> Result<Self, GatewayError> {
+        let body: Value = serde_json::from_slice(body)
+            .map_err(|why| GatewayError::invalid(format!("The body is not JSON: {why}")))?;
+        let Value::Object(body) = body else { return Err(GatewayError::invalid("The body must be a JSON object")) };
+        let messages = body.get("messages").and_then(Value::as_array).filter(|messages| !messages.is_empty());
+        let messages =
+            messages.ok_or_else(|| GatewayError::invalid("messages must be a list with at least one message"))?;
+        if !messages.iter().all(|message| message.get("role").is_some_and(Value::is_string)) {
+            return Err(GatewayError::invalid("every message must be an object with a role"));
+        }
+        if body.get("model").is_some_and(|model| !model.is_string() && !model.is_null()) {
+            return Err(GatewayError::invalid("model must be a text"));
+        }
+        let n = body.get("n").filter(|n| !n.is_null());
+        if n.is_some_and(|n| n.as_i64().is_none_or(|n| !(1..=MOST_CHOICES).contains(&n))) {
+            return Err(GatewayError::invalid(format!("n must be a whole number from 1 to {MOST_CHOICES}")));
+        }
+        let stream = match body.get("stream") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(stream)) => *stream,
+            Some(_) => return Err(GatewayError::invalid("stream must be true or false")),
+        };
+        let options = body.get("stream_options");
+        let wants_usage = options.and_then(|options| options.get("include_usage")).and_then(Value::as_bool);
+        Ok(Self { stream, wants_usage: wants_usage.unwrap_or_default(), body })
+    }
+
+    /// The model by name; `None` for the project's own.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.body.get("model").and_then(Value::as_str).filter(|model| !matches!(*model, "" | "default"))
+    }
+
+    /// The texts of all messages, oldest first.
+    pub(crate) fn texts(&self) -> impl DoubleEndedIterator<Item = (&str, String)> {
+        let messages = self.body.get("messages").and_then(Value::as_array).into_iter().flatten();
+        messages.map(|message| {
+            let role = message.get("role").and_then(Value::as_str).unwrap_or_default();
+            (role, message.get("content").map(text_of).unwrap_or_default())
+        })
+    }
+
+    /// The most tokens each answer may have, if the caller set a limit. The largest counts: no two upstreams heed the same.
+    pub(crate) fn max_tokens(&self) -> Option<i64> {
+        let limits = LIMITS.iter().filter_map(|name| self.body.get(*name)?.as_u64());
+        limits.max().map(|limit| i64::try_from(limit).unwrap_or(i64::MAX).min(MOST_TOKENS))
+    }
+
+    /// How many answers are asked for.
+    pub(crate) fn choices(&self) -> i64 {
+        self.body.get("n").and_then(Value::as_i64).unwrap_or(1)
+    }
+
+    /// Bounds the length of each answer, whatever limits the caller set.
+    pub(crate) fn limit_answer(&mut self, tokens: i64) {
+        let mut is_set = false;
+        for name in LIMITS {
+            if let Some(limit) = self.body.get_mut(name).filter(|limit| !limit.is_null()) {
+                *limit = json!(limit.as_i64().filter(|limit| (0..tokens).contains(limit)).unwrap_or(tokens));
+                is_set = true;
+            }
+        }
+        if !is_set {
+            self.body.insert("max_tokens".to_owned(), json!(tokens));
+        }
+    }
+
+    pub(super) fn size(&self) -> PromptSize {
+        prompt::size(&self.body, self.stream)
+    }
+
+    pub(crate) fn take_messages(&mut self) -> Vec<Value> {
+        match self.body.remove("messages") {
+            Some(Value::Array(messages)) => messages,
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn set_messages(&mut self, messages: Vec<Value>) {
+        self.body.insert("messages".to_owned(), Value::Array(messages));
+    }
+
+    /// The body for an upstream: `model` put in place, and usage asked for in streams.
+    pub(crate) fn for_upstream(&self, model: Option<&str>) -> Value {
+        let mut body = self.body.clone();
+        if let Some(model) = model {
+            body.insert("model".to_owned(), json!(model));
+        }
+        if self.stream {
+            let options = body.entry("stream_options").or_insert_with(|| json!({}));
+            match options.as_object_mut() {
+                Some(options) => drop(options.insert("include_usage".to_owned(), json!(true))),
+                None => *options = json!({ "include_usage": true }),
+            }
+        }
+        Value::Object(body)
+    }
+}

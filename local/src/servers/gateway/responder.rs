@@ -1,0 +1,61 @@
+//! Who answers: an OpenAI-compatible server, or the responder built in here.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::builtin::{self, Builtin};
+use super::error::GatewayError;
+use super::http_upstream::HttpUpstream;
+use super::reply::Reply;
+use super::request::ChatRequest;
+use crate::config::Upstream;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) enum Responder {
+    Builtin(Builtin),
+    Http(HttpUpstream),
+}
+
+impl Responder {
+    /// The server of the settings, or the responder that speaks at this pace.
+    pub(crate) fn new(config: Option<&Upstream>, pace: Duration) -> Result<Self> {
+        Ok(match config {
+            Some(Upstream { url, key, model, silence }) => {
+                Self::Http(HttpUpstream::new(url, key.clone(), model.clone(), *silence)?)
+            }
+            None => Self::Builtin(Builtin { pace }),
+        })
+    }
+
+    /// The model a request will be answered by, as far as that is known before the answer.
+    pub(crate) fn model(&self, request: &ChatRequest) -> String {
+        match self {
+            Self::Builtin(_) => builtin::MODEL.to_owned(),
+            Self::Http(http) => http.model(request).unwrap_or("default").to_owned(),
+        }
+    }
+
+    /// Sends a request on. Dropping the future or the reply's stream cancels it.
+    pub(crate) async fn chat(&self, request: &ChatRequest) -> Result<Reply, GatewayError> {
+        match self {
+            Self::Builtin(builtin) => Ok(builtin.chat(request)),
+            Self::Http(http) => http.chat(request).await,
+        }
+    }
+
+    /// The list of models in OpenAI's shape.
+    pub(crate) async fn models(&self) -> Result<Value, GatewayError> {
+        let one =
+            |id: &str| json!({ "object": "list", "data": [{ "id": id, "object": "model", "owned_by": "project" }] });
+        match self {
+            Self::Builtin(_) => Ok(one(builtin::MODEL)),
+            Self::Http(http) => match &http.model {
+                Some(model) => Ok(one(model)),
+                None => http.models().await,
+            },
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Sign-in through a provider: a page of this server stands in for it. The way back is PKCE's code, or tokens in the
+//! address's fragment, as the caller asked for.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FormRejection, QueryRejection};
+use axum::extract::{Form, Query, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use maud::{DOCTYPE, PreEscaped, html};
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::error::AuthError;
+use super::input::{Reply, address, parse};
+use crate::servers::supabase::state::Supabase;
+use crate::store::flows::{self, Flow};
+use crate::store::{sessions, users};
+
+/// Colours and controls, the same as the dashboard's.
+const STYLE: &str = include_str!("../../../style.css");
+
+/// What the page sends the browser here with.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Authorize {
+    #[serde(default)]
+    provider: String,
+    #[serde(default)]
+    redirect_to: String,
+    #[serde(default)]
+    code_challenge: String,
+    #[serde(default)]
+    code_challenge_method: String,
+    #[serde(default)]
+    email: String,
+}
+
+impl Authorize {
+    fn check(&self) -> Result<(), AuthError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        if self.provider.is_empty() || self.provider.len() > 40 || !self.provider.chars().all(plain) {
+            return Err(AuthError::bad_request("validation_failed", "Unsupported provider: provider is not enabled"));
+        }
+        let method = self.code_challenge_method.to_ascii_lowercase();
+        if !self.code_challenge.is_empty() && !matches!(method.as_str(), "s256" | "plain") {
+            return Err(AuthError::bad_request("validation_failed", "code_challenge_method must be s256 or plain"));
+        }
+        if self.code_challenge.len() > 128 {
+            return Err(AuthError::bad_request("validation_failed", "code_challenge is too long"));
+        }
+        Ok(())
+    }
+}
+
+/// `GET /authorize`: the provider's page.
+pub(crate) async fn page(
+    State(supabase): State<Supabase>,
+    asked: Result<Query<Authorize>, QueryRejection>,
+) -> Result<Response, AuthError> {
+    supabase.shared.counters.add("auth.authorize");
+    let Query(asked) = asked.map_err(|why| AuthError::bad_request("validation_failed", why.body_text()))?;
+    asked.check()?;
+    Ok(show(&asked, None))
+}
+
+fn show(asked: &Authorize, problem: Option<&str>) -> Response {
+    let hidden = [
+        ("provider", &asked.provider),
+        ("redirect_to", &asked.redirect_to),
+        ("code_challenge", &asked.code_challenge),
+        ("code_challenge_method", &asked.code_challenge_method),
+    ];
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                title { "Sign in with " (asked.provider) }
+                meta name="viewport" content="width=device-width";
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main.card.narrow {
+                    h1 { "Sign in with " (asked.provider) }
+                    p.muted { "behest-local stands in for this provider. Any address will do." }
+                    form method="post" action="authorize" {
+                        @for (name, value) in hidden {
+                            input type="hidden" name=(name) value=(value);
+                        }
+                        @if let Some(problem) = problem {
+                            p.problem role="alert" { (problem) }
+                        }
+                        label { "E-mail" input name="email" type="email" required autofocus value=(asked.email); }
+                        button.primary { "Continue" }
+                    }
+                }
+            }
+        }
+    };
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, page).into_response()
+}
+
+/// `POST /authorize`: the provider says who it is, and the browser goes back to the page.
+pub(crate) async fn come_back(
+    State(supabase): State<Supabase>,
+    asked: Result<Form<Authorize>, FormRejection>,
+) -> Result<Response, AuthError> {
+    let Form(asked) = asked.map_err(|why| AuthError::bad_request("validation_failed", why.body_text()))?;
+    asked.check()?;
+    let Ok(email) = address(&asked.email) else {
+        return Ok((StatusCode::BAD_REQUEST, show(&asked, Some("This is not an e-mail address."))).into_response());
+    };
+    let mut back = supabase.way_back(&asked.redirect_to)?;
+    let (now, provider) = (supabase.shared.clock.now_ms(), asked.provider.clone());
+    let user = supabase.shared.store.run(move |db| match users::by_email(db, &email)? {
+        Some(user) => Ok(Some(user)),
+        None => users::add_from(db, &provider, &email, now),
+    });
+    let user = user.await?.ok_or_else(|| AuthError::unprocessable("user_already_exists", "User already registered"))?;
+    if asked.code_challenge.is_empty() {
+        let grant = supabase.shared.store.run(move |db| sessions::start(db, user, "oauth", now)).await?;
+        back.set_fragment(Some(&fragment(&supabase.session(&grant)?)));
+    } else {
+        let flow = Flow { user_id: user.id, challenge: asked.code_challenge, method: asked.code_challenge_method };
+        let code = supabase.shared.store.run(move |db| flows::begin(db, &flow, now)).await?;
+        back.query_pairs_mut().append_pair("code", &code);
+    }
+    Ok(Redirect::to(back.as_str()).into_response())
+}
+
+/// The session as the implicit flow carries it.
+fn fragment(session: &serde_json::Value) -> String {
+    let mut pairs = reqwest::Url::parse("http://localhost/").map(|mut url| {
+        for name in ["access_token", "expires_at", "expires_in", "refresh_token", "token_type"] {
+            let value = &session[name];
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            url.query_pairs_mut().append_pair(name, &text);
+        }
+        url.query().unwrap_or_default().to_owned()
+    });
+    std::mem::take(pairs.as_mut().unwrap_or(&mut String::new()))
+}
+
+#[derive(Deserialize, Serialize)]
+struct Proof {
+    #[serde(default)]
+    auth_code: String,
+    #[serde(default)]
+    code_verifier: String,
+}
+
+/// `POST /token?grant_type=pkce`
+pub(crate) async fn exchange(supabase: &Supabase, body: Result<Bytes, BytesRejection>) -> Reply {
+    let Proof { auth_code, code_verifier } = parse(body)?;
+    if auth_code.is_empty() || code_verifier.is_empty() {
+        let message = "invalid request: both auth code and code verifier should be non-empty";
+        return Err(AuthError::bad_request("validation_failed", message));
+    }
+    let now = supabase.shared.clock.now_ms();
+    let grant = supabase.shared.store.run(move |db| {
+        let Some(flow) = flows::take(db, &auth_code, now)? else { return Ok(Err(no_flow())) };
+        if !flow.fits(&code_verifier) {
+            let message = "code challenge does not match previously saved code verifier";
+            return Ok(Err(AuthError::bad_request("bad_code_verifier", message)));
+        }
+        let Some(user) = users::by_id(db, &flow.user_id)? else { return Ok(Err(no_flow())) };
+        Ok(Ok(sessions::start(db, user, "oauth", now)?))
+    });
+    let mut session = supabase.session(&grant.await??)?;
+    session["provider_token"] = json!("behest-local");
+    Ok(Json(session))
+}
+
+fn no_flow() -> AuthError {
+    let message = "invalid flow state, no valid flow state found";
+    AuthError::new(StatusCode::NOT_FOUND, "flow_state_not_found", message)
+}
+
+impl Flow {
+    fn fits(&self, verifier: &str) -> bool {
+        let shown = match self.method.eq_ignore_ascii_case("s256") {
+            true => URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes())),
+            false => verifier.to_owned(),
+        };
+        verify_slices_are_equal(shown.as_bytes(), self.challenge.as_bytes()).is_ok()
+    }
+}
+
+impl Supabase {
+    /// Where the browser goes: to the page that asked if its origin is allowed, else to the project's own page.
+    fn way_back(&self, redirect_to: &str) -> Result<Url, AuthError> {
+        let asked = Url::parse(redirect_to).ok();
+        let allowed = asked.filter(|url| {
+            let origin = HeaderValue::try_from(url.origin().ascii_serialization());
+            origin.is_ok_and(|origin| self.shared.origins.allows(&origin))
+        });
+        match allowed {
+            Some(mut url) => {
+                url.set_fragment(None);
+                Ok(url)
+            }
+            None => {
+                let site = self.site_url.as_deref().and_then(|site| Url::parse(site).ok());
+                site.ok_or_else(|| AuthError::bad_request("validation_failed", "redirect_to is not an allowed origin"))
+            }
+        }
+    }
+}

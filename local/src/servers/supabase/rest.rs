@@ -1,0 +1,302 @@
+//! `rest/v1/profiles` as PostgREST answers with row-level rules: everybody reads their own row, nobody writes.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::state::Supabase;
+use crate::domain::jwt::Invalid;
+use crate::servers::bearer;
+use crate::store::users;
+
+const TABLE: &str = "profiles";
+const COLUMNS: [&str; 2] = ["id", "plan"];
+const OBJECT: &str = "application/vnd.pgrst.object+json";
+
+/// A PostgREST error: `{code, details, hint, message}`.
+#[derive(Debug)]
+pub(crate) struct RestError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    details: Option<String>,
+    /// The error of the `WWW-Authenticate` header.
+    challenge: bool,
+}
+
+impl RestError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), details: None, challenge: false }
+    }
+
+    fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    fn token(invalid: Invalid) -> Self {
+        let code = if invalid == Invalid::Expired { "PGRST303" } else { "PGRST301" };
+        let message = if invalid == Invalid::Expired { "JWT expired" } else { invalid.message() };
+        Self { challenge: true, ..Self::new(StatusCode::UNAUTHORIZED, code, message) }
+    }
+
+    fn no_such_table(table: &str) -> Self {
+        let message = format!("Could not find the table 'public.{table}' in the schema cache");
+        Self::new(StatusCode::NOT_FOUND, "PGRST205", message)
+    }
+
+    pub(crate) fn fault(status: StatusCode, message: String) -> Response {
+        Self::new(status, "PGRST000", message).into_response()
+    }
+
+    pub(crate) fn no_such_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "PGRST125", "Invalid path specified in request URL")
+    }
+}
+
+impl From<anyhow::Error> for RestError {
+    fn from(error: anyhow::Error) -> Self {
+        tracing::error!(error = format!("{error:#}"), "a rest/v1 request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "XX000", "internal error, see the log")
+    }
+}
+
+impl IntoResponse for RestError {
+    fn into_response(self) -> Response {
+        let body = json!({ "code": self.code, "details": self.details, "hint": null, "message": self.message });
+        let mut response = (self.status, Json(body)).into_response();
+        if self.challenge {
+            let value = format!("Bearer error=\"invalid_token\", error_description=\"{}\"", self.message);
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+            }
+        }
+        response
+    }
+}
+
+impl Supabase {
+    /// The caller's user id; `None` for the anonymous role, which an API key as bearer also means.
+    fn rest_caller(&self, headers: &HeaderMap) -> Result<Option<String>, RestError> {
+        match bearer::token(headers) {
+            None => Ok(None),
+            Some(key) if self.is_api_key(key) => Ok(None),
+            Some(token) => Ok(Some(self.verify(token).map_err(RestError::token)?.sub)),
+        }
+    }
+}
+
+/// `GET /{table}?select=…&column=eq.value`
+pub(crate) async fn read(
+    State(supabase): State<Supabase>,
+    Path(table): Path<String>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, RestError> {
+    if table != TABLE {
+        return Err(RestError::no_such_table(&table));
+    }
+    supabase.shared.counters.add("rest.profiles");
+    let caller = supabase.rest_caller(&headers)?;
+    let Query(parameters) = query.map_err(|why| RestError::bad_request("PGRST100", why.body_text()))?;
+    let row_query = RowQuery::parse(&parameters)?;
+    let row = match caller {
+        // The rule of the table: a row is visible to its own user only.
+        Some(id) => {
+            let found = supabase.shared.store.run({
+                let id = id.clone();
+                move |db| users::plan(db, &id)
+            });
+            found.await?.map(|plan| json!({ "id": id, "plan": plan }))
+        }
+        None => None,
+    };
+    let found = row.filter(|row| row_query.fits(row));
+    let total = wants_count(&headers).then_some(usize::from(found.is_some()));
+    let rows: Vec<Value> = found.filter(|_| !row_query.nothing).iter().map(|row| row_query.shape(row)).collect();
+    let range = if rows.is_empty() { "*" } else { "0-0" };
+    let range = format!("{range}/{}", total.map_or_else(|| "*".to_owned(), |total| total.to_string()));
+    let status =
+        if total.is_some_and(|total| total > rows.len()) { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let wants_object =
+        headers.get_all(header::ACCEPT).iter().any(|value| value.to_str().is_ok_and(|accept| accept.contains(OBJECT)));
+    let (media_type, body) = if wants_object {
+        let [row] = rows.as_slice() else {
+            let message = "Cannot coerce the result to a single JSON object";
+            let details = Some(format!("The result contains {} rows", rows.len()));
+            return Err(RestError { details, ..RestError::new(StatusCode::NOT_ACCEPTABLE, "PGRST116", message) });
+        };
+        ("application/vnd.pgrst.object+json; charset=utf-8", row.to_string())
+    } else {
+        ("application/json; charset=utf-8", Value::Array(rows).to_string())
+    };
+    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_RANGE, range)];
+    Ok((status, headers, body).into_response())
+}
+
+/// `rest/v1/rpc/{function}`: there is none.
+pub(crate) async fn call(Path(function): Path<String>) -> RestError {
+    let message = format!("Could not find the function public.{function} in the schema cache");
+    RestError::new(StatusCode::NOT_FOUND, "PGRST202", message)
+}
+
+/// Every other method: the table is granted for reading only.
+pub(crate) async fn write(
+    State(supabase): State<Supabase>,
+    Path(table): Path<String>,
+    headers: HeaderMap,
+) -> RestError {
+    if table != TABLE {
+        return RestError::no_such_table(&table);
+    }
+    let status = match supabase.rest_caller(&headers) {
+        Ok(Some(_)) => StatusCode::FORBIDDEN,
+        Ok(None) => StatusCode::UNAUTHORIZED,
+        Err(error) => return error,
+    };
+    RestError::new(status, "42501", format!("permission denied for table {TABLE}"))
+}
+
+/// What a query asks for: columns under their names in the answer, filters, and whether a first row is wanted at all.
+struct RowQuery {
+    columns: Vec<(String, &'static str)>,
+    filters: Vec<Filter>,
+    nothing: bool,
+}
+
+/// Does a column have one of these values?
+struct Filter {
+    column: &'static str,
+    values: Vec<Value>,
+    negated: bool,
+}
+
+impl RowQuery {
+    fn parse(parameters: &[(String, String)]) -> Result<Self, RestError> {
+        let columns = COLUMNS.map(|column| (column.to_owned(), column)).to_vec();
+        let mut row_query = Self { columns, filters: Vec::new(), nothing: false };
+        for (name, value) in parameters {
+            match name.as_str() {
+                // The API key may also come as a parameter.
+                "apikey" | "order" => {}
+                "select" => row_query.columns = select(value)?,
+                "limit" | "offset" => {
+                    let number: u64 = value.parse().map_err(|_| {
+                        RestError::bad_request("PGRST100", format!("\"failed to parse {name} ({value})\""))
+                    })?;
+                    // There is one row at most.
+                    row_query.nothing |= (name == "limit") == (number == 0);
+                }
+                name => row_query.filters.push(Filter::parse(column(name)?, value)?),
+            }
+        }
+        Ok(row_query)
+    }
+
+    fn fits(&self, row: &Value) -> bool {
+        self.filters.iter().all(|filter| filter.fits(row))
+    }
+
+    fn shape(&self, row: &Value) -> Value {
+        let cell = |(name, column): &(String, &str)| (name.clone(), row.get(*column).cloned().unwrap_or_default());
+        Value::Object(self.columns.iter().map(cell).collect::<Map<_, _>>())
+    }
+}
+
+impl Filter {
+    fn parse(column: &'static str, text: &str) -> Result<Self, RestError> {
+        let (rest, negated) = text.strip_prefix("not.").map_or((text, false), |rest| (rest, true));
+        let values = match rest.split_once('.') {
+            Some(("eq", value)) => Some((vec![json!(value)], negated)),
+            Some(("neq", value)) => Some((vec![json!(value)], !negated)),
+            Some(("in", list)) => list.strip_prefix('(').and_then(|list| list.strip_suffix(')')).map(|list| {
+                let value = |value: &str| json!(value.trim().trim_matches('"'));
+                (list.split(',').map(value).collect(), negated)
+            }),
+            Some(("is", "null")) => Some((vec![Value::Null], negated)),
+            _ => None,
+        };
+        let (values, negated) = values.ok_or_else(|| {
+            let message = format!("\"failed to parse filter ({text})\": eq, neq, in and is.null are supported here");
+            RestError::bad_request("PGRST100", message)
+        })?;
+        Ok(Self { column, values, negated })
+    }
+
+    /// As in SQL, null is neither equal to a value nor unequal.
+    fn fits(&self, row: &Value) -> bool {
+        let cell = row.get(self.column).unwrap_or(&Value::Null);
+        let asks_for_null = self.values.contains(&Value::Null);
+        (asks_for_null || !cell.is_null()) && self.values.contains(cell) != self.negated
+    }
+}
+
+/// Columns, some under another name: `id,plan_name:plan`.
+fn select(text: &str) -> Result<Vec<(String, &'static str)>, RestError> {
+    let mut columns = Vec::new();
+    for item in text.split(',').map(str::trim) {
+        match item.split_once(':') {
+            _ if item.is_empty() || item == "*" => columns.extend(COLUMNS.map(|column| (column.to_owned(), column))),
+            Some((name, of)) => columns.push((name.to_owned(), column(of)?)),
+            None => columns.push((item.to_owned(), column(item)?)),
+        }
+    }
+    Ok(columns)
+}
+
+fn column(name: &str) -> Result<&'static str, RestError> {
+    COLUMNS
+        .into_iter()
+        .find(|column| *column == name)
+        .ok_or_else(|| RestError::bad_request("42703", format!("column {TABLE}.{name} does not exist")))
+}
+
+/// Does the caller want to know how many rows there are? Exact, planned or estimated is all the same here.
+fn wants_count(headers: &HeaderMap) -> bool {
+    let all = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|list| list.split(',')).any(|wish| wish.trim().starts_with("count="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(parameters: &[(&str, &str)]) -> Result<Option<Value>, &'static str> {
+        let owned: Vec<_> = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let row = json!({ "id": "u1", "plan": "pro" });
+        let answer = |query: RowQuery| (query.fits(&row) && !query.nothing).then(|| query.shape(&row));
+        RowQuery::parse(&owned).map(answer).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn a_query_selects_filters_and_limits() {
+        let whole = json!({ "id": "u1", "plan": "pro" });
+        assert_eq!(ask(&[]), Ok(Some(whole.clone())));
+        assert_eq!(ask(&[("select", "*")]), Ok(Some(whole)));
+        assert_eq!(ask(&[("select", "plan"), ("id", "eq.u1")]), Ok(Some(json!({ "plan": "pro" }))));
+        assert_eq!(ask(&[("id", "eq.u2")]), Ok(None));
+        assert_eq!(ask(&[("limit", "0")]), Ok(None));
+        assert_eq!(ask(&[("limit", "1"), ("offset", "0"), ("select", "id")]), Ok(Some(json!({ "id": "u1" }))));
+        assert_eq!(ask(&[("offset", "1")]), Ok(None));
+        assert_eq!(ask(&[("select", "secret")]), Err("42703"));
+        let there = |filter: &str| ask(&[("plan", filter)]).map(|row| row.is_some());
+        for (filter, expected) in [
+            ("neq.free", true),
+            ("neq.pro", false),
+            ("in.(free,\"pro\")", true),
+            ("in.(free)", false),
+            ("not.in.(free)", true),
+            ("is.null", false),
+            ("not.is.null", true),
+            ("not.eq.pro", false),
+        ] {
+            assert_eq!(there(filter), Ok(expected), "{filter}");
+        }
+        assert_eq!(ask(&[("select", "level:plan")]), Ok(Some(json!({ "level": "pro" }))));
+        assert_eq!(ask(&[("id", "like.u1")]), Err("PGRST100"));
+        assert_eq!(ask(&[("id", "in.u1")]), Err("PGRST100"));
+        assert_eq!(ask(&[("limit", "x")]), Err("PGRST100"));
+    }
+}
