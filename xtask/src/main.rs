@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything a fresh machine needs to build, run, test and pack this project.
 
 mod artifacts;
+mod bench;
 mod children;
 mod counts;
 mod demo;
@@ -56,6 +57,8 @@ enum Task {
     },
     /// Compare the compressed size of the browser entry with its ceiling and with the documented snippet
     Size,
+    /// Measure this project and its peers side by side, against the figures it promises (minutes; on a quiet machine)
+    Bench(bench::Options),
     /// The quick inner loop: formatting and clippy
     Check,
 }
@@ -90,10 +93,17 @@ fn run(task: Task) -> Result<()> {
             println!("{}", dist.display());
             Ok(())
         }
-        Task::Pack { dev: false } => pack::tarball(&setup::ensure()?).map(|_| ()),
+        Task::Pack { dev: false } => {
+            println!("{}", pack::tarball(&setup::ensure()?)?.display());
+            Ok(())
+        }
         Task::Size => {
             pack::tarball(&setup::ensure()?)?;
             size::report()
+        }
+        Task::Bench(options) => {
+            let tools = setup::ensure()?;
+            bench::run(&tools, &pack::tarball(&tools)?, &options)
         }
         Task::Check => {
             let mut counts = suites::format()?;

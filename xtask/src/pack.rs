@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
@@ -96,7 +97,9 @@ pub(crate) fn tarball(tools: &Tools) -> Result<PathBuf> {
     for old in tarballs(&package)? {
         fs::remove_file(old)?;
     }
-    step("npm pack", command("npm").current_dir(&package).args(["pack", "--ignore-scripts", "--loglevel=error"]))?;
+    let mut npm = command("npm");
+    npm.current_dir(&package).args(["pack", "--ignore-scripts", "--loglevel=error"]).stdout(Stdio::null());
+    step("npm pack", &mut npm)?;
     let [tarball] = <[PathBuf; 1]>::try_from(tarballs(&package)?)
         .map_err(|found| anyhow::anyhow!("npm pack should have left one tarball in pkg/, there are {}", found.len()))?;
     let packed = contents(&tarball)?;
@@ -104,7 +107,6 @@ pub(crate) fn tarball(tools: &Tools) -> Result<PathBuf> {
     if !missing.is_empty() {
         bail!("pkg/package.json names files that its tarball lacks (see its \"files\"): {}", missing.join(", "));
     }
-    println!("{}", tarball.display());
     Ok(tarball)
 }
 

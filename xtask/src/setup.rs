@@ -4,7 +4,7 @@ use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -64,7 +64,7 @@ pub(crate) fn ensure() -> Result<Tools> {
         Some(found) => found,
         None => cargo_tool("geckodriver", "geckodriver", GECKODRIVER, true)?,
     };
-    npm_packages()?;
+    npm_packages("tests/js")?;
     let tools = Tools { wasm, wasm_bindgen, wasm_pack, chromium, chromedriver, firefox, geckodriver };
     write_webdriver_config(&tools)?;
     Ok(tools)
@@ -172,25 +172,19 @@ fn browsers() -> Result<[PathBuf; 3]> {
     }
 }
 
-/// The npm packages used by tests and by the packing step; never part of what users get.
-fn npm_packages() -> Result<()> {
-    let folder = root().join("tests/js");
+/// The npm packages that a folder's lock file names: tools, tests and peers, never part of what users get.
+pub(crate) fn npm_packages(folder: &str) -> Result<()> {
+    let what = format!("npm install in {folder}");
+    let folder = root().join(folder);
     let lock = fs::read(folder.join("package-lock.json")).unwrap_or_default();
     let done = folder.join("node_modules/.installed-from");
     if !lock.is_empty() && fs::read(&done).is_ok_and(|noted| noted == lock) {
         return Ok(());
     }
     // Not `npm ci`: it insists that the lock file names the binaries of every platform, and not every registry has them.
-    step(
-        "npm install in tests/js",
-        command("npm").current_dir(&folder).args([
-            "install",
-            "--no-save",
-            "--no-fund",
-            "--no-audit",
-            "--loglevel=error",
-        ]),
-    )?;
+    let mut npm = command("npm");
+    npm.current_dir(&folder).args(["install", "--no-save", "--no-fund", "--no-audit", "--loglevel=error"]);
+    step(&what, npm.stdout(Stdio::null()))?;
     fs::copy(folder.join("package-lock.json"), done)?;
     Ok(())
 }

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::pack;
 use crate::process::{command, output, root, step};
-use crate::setup::npm_program;
+use crate::setup::{self, npm_program};
 
-const SNIPPET: &str = "tests/js/size/snippet.mjs";
+const SNIPPET: &str = "benches/peers/snippet.mjs";
 
 /// Bytes of one download, plain and compressed at the highest level.
 #[derive(Clone, Copy, Default)]
@@ -30,6 +30,7 @@ pub(crate) fn report() -> Result<()> {
 
     let work = root().join("target/size");
     fs::create_dir_all(&work)?;
+    setup::npm_packages("benches/peers")?;
     let entry = bundle(&browser_entry(&pack::manifest()?)?, &work.join("entry.js"))?;
     let snippet = bundle(&root().join(SNIPPET), &work.join("snippet.js"))?;
     let module = root().join("pkg/dist/behest.wasm");
