@@ -40,7 +40,7 @@ await withPackage(async (installed) => {
 function tell(where, chunk, times) {
   for (const kind of ["text", "chunks"]) {
     for (const peer of ["openai", "eventsource-parser", "bare read"]) {
-      report({ figure: `stream ${kind}`, chunk, where, unit: "ms", ours: times[`behest ${kind}`], peer, theirs: times[peer] });
+      report({ figure: `stream ${kind}`, case: chunk, where, unit: "ms", ours: times[`behest ${kind}`], peer, theirs: times[peer] });
     }
   }
 }

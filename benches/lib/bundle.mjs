@@ -4,11 +4,13 @@ import path from "node:path";
 
 const { build } = createRequire(new URL("../../tests/js/package.json", import.meta.url))("esbuild");
 
-/** `contents` imports "behest-client" by its name, and everything else relative to `benches/`. */
+const BENCHES = path.resolve(import.meta.dirname, "..");
+
+/** `contents` imports "behest-client" and the peers by their names, and everything else relative to `benches/`. */
 export async function bundle(contents, { folder }) {
   const { outputFiles } = await build({
-    stdin: { contents, resolveDir: path.resolve(import.meta.dirname, "..") },
-    nodePaths: [path.join(folder, "node_modules")],
+    stdin: { contents, resolveDir: BENCHES },
+    nodePaths: [path.join(folder, "node_modules"), path.join(BENCHES, "peers/node_modules")],
     bundle: true,
     minify: true,
     format: "esm",

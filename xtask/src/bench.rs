@@ -14,7 +14,7 @@ use crate::setup::{self, Tools};
 /// What is run, and how.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Options {
-    /// Run only this benchmark (may be repeated): stream, ask, burst or memory
+    /// Run only this benchmark (may be repeated): stream, ask, burst, start or memory
     #[arg(long = "only", value_name = "NAME")]
     only: Vec<String>,
     /// Fewer rounds: a first impression, no proof
@@ -26,7 +26,7 @@ pub(crate) struct Options {
 }
 
 /// Each is a script in `benches/` that prints its figures, one line of JSON each.
-const BENCHES: [&str; 4] = ["stream", "ask", "burst", "memory"];
+const BENCHES: [&str; 5] = ["stream", "ask", "burst", "start", "memory"];
 
 /// No benchmark may hang.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -42,7 +42,7 @@ enum Target {
     AtMost(f64),
 }
 
-/// Figures with a target, by the name the scripts give them, the network's chunk and the peer.
+/// Figures with a target, by the name and the case the scripts give them, and the peer.
 const TARGETS: &[(&str, &str, &str, Target)] = &[
     ("stream text", "one event", "openai", Target::Faster(2.5)),
     ("stream text", "200 B", "openai", Target::Faster(2.5)),
@@ -63,6 +63,14 @@ const TARGETS: &[(&str, &str, &str, Target)] = &[
     ("ask", "", "openai", Target::Share(0.5)),
     ("burst", "", "snippet", Target::Share(0.5)),
     ("burst mints", "", "snippet", Target::AtMost(1.0)),
+    ("start with supabase-js", "local, cold", "snippet", Target::Share(1.1)),
+    ("start with supabase-js", "local, warm", "snippet", Target::Share(1.1)),
+    ("start with supabase-js", "slow, cold", "snippet", Target::Share(1.1)),
+    ("start with supabase-js", "slow, warm", "snippet", Target::Share(1.1)),
+    ("start without", "local, cold", "snippet", Target::Share(0.85)),
+    ("start without", "local, warm", "snippet", Target::Share(0.85)),
+    ("start without", "slow, cold", "snippet", Target::Share(0.85)),
+    ("start without", "slow, warm", "snippet", Target::Share(0.85)),
     ("memory wasm", "", "after 100 streams", Target::Share(1.0)),
     ("memory heap", "", "after 100 streams", Target::Share(1.1)),
     ("memory listeners", "", "after 100 streams", Target::AtMost(0.0)),
@@ -74,9 +82,9 @@ const TARGETS: &[(&str, &str, &str, Target)] = &[
 #[derive(Debug, Deserialize, Serialize)]
 struct Figure {
     figure: String,
-    /// Size of the network's chunks, where it matters.
+    /// Size of the network's chunks, or network and caches, where it matters.
     #[serde(default)]
-    chunk: String,
+    case: String,
     /// `node` or `chromium`.
     r#where: String,
     unit: String,
@@ -144,21 +152,21 @@ fn measure(name: &str, tools: &Tools, tarball: &Path, quick: bool) -> Result<Vec
 /// A figure that is promised must have been measured.
 fn complete(name: &str, figures: Vec<Figure>) -> Result<Vec<Figure>> {
     let promised = TARGETS.iter().filter(|(figure, ..)| figure.split(' ').next() == Some(name));
-    for (figure, chunk, peer, _) in promised {
-        if !figures.iter().any(|measured| measured.is(figure, chunk, peer)) {
-            bail!("benches/{name}.mjs did not measure {figure} {chunk} against {peer}");
+    for (figure, case, peer, _) in promised {
+        if !figures.iter().any(|measured| measured.is(figure, case, peer)) {
+            bail!("benches/{name}.mjs did not measure {figure} {case} against {peer}");
         }
     }
     Ok(figures)
 }
 
 impl Figure {
-    fn is(&self, figure: &str, chunk: &str, peer: &str) -> bool {
-        self.figure == figure && self.chunk == chunk && self.peer == peer
+    fn is(&self, figure: &str, case: &str, peer: &str) -> bool {
+        self.figure == figure && self.case == case && self.peer == peer
     }
 
     fn target(&self) -> Option<Target> {
-        TARGETS.iter().find(|(figure, chunk, peer, _)| self.is(figure, chunk, peer)).map(|(.., target)| *target)
+        TARGETS.iter().find(|(figure, case, peer, _)| self.is(figure, case, peer)).map(|(.., target)| *target)
     }
 }
 
@@ -202,8 +210,8 @@ impl Row {
 
 fn print_table(rows: &[Row]) {
     println!(
-        "\n{:<18}{:<11}{:<10}{:>12}  {:<20}{:>12}{:>8}  {:<10}verdict",
-        "figure", "chunk", "where", "behest", "peer", "", "ratio", "target"
+        "\n{:<23}{:<12}{:<10}{:>12}  {:<20}{:>12}{:>8}  {:<10}verdict",
+        "figure", "case", "where", "behest", "peer", "", "ratio", "target"
     );
     for Row { figure, ratio, target, pass } in rows {
         let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
@@ -215,9 +223,9 @@ fn print_table(rows: &[Row]) {
         let ours = amount(figure.ours, &figure.unit);
         let theirs = amount(figure.theirs, &figure.unit);
         println!(
-            "{:<18}{:<11}{:<10}{ours:>12}  {:<20}{theirs:>12}{ratio:>8}  {:<10}{verdict}",
+            "{:<23}{:<12}{:<10}{ours:>12}  {:<20}{theirs:>12}{ratio:>8}  {:<10}{verdict}",
             figure.figure,
-            figure.chunk,
+            figure.case,
             figure.r#where,
             figure.peer,
             target.as_deref().unwrap_or("-"),
@@ -237,11 +245,11 @@ fn amount(value: f64, unit: &str) -> String {
 mod tests {
     use super::*;
 
-    fn figure(name: &str, chunk: &str, peer: &str, ours: f64, theirs: f64) -> Figure {
+    fn figure(name: &str, case: &str, peer: &str, ours: f64, theirs: f64) -> Figure {
         let owned = str::to_owned;
         Figure {
             figure: owned(name),
-            chunk: owned(chunk),
+            case: owned(case),
             r#where: owned("node"),
             unit: owned("ms"),
             ours,
