@@ -6,6 +6,7 @@ mod children;
 mod counts;
 mod demo;
 mod glue;
+mod leptos;
 mod names;
 mod pack;
 mod process;
@@ -55,8 +56,12 @@ enum Task {
         #[arg(long)]
         dev: bool,
     },
-    /// Compare the compressed size of the browser entry with its ceiling and with the documented snippet
-    Size,
+    /// Compare what a page downloads with its ceiling and with what it replaces
+    Size {
+        /// What streaming adds to a release build of a Leptos page, instead
+        #[arg(long)]
+        leptos: bool,
+    },
     /// Measure this project and its peers side by side, against the figures it promises (minutes; on a quiet machine)
     Bench(bench::Options),
     /// The quick inner loop: formatting and clippy
@@ -97,7 +102,8 @@ fn run(task: Task) -> Result<()> {
             println!("{}", pack::tarball(&setup::ensure()?)?.display());
             Ok(())
         }
-        Task::Size => {
+        Task::Size { leptos: true } => leptos::report(&setup::ensure()?),
+        Task::Size { leptos: false } => {
             pack::tarball(&setup::ensure()?)?;
             size::report()
         }

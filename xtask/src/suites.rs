@@ -13,7 +13,7 @@ use crate::counts::Counts;
 use crate::process::{command, root, step};
 use crate::setup::{self, Tools};
 use crate::toolchain::TARGET;
-use crate::{demo, pack, size, upstream};
+use crate::{demo, leptos, pack, size, upstream};
 
 /// One suite.
 pub(crate) struct Suite {
@@ -34,7 +34,7 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("native", "behest-client on this machine: unit, integration and documentation tests", 210, native),
     suite("local", "behest-local, over real HTTP", 125, |context| context.native_tests("local")),
     suite("pack", "what is in the npm tarball, and whether it installs and loads", 8, packed),
-    suite("size", "compressed size of the browser entry against its ceiling", 1, size_budget),
+    suite("size", "compressed size of the browser entry and of a Leptos page, against their ceilings", 2, size_budget),
     suite("types", "the shipped types against TypeScript and against openai's", 4, types),
     suite("chrome", "behest-client in headless Chromium", 135, |context| in_browser(context, Browser::Chrome)),
     suite("firefox", "behest-client in headless Firefox", 135, |context| in_browser(context, Browser::Firefox)),
@@ -284,13 +284,17 @@ fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
 
 fn size_budget(context: &Context) -> Result<Counts> {
     context.tarball()?;
-    Ok(match size::report() {
-        Ok(()) => Counts::PASSED,
-        Err(error) => {
-            println!("{error:#}");
-            Counts::FAILED
-        }
-    })
+    let mut counts = Counts::default();
+    for report in [size::report(), leptos::report(context.tools()?)] {
+        counts += match report {
+            Ok(()) => Counts::PASSED,
+            Err(error) => {
+                println!("{error:#}");
+                Counts::FAILED
+            }
+        };
+    }
+    Ok(counts)
 }
 
 fn demo_check(context: &Context) -> Result<Counts> {
