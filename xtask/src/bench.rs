@@ -133,7 +133,7 @@ fn measure(name: &str, tools: &Tools, tarball: &Path, quick: bool) -> Result<Vec
     let mut node = command("node");
     node.arg("--expose-gc").arg(root().join("benches").join(name).with_extension("mjs"));
     node.env("BEHEST_TARBALL", tarball)
-        .env("CHROMIUM", &tools.chromium)
+        .env("CHROMIUM", tools.chromium()?)
         .env("BENCH_QUICK", u8::from(quick).to_string());
     let mut child = Running::start(node.stdout(Stdio::piped()))?;
     let lines = child.lines();

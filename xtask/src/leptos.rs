@@ -40,7 +40,7 @@ pub(crate) fn report(tools: &Tools) -> Result<()> {
 
 /// As a user builds a release: the stable compiler and nothing but the profile.
 fn build(tools: &Tools) -> Result<Vec<PathBuf>> {
-    let mut cargo = tools.wasm.cargo();
+    let mut cargo = tools.wasm()?.cargo();
     cargo.args(["build", "--release", "--bins", "--target", TARGET, "--message-format=json-render-diagnostics"]);
     cargo.current_dir(root().join("benches/leptos")).arg("--target-dir").arg(root().join("target/leptos"));
     let built = artifacts::build("compiling three Leptos pages (two minutes the first time)", &mut cargo)?;
@@ -55,14 +55,14 @@ fn build(tools: &Tools) -> Result<Vec<PathBuf>> {
 fn ship(tools: &Tools, module: &Path) -> Result<[PathBuf; 2]> {
     let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let work = root().join("target/leptos/pages");
-    let mut bindgen = command(&tools.wasm_bindgen);
+    let mut bindgen = command(tools.wasm_bindgen()?);
     bindgen.args(["--target", "web", "--no-typescript", "--out-name", &name, "--out-dir"]);
     step(&format!("wasm-bindgen {name}"), bindgen.arg(&work).arg(module))?;
     let (small, script) = (work.join(format!("{name}.wasm")), work.join(format!("{name}.min.js")));
-    let mut optimise = npm_program("wasm-opt");
+    let mut optimise = npm_program("wasm-opt")?;
     optimise.arg("-Oz").arg(work.join(format!("{name}_bg.wasm"))).arg("-o").arg(&small);
     step(&format!("wasm-opt -Oz {name}"), &mut optimise)?;
-    let mut minify = npm_program("esbuild");
+    let mut minify = npm_program("esbuild")?;
     minify.arg(work.join(format!("{name}.js"))).args(["--minify", "--format=esm", "--log-level=warning"]);
     step(&format!("minifying {name}"), minify.arg(format!("--outfile={}", script.display())))?;
     Ok([small, script])

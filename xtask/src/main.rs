@@ -6,6 +6,7 @@ mod children;
 mod counts;
 mod demo;
 mod glue;
+mod install;
 mod leptos;
 mod names;
 mod pack;
@@ -21,6 +22,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
+
+use pack::Larger;
+use setup::Tools;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Set-up, demo, tests, packing and size of behest-client")]
@@ -55,6 +59,9 @@ enum Task {
         /// Only fill pkg/dist, quickly: unoptimised, with names and panic messages, no tarball
         #[arg(long)]
         dev: bool,
+        /// Make do with a toolchain that cannot build the small module that is tested and shipped
+        #[arg(long, conflicts_with = "dev")]
+        allow_larger: bool,
     },
     /// Compare what a page downloads with its ceiling and with what it replaces
     Size {
@@ -80,37 +87,30 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<()> {
+    let tools = Tools::default();
     match task {
-        Task::Setup => setup::ensure().map(|tools| println!("{tools}")),
-        Task::Demo { check, upstream } => {
-            let tools = setup::ensure()?;
-            pack::tarball(&tools)?;
-            let behest_local = demo::build_behest_local()?;
-            if check { demo::check(&behest_local, &tools, &upstream) } else { demo::serve(&behest_local, &upstream) }
-        }
+        Task::Setup => setup::ensure_all(&tools),
+        Task::Demo { check, upstream } => demo::run(&tools, check, &upstream),
         Task::Test { list: true, .. } => {
             test::list();
             Ok(())
         }
         Task::Test { suites, .. } => test::run(&suites),
-        Task::Pack { dev: true } => {
-            let dist = pack::dist(&setup::ensure()?, pack::Build::Dev)?;
-            println!("{}", dist.display());
+        Task::Pack { dev: true, .. } => {
+            println!("{}", pack::dist(&tools, pack::Build::Dev)?.display());
             Ok(())
         }
-        Task::Pack { dev: false } => {
-            println!("{}", pack::tarball(&setup::ensure()?)?.display());
+        Task::Pack { dev: false, allow_larger } => {
+            let larger = if allow_larger { Larger::Allowed } else { Larger::Refused };
+            println!("{}", pack::tarball(&tools, larger)?.display());
             Ok(())
         }
-        Task::Size { leptos: true } => leptos::report(&setup::ensure()?),
+        Task::Size { leptos: true } => leptos::report(&tools),
         Task::Size { leptos: false } => {
-            pack::tarball(&setup::ensure()?)?;
+            pack::tarball(&tools, Larger::Refused)?;
             size::report()
         }
-        Task::Bench(options) => {
-            let tools = setup::ensure()?;
-            bench::run(&tools, &pack::tarball(&tools)?, &options)
-        }
+        Task::Bench(options) => bench::run(&tools, &pack::tarball(&tools, Larger::Refused)?, &options),
         Task::Check => {
             let mut counts = suites::format()?;
             counts += suites::native_lint();

@@ -142,7 +142,7 @@ fn bundle(name: &str, source: &str, entry: &Path) -> Result<PathBuf> {
     let stem: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let (start, bundled) = (work.join(&stem).with_extension("mjs"), work.join(&stem).with_extension("js"));
     fs::write(&start, source)?;
-    let mut esbuild = npm_program("esbuild");
+    let mut esbuild = npm_program("esbuild")?;
     esbuild.arg(start).args(["--bundle", "--minify", "--format=esm", "--platform=browser", "--target=es2022"]);
     esbuild.args(["--external:node:*", "--legal-comments=none", "--log-level=warning"]);
     esbuild.arg(format!("--alias:behest-client={}", entry.display()));

@@ -11,7 +11,7 @@ use crate::artifacts::{self, Artifact};
 use crate::children::{End, watch};
 use crate::counts::Counts;
 use crate::process::{command, root, step};
-use crate::setup::{self, Tools};
+use crate::setup::{self, Tools, once};
 use crate::toolchain::TARGET;
 use crate::{demo, leptos, pack, size, upstream};
 
@@ -76,18 +76,14 @@ const fn suite(name: &'static str, what: &'static str, floor: u32, run: fn(&Cont
 /// What several suites need, made once.
 #[derive(Default)]
 pub(crate) struct Context {
-    tools: OnceCell<Tools>,
+    tools: Tools,
     natives: OnceCell<Vec<Artifact>>,
     tarball: OnceCell<PathBuf>,
 }
 
 impl Context {
-    fn tools(&self) -> Result<&Tools> {
-        once(&self.tools, setup::ensure)
-    }
-
     fn tarball(&self) -> Result<&PathBuf> {
-        once(&self.tarball, || pack::tarball(self.tools()?))
+        once(&self.tarball, || pack::tarball(&self.tools, pack::Larger::Refused))
     }
 
     /// All native test programs of the workspace, from a single build: testing package by package would give each its own
@@ -133,13 +129,6 @@ impl Context {
 
 const MESSAGES: &str = "--message-format=json-render-diagnostics";
 
-fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
-    if cell.get().is_none() {
-        let _ = cell.set(make()?);
-    }
-    cell.get().context("could not be made")
-}
-
 /// Runs a test program and reads its closing lines. A failure it does not count is still a failure.
 fn counted(command: &mut Command, limit: Duration) -> Result<Counts> {
     let mut counts = Counts::default();
@@ -184,7 +173,7 @@ pub(crate) fn native_lint() -> Counts {
 
 fn lint(context: &Context) -> Result<Counts> {
     let mut counts = native_lint();
-    let wasm = &context.tools()?.wasm;
+    let wasm = context.tools.wasm()?;
     if wasm.has_clippy() {
         let mut clippy = wasm.cargo();
         clippy.args(["clippy", "--package", "behest-client", "--all-targets", "--target", TARGET]);
@@ -218,15 +207,21 @@ enum Browser {
 }
 
 fn in_browser(context: &Context, browser: Browser) -> Result<Counts> {
-    let tools = context.tools()?;
-    let mut wasm_pack = command(&tools.wasm_pack);
-    tools.wasm.select(&mut wasm_pack);
+    let tools = &context.tools;
+    let mut wasm_pack = command(tools.wasm_pack()?);
+    tools.wasm()?.select(&mut wasm_pack);
     wasm_pack.env("PATH", tools.path()?).env("WASM_BINDGEN_TEST_TIMEOUT", "300");
     wasm_pack.args(["test", "--headless", "--mode", "no-install"]);
     match browser {
-        Browser::Chrome => wasm_pack.args(["--chrome", "--chromedriver"]).arg(&tools.chromedriver),
-        Browser::Firefox => wasm_pack.args(["--firefox", "--geckodriver"]).arg(&tools.geckodriver),
-    };
+        Browser::Chrome => {
+            setup::configure_chromium(tools)?;
+            wasm_pack.args(["--chrome", "--chromedriver"]).arg(tools.chromedriver()?);
+        }
+        Browser::Firefox => {
+            setup::configure_firefox(tools)?;
+            wasm_pack.args(["--firefox", "--geckodriver"]).arg(tools.geckodriver()?);
+        }
+    }
     // Without `--` before them: these are for cargo, not for the test runner.
     counted(wasm_pack.arg(".").args(BROWSER_TEST_FEATURES), BUILD_AND_RUN_LIMIT)
 }
@@ -245,7 +240,7 @@ fn types(context: &Context) -> Result<Counts> {
 fn end_to_end(context: &Context) -> Result<Counts> {
     let mut node =
         node_tests(context, javascript_tests(|name| !name.starts_with("types") && !name.starts_with("server"))?)?;
-    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", &context.tools()?.chromium);
+    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
     counted(&mut node, RUN_LIMIT)
 }
 
@@ -275,6 +270,7 @@ fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
     if files.is_empty() {
         bail!("there are no test files");
     }
+    setup::npm_packages("tests/js")?;
     let mut node = command("node");
     // Each file starts servers and a browser: one at a time.
     node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]).args(files);
@@ -285,7 +281,7 @@ fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
 fn size_budget(context: &Context) -> Result<Counts> {
     context.tarball()?;
     let mut counts = Counts::default();
-    for report in [size::report(), leptos::report(context.tools()?)] {
+    for report in [size::report(), leptos::report(&context.tools)] {
         counts += match report {
             Ok(()) => Counts::PASSED,
             Err(error) => {
@@ -299,7 +295,7 @@ fn size_budget(context: &Context) -> Result<Counts> {
 
 fn demo_check(context: &Context) -> Result<Counts> {
     context.tarball()?;
-    demo::check(&context.behest_local()?, context.tools()?, &demo::Upstream::default()).map(|()| Counts::PASSED)
+    demo::check(&context.behest_local()?, &context.tools, &demo::Upstream::default()).map(|()| Counts::PASSED)
 }
 
 fn python_clients(context: &Context) -> Result<Counts> {
@@ -329,5 +325,5 @@ fn real_upstream(context: &Context) -> Result<Counts> {
     let model = upstream::start()?;
     context.tarball()?;
     let through = demo::Upstream { url: Some(model.url.clone()), key_env: None };
-    demo::check(&context.behest_local()?, context.tools()?, &through).map(|()| Counts::PASSED)
+    demo::check(&context.behest_local()?, &context.tools, &through).map(|()| Counts::PASSED)
 }
