@@ -106,7 +106,7 @@ fn has_std_source(rustc: &Path) -> bool {
 }
 
 /// Debian's compiler comes without a wasm library. It is built once from Debian's own sources, into a toolchain of our own
-/// that is otherwise made of links: the system's folders stay as they are.
+/// that otherwise points to Debian's: the system's folders stay as they are.
 fn debian(has_rustup: bool) -> Result<WasmToolchain> {
     if !cfg!(unix) {
         bail!("the {TARGET} target is missing. Run: rustup target add {TARGET} (see https://rustup.rs)");
@@ -135,19 +135,22 @@ fn debian(has_rustup: bool) -> Result<WasmToolchain> {
     Ok(toolchain)
 }
 
-/// A toolchain in `folder` whose programs and libraries are those of `system`. rustc takes the folder above the link it was
-/// called by for its own.
+/// A toolchain in `folder` whose programs and libraries are those of `system`, told that this folder is theirs.
 #[cfg(unix)]
 fn mirror(system: &Path, folder: &Path) -> Result<()> {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     let (programs, libraries) = (folder.join("bin"), folder.join("lib/rustlib"));
     fs::create_dir_all(&programs)?;
     fs::create_dir_all(&libraries)?;
-    for name in ["rustc", "cargo", "rustdoc", "rustfmt", "cargo-fmt", "cargo-clippy", "clippy-driver"] {
+    symlink(system.join("bin/cargo"), programs.join("cargo"))?;
+    for name in ["rustc", "rustdoc"] {
+        let script = programs.join(name);
         let program = system.join("bin").join(name);
-        if program.exists() {
-            symlink(program, programs.join(name))?;
-        }
+        fs::write(
+            &script,
+            format!("#!/bin/sh\nexec '{}' --sysroot '{}' \"$@\"\n", program.display(), folder.display()),
+        )?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     }
     for entry in fs::read_dir(system.join("lib/rustlib")).context("Debian's rustc has no library folder")? {
         let entry = entry?;
