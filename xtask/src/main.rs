@@ -5,11 +5,13 @@ mod bench;
 mod children;
 mod counts;
 mod demo;
+mod features;
 mod glue;
 mod install;
 mod leptos;
 mod names;
 mod pack;
+mod policy;
 mod process;
 mod setup;
 mod size;
@@ -46,14 +48,7 @@ enum Task {
         upstream: demo::Upstream,
     },
     /// Run the tests and count them
-    Test {
-        /// Print the suites and stop
-        #[arg(long)]
-        list: bool,
-        /// Run only this suite (may be repeated)
-        #[arg(long = "suite", value_name = "NAME")]
-        suites: Vec<String>,
-    },
+    Test(test::Options),
     /// Build the npm package and print the path of its tarball
     Pack {
         /// Only fill pkg/dist, quickly: unoptimised, with names and panic messages, no tarball
@@ -91,11 +86,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup => setup::ensure_all(&tools),
         Task::Demo { check, upstream } => demo::run(&tools, check, &upstream),
-        Task::Test { list: true, .. } => {
-            test::list();
-            Ok(())
-        }
-        Task::Test { suites, .. } => test::run(&suites),
+        Task::Test(options) => test::run(&options),
         Task::Pack { dev: true, .. } => {
             println!("{}", pack::dist(&tools, pack::Build::Dev)?.display());
             Ok(())

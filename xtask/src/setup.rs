@@ -16,6 +16,7 @@ use crate::toolchain::{self, WasmToolchain};
 
 const WASM_PACK: &str = "0.15.1";
 const GECKODRIVER: &str = "0.37.1";
+const CARGO_DENY: &str = "0.20.2";
 
 /// The tools and their places.
 #[derive(Debug, Default)]
@@ -27,6 +28,7 @@ pub(crate) struct Tools {
     chromedriver: OnceCell<PathBuf>,
     firefox: OnceCell<PathBuf>,
     geckodriver: OnceCell<PathBuf>,
+    cargo_deny: OnceCell<PathBuf>,
 }
 
 /// The value of a cell, made if it is empty.
@@ -79,6 +81,10 @@ impl Tools {
         })
     }
 
+    pub(crate) fn cargo_deny(&self) -> Result<&PathBuf> {
+        once(&self.cargo_deny, || locked_tool("cargo-deny", CARGO_DENY).ensure())
+    }
+
     /// PATH with our own tools first, so that wasm-pack finds wasm-bindgen's test runner.
     pub(crate) fn path(&self) -> Result<std::ffi::OsString> {
         let own = self.wasm_bindgen()?.parent().map(Path::to_path_buf);
@@ -100,6 +106,7 @@ pub(crate) fn ensure_all(tools: &Tools) -> Result<()> {
         ("chromedriver", tools.chromedriver()?),
         ("Firefox", tools.firefox()?),
         ("geckodriver", tools.geckodriver()?),
+        ("cargo-deny", tools.cargo_deny()?),
     ];
     configure_chromium(tools)?;
     configure_firefox(tools)?;

@@ -13,14 +13,12 @@ use crate::counts::Counts;
 use crate::process::{command, root, step};
 use crate::setup::{self, Tools, once};
 use crate::toolchain::TARGET;
-use crate::{demo, leptos, pack, size, upstream};
+use crate::{demo, features, leptos, pack, policy, size, upstream};
 
 /// One suite.
 pub(crate) struct Suite {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    /// So many must have passed, or tests went missing. Raise it as the suite grows.
-    pub(crate) floor: u32,
     /// Whether it runs without being named.
     pub(crate) by_default: bool,
     pub(crate) run: fn(&Context) -> Result<Counts>,
@@ -28,37 +26,41 @@ pub(crate) struct Suite {
 
 /// Cheap ones first.
 pub(crate) const SUITES: &[Suite] = &[
-    suite("format", "cargo fmt --check", 1, |_| format()),
-    suite("lint", "clippy for this machine and for browsers, and the documentation, all with warnings denied", 2, lint),
-    suite("xtask", "this tool's own tests", 19, |context| context.native_tests("xtask")),
-    suite("native", "behest-client on this machine: unit, integration and documentation tests", 210, native),
-    suite("local", "behest-local, over real HTTP", 125, |context| context.native_tests("local")),
-    suite("pack", "what is in the npm tarball, and whether it installs and loads", 8, packed),
-    suite("size", "compressed size of the browser entry and of a Leptos page, against their ceilings", 2, size_budget),
-    suite("types", "the shipped types against TypeScript and against openai's", 4, types),
-    suite("chrome", "behest-client in headless Chromium", 135, |context| in_browser(context, Browser::Chrome)),
-    suite("firefox", "behest-client in headless Firefox", 135, |context| in_browser(context, Browser::Firefox)),
-    suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", 1282, runtimes),
-    suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", 145, end_to_end),
-    suite("demo", "cargo xtask demo --check", 1, demo_check),
+    suite("format", "cargo fmt --check", |_| format()),
+    suite("lint", "clippy for this machine and for browsers, and the documentation, all with warnings denied", lint),
+    suite("features", "each feature alone and each set users choose, on this machine and in browsers", |context| {
+        features::check(&context.tools)
+    }),
+    suite("licences", "cargo-deny: licences, bans and sources of the dependencies", |context| {
+        policy::licences(&context.tools)
+    }),
+    suite("msrv", "the oldest Rust that Cargo.toml promises, where rustup can get it", |_| policy::oldest_rust()),
+    suite("xtask", "this tool's own tests", |context| context.native_tests("xtask")),
+    suite("native", "behest-client on this machine: unit, integration and documentation tests", native),
+    suite("local", "behest-local, over real HTTP", |context| context.native_tests("local")),
+    suite("pack", "what is in the npm tarball, and whether it installs and loads", packed),
+    suite("size", "compressed size of the browser entry and of a Leptos page, against their ceilings", size_budget),
+    suite("types", "the shipped types against TypeScript and against openai's", types),
+    suite("chrome", "behest-client in headless Chromium", |context| in_browser(context, Browser::Chrome)),
+    suite("firefox", "behest-client in headless Firefox", |context| in_browser(context, Browser::Firefox)),
+    suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", runtimes),
+    suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", end_to_end),
+    suite("demo", "cargo xtask demo --check", demo_check),
     Suite {
         name: "upstream",
         what: "cargo xtask demo --check against a real model (downloads 300 MB once; only when named)",
-        floor: 1,
         by_default: false,
         run: real_upstream,
     },
     Suite {
         name: "python",
         what: "behest-local under Behest's and OpenAI's Python libraries (downloads them once; only when named)",
-        floor: 15,
         by_default: false,
         run: python_clients,
     },
     Suite {
         name: "load",
         what: "behest-local under 500 streams for a minute (only when named)",
-        floor: 1,
         by_default: false,
         run: load,
     },
@@ -69,8 +71,8 @@ const RUN_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// The same where the command compiles first.
 const BUILD_AND_RUN_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-const fn suite(name: &'static str, what: &'static str, floor: u32, run: fn(&Context) -> Result<Counts>) -> Suite {
-    Suite { name, what, floor, by_default: true, run }
+const fn suite(name: &'static str, what: &'static str, run: fn(&Context) -> Result<Counts>) -> Suite {
+    Suite { name, what, by_default: true, run }
 }
 
 /// What several suites need, made once.
