@@ -29,7 +29,7 @@ use pack::Larger;
 use setup::Tools;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Set-up, demo, tests, packing and size of behest-client")]
+#[command(name = "cargo xtask", about = "Set-up, demo, tests, packing, size and benchmarks of behest-client")]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -37,7 +37,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what is missing: wasm target, wasm-bindgen, wasm-pack, wasm-opt, browsers and drivers
+    /// Install everything that any task needs: wasm target, wasm-bindgen, wasm-pack, wasm-opt, browsers and drivers
     Setup,
     /// Run the whole system on this machine: the page, Supabase Auth, the token function and a gateway
     Demo {
