@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::artifacts;
 use crate::children::{self, End, Running, watch};
+use crate::pack::{self, Larger};
 use crate::process::{command, root};
-use crate::setup::Tools;
+use crate::setup::{self, Tools};
 
 /// Where `behest-local` forwards questions; to nowhere by default: it answers by itself.
 #[derive(clap::Args, Debug, Default)]
@@ -27,6 +28,59 @@ pub(crate) struct Upstream {
 const START_LIMIT: Duration = Duration::from_secs(60);
 const CHECK_LIMIT: Duration = Duration::from_secs(5 * 60);
 
+/// What has to be there before the demo runs, with the seconds it takes on a small machine when it is not there yet.
+struct Step {
+    what: &'static str,
+    seconds: u64,
+    make: fn(&Tools) -> Result<()>,
+}
+
+/// Makes what the demo needs and nothing else, and runs it: for a person, or in headless Chromium with `check`.
+pub(crate) fn run(tools: &Tools, check: bool, upstream: &Upstream) -> Result<()> {
+    let there = |path: &str| root().join(path).exists();
+    let unless = |there: bool, seconds| if there { 1 } else { seconds };
+    let mut steps = vec![
+        Step {
+            what: "what packing needs from npm",
+            seconds: unless(there("tests/js/node_modules/.installed-from"), 10),
+            make: |_| setup::npm_packages("tests/js"),
+        },
+        Step { what: "a Rust toolchain for browsers", seconds: 5, make: |tools| tools.wasm().map(drop) },
+        Step {
+            what: "wasm-bindgen",
+            seconds: unless(setup::has_wasm_bindgen(), 120),
+            make: |tools| tools.wasm_bindgen().map(drop),
+        },
+        Step {
+            what: "the npm package",
+            seconds: if there("target/wasm32-unknown-unknown/wasm-release") { 15 } else { 60 },
+            make: |tools| pack::tarball(tools, Larger::Allowed).map(drop),
+        },
+        Step {
+            what: "behest-local",
+            seconds: unless(there("target/debug/behest-local"), 120),
+            make: |_| build_behest_local().map(drop),
+        },
+    ];
+    if check {
+        steps.push(Step { what: "Chromium", seconds: 1, make: |tools| tools.chromium().map(drop) });
+    }
+    for (index, step) in steps.iter().enumerate() {
+        let left: u64 = steps[index..].iter().map(|step| step.seconds).sum();
+        eprintln!("[{}/{}] {} (ready in about {})", index + 1, steps.len(), step.what, words(left));
+        (step.make)(tools)?;
+    }
+    let behest_local = build_behest_local()?;
+    if check { self::check(&behest_local, tools, upstream) } else { serve(&behest_local, upstream) }
+}
+
+fn words(seconds: u64) -> String {
+    match seconds {
+        0..90 => format!("{} s", seconds.next_multiple_of(10)),
+        _ => format!("{} minutes", (seconds + 30) / 60),
+    }
+}
+
 /// Compiles `behest-local` and says where it is.
 pub(crate) fn build_behest_local() -> Result<PathBuf> {
     let mut cargo = command("cargo");
@@ -38,7 +92,7 @@ pub(crate) fn build_behest_local() -> Result<PathBuf> {
 }
 
 /// Runs the demo until Ctrl-C.
-pub(crate) fn serve(behest_local: &Path, upstream: &Upstream) -> Result<()> {
+fn serve(behest_local: &Path, upstream: &Upstream) -> Result<()> {
     eprintln!("==> behest-local; stop it with Ctrl-C");
     children::interruption_is_success();
     let mut stack = Running::start(&mut start_command(behest_local, upstream))?;
@@ -66,7 +120,7 @@ pub(crate) fn check(behest_local: &Path, tools: &Tools, upstream: &Upstream) -> 
         .with_context(|| format!("behest-local should print one line of JSON, but printed: {addresses}"))?;
     println!("page {}, supabase {}, gateway {}", parsed["page"], parsed["supabase"], parsed["gateway"]);
     let mut node = command("node");
-    node.arg(root().join("tests/js/demo-check.mjs")).env("BEHEST_STACK", &addresses).env("CHROMIUM", &tools.chromium);
+    node.arg(root().join("tests/js/demo-check.mjs")).env("BEHEST_STACK", &addresses).env("CHROMIUM", tools.chromium()?);
     let end = watch(&mut node, CHECK_LIMIT, |_| {})?;
     stack.stop();
     match end {

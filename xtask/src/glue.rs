@@ -28,7 +28,7 @@ pub(crate) fn write(generated: &Path, glue: &Path, names: Option<&Names>, start:
         text = names.apply(&text, &format!("./{stem}_bg.js"))?;
     }
     fs::write(&woven, text)?;
-    let mut esbuild = npm_program("esbuild");
+    let mut esbuild = npm_program("esbuild")?;
     esbuild.arg(&woven).args(["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--log-level=error"]);
     if names.is_some() {
         esbuild.args(["--minify", "--legal-comments=none"]);

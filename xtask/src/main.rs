@@ -1,12 +1,17 @@
 //! `cargo xtask`: everything a fresh machine needs to build, run, test and pack this project.
 
 mod artifacts;
+mod bench;
 mod children;
 mod counts;
 mod demo;
+mod features;
 mod glue;
+mod install;
+mod leptos;
 mod names;
 mod pack;
+mod policy;
 mod process;
 mod setup;
 mod size;
@@ -20,8 +25,11 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
+use pack::Larger;
+use setup::Tools;
+
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Set-up, demo, tests, packing and size of behest-client")]
+#[command(name = "cargo xtask", about = "Set-up, demo, tests, packing, size and benchmarks of behest-client")]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -29,7 +37,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what is missing: wasm target, wasm-bindgen, wasm-pack, wasm-opt, browsers and drivers
+    /// Install everything that any task needs: wasm target, wasm-bindgen, wasm-pack, wasm-opt, browsers and drivers
     Setup,
     /// Run the whole system on this machine: the page, Supabase Auth, the token function and a gateway
     Demo {
@@ -40,22 +48,24 @@ enum Task {
         upstream: demo::Upstream,
     },
     /// Run the tests and count them
-    Test {
-        /// Print the suites and stop
-        #[arg(long)]
-        list: bool,
-        /// Run only this suite (may be repeated)
-        #[arg(long = "suite", value_name = "NAME")]
-        suites: Vec<String>,
-    },
+    Test(test::Options),
     /// Build the npm package and print the path of its tarball
     Pack {
         /// Only fill pkg/dist, quickly: unoptimised, with names and panic messages, no tarball
         #[arg(long)]
         dev: bool,
+        /// Make do with a toolchain that cannot build the small module that is tested and shipped
+        #[arg(long, conflicts_with = "dev")]
+        allow_larger: bool,
     },
-    /// Compare the compressed size of the browser entry with its ceiling and with the documented snippet
-    Size,
+    /// Compare what a page downloads with its ceiling and with what it replaces
+    Size {
+        /// What streaming adds to a release build of a Leptos page, instead
+        #[arg(long)]
+        leptos: bool,
+    },
+    /// Measure this project and its peers side by side, against the figures it promises (minutes; on a quiet machine)
+    Bench(bench::Options),
     /// The quick inner loop: formatting and clippy
     Check,
 }
@@ -72,29 +82,26 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<()> {
+    let tools = Tools::default();
     match task {
-        Task::Setup => setup::ensure().map(|tools| println!("{tools}")),
-        Task::Demo { check, upstream } => {
-            let tools = setup::ensure()?;
-            pack::tarball(&tools)?;
-            let behest_local = demo::build_behest_local()?;
-            if check { demo::check(&behest_local, &tools, &upstream) } else { demo::serve(&behest_local, &upstream) }
-        }
-        Task::Test { list: true, .. } => {
-            test::list();
+        Task::Setup => setup::ensure_all(&tools),
+        Task::Demo { check, upstream } => demo::run(&tools, check, &upstream),
+        Task::Test(options) => test::run(&options),
+        Task::Pack { dev: true, .. } => {
+            println!("{}", pack::dist(&tools, pack::Build::Dev)?.display());
             Ok(())
         }
-        Task::Test { suites, .. } => test::run(&suites),
-        Task::Pack { dev: true } => {
-            let dist = pack::dist(&setup::ensure()?, pack::Build::Dev)?;
-            println!("{}", dist.display());
+        Task::Pack { dev: false, allow_larger } => {
+            let larger = if allow_larger { Larger::Allowed } else { Larger::Refused };
+            println!("{}", pack::tarball(&tools, larger)?.display());
             Ok(())
         }
-        Task::Pack { dev: false } => pack::tarball(&setup::ensure()?).map(|_| ()),
-        Task::Size => {
-            pack::tarball(&setup::ensure()?)?;
+        Task::Size { leptos: true } => leptos::report(&tools),
+        Task::Size { leptos: false } => {
+            pack::tarball(&tools, Larger::Refused)?;
             size::report()
         }
+        Task::Bench(options) => bench::run(&tools, &pack::tarball(&tools, Larger::Refused)?, &options),
         Task::Check => {
             let mut counts = suites::format()?;
             counts += suites::native_lint();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
@@ -38,11 +39,18 @@ const BROWSER: Module = Module { name: "behest", glue: "glue.js", features: BROW
 const SERVER: Module =
     Module { name: "server", glue: "server-glue.js", features: SERVER_FEATURES, start: Start::AtOnce };
 
+/// Whether a toolchain will do that cannot build the module as it is shipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Larger {
+    Allowed,
+    Refused,
+}
+
 /// How the module is built.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
     /// As shipped: smallest code. About a minute the first time.
-    Release,
+    Release(Larger),
     /// Quick, with names and panic messages. Never packed into a tarball.
     Dev,
 }
@@ -72,7 +80,7 @@ impl Module {
                 fs::copy(&bound, &shipped)?;
                 None
             }
-            Build::Release => Some(optimise(&bound, &shipped)?),
+            Build::Release(_) => Some(optimise(&bound, &shipped)?),
         };
         glue::write(&work.join(self.name).with_extension("js"), &dist.join(self.glue), names.as_ref(), self.start)
     }
@@ -99,20 +107,22 @@ fn write_reasons(script: &Path) -> Result<()> {
 }
 
 /// Fills `pkg/dist` and packs `pkg` into a tarball, whose path is given back.
-pub(crate) fn tarball(tools: &Tools) -> Result<PathBuf> {
+pub(crate) fn tarball(tools: &Tools, larger: Larger) -> Result<PathBuf> {
     let package = root().join("pkg");
     let manifest = manifest()?;
     let version = manifest["version"].as_str().context("pkg/package.json has no version")?;
     if version != env!("CARGO_PKG_VERSION") {
         bail!("pkg/package.json says version {version}, Cargo.toml says {}", env!("CARGO_PKG_VERSION"));
     }
-    dist(tools, Build::Release)?;
+    dist(tools, Build::Release(larger))?;
     // npm packs a licence only from the package's own folder.
     fs::copy(root().join("LICENSE-MIT"), package.join("LICENSE")).context("could not copy LICENSE-MIT")?;
     for old in tarballs(&package)? {
         fs::remove_file(old)?;
     }
-    step("npm pack", command("npm").current_dir(&package).args(["pack", "--ignore-scripts", "--loglevel=error"]))?;
+    let mut npm = command("npm");
+    npm.current_dir(&package).args(["pack", "--ignore-scripts", "--loglevel=error"]).stdout(Stdio::null());
+    step("npm pack", &mut npm)?;
     let [tarball] = <[PathBuf; 1]>::try_from(tarballs(&package)?)
         .map_err(|found| anyhow::anyhow!("npm pack should have left one tarball in pkg/, there are {}", found.len()))?;
     let packed = contents(&tarball)?;
@@ -120,7 +130,6 @@ pub(crate) fn tarball(tools: &Tools) -> Result<PathBuf> {
     if !missing.is_empty() {
         bail!("pkg/package.json names files that its tarball lacks (see its \"files\"): {}", missing.join(", "));
     }
-    println!("{}", tarball.display());
     Ok(tarball)
 }
 
@@ -132,25 +141,31 @@ pub(crate) fn manifest() -> Result<Value> {
 }
 
 fn compile(tools: &Tools, build: Build, module: &Module) -> Result<PathBuf> {
-    let mut cargo = tools.wasm.cargo();
+    let wasm = tools.wasm()?;
+    let mut cargo = wasm.cargo();
     cargo.args(["rustc", "--package", "behest-client", "--lib", "--crate-type", "cdylib", "--target", TARGET]);
     cargo.args(module.features).arg("--message-format=json-render-diagnostics");
-    if build == Build::Release {
+    // Flags that happen to be set on a machine must not make another module: they would take the place of ours.
+    cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if let Build::Release(larger) = build {
         cargo.args(["--profile", "wasm-release"]);
-        if tools.wasm.has_std_source() && tools.wasm.accepts(SMALLEST) {
-            cargo
-                .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"])
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", SMALLEST);
-        } else {
-            eprintln!(
-                "    this toolchain cannot rebuild the standard library for size, so the package gets about a quarter \
-                 larger.\n    For the small one: rustup component add rust-src, with Rust 1.95 or newer"
-            );
+        match (wasm.lacks_for(SMALLEST), larger) {
+            (None, _) => {
+                cargo
+                    .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"])
+                    .env("RUSTC_BOOTSTRAP", "1")
+                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", SMALLEST);
+            }
+            (Some(lack), Larger::Allowed) => eprintln!("    {lack}: the module gets about a quarter larger"),
+            (Some(lack), Larger::Refused) => bail!(
+                "{lack}, so the module would not be the one that is tested and shipped, but about a quarter larger: its \
+                 standard library would not be built for size, and its panics would carry their messages. \
+                 With --allow-larger it is made all the same"
+            ),
         }
     }
     let what = match build {
-        Build::Release => "(about a minute the first time)",
+        Build::Release(_) => "(about a minute the first time)",
         Build::Dev => "unoptimised",
     };
     crate::artifacts::build(&format!("compiling {}.wasm {what}", module.name), &mut cargo)?
@@ -161,7 +176,7 @@ fn compile(tools: &Tools, build: Build, module: &Module) -> Result<PathBuf> {
 }
 
 fn bind(tools: &Tools, module: &Path, work: &Path, build: Build, name: &str) -> Result<()> {
-    let mut bindgen = command(&tools.wasm_bindgen);
+    let mut bindgen = command(tools.wasm_bindgen()?);
     bindgen.args(["--target", "web", "--no-typescript", "--omit-default-module-path", "--out-name", name]);
     if build == Build::Dev {
         bindgen.arg("--debug");
@@ -171,9 +186,9 @@ fn bind(tools: &Tools, module: &Path, work: &Path, build: Build, name: &str) -> 
 
 fn optimise(bound: &Path, shipped: &Path) -> Result<Names> {
     let small = bound.with_extension("small.wasm");
-    step("wasm-opt -Oz", npm_program("wasm-opt").args(["-Oz", "--converge"]).arg(bound).arg("-o").arg(&small))?;
+    step("wasm-opt -Oz", npm_program("wasm-opt")?.args(["-Oz", "--converge"]).arg(bound).arg("-o").arg(&small))?;
     // Renaming once, in a run of its own: it prints the map of names.
-    let mut rename = npm_program("wasm-opt");
+    let mut rename = npm_program("wasm-opt")?;
     rename.args(["--minify-imports-and-exports-and-modules", "--strip-debug", "--strip-producers"]);
     rename.arg("--strip-target-features").arg(small).arg("-o").arg(shipped);
     Names::parse(&output(&mut rename).with_context(|| format!("wasm-opt failed: {rename:?}"))?)

@@ -48,6 +48,12 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Whether a quiet command succeeded, and what it wrote to standard error.
+pub(crate) fn output_of(command: &mut Command) -> Result<(bool, String)> {
+    let output = command.output()?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
 /// The first of `names` found on PATH.
 pub(crate) fn on_path(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

@@ -1,73 +1,120 @@
-//! `cargo xtask setup`: idempotent, says what it does, asks the network only for what is missing.
+//! `cargo xtask setup`: the tools the other tasks need, each found or installed when it is first asked for. Idempotent,
+//! says what it does, asks the network only for what is missing.
 
+use std::cell::OnceCell;
 use std::env;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::process::{apt_install, command, may_apt_install, on_path, output, root, step};
+use crate::install::{CargoTool, system_tool};
+use crate::process::{command, on_path, output, root, step};
 use crate::toolchain::{self, WasmToolchain};
 
 const WASM_PACK: &str = "0.15.1";
 const GECKODRIVER: &str = "0.37.1";
+const CARGO_DENY: &str = "0.20.2";
 
-/// Everything the other tasks need, with its place.
-#[derive(Debug)]
+/// The tools and their places.
+#[derive(Debug, Default)]
 pub(crate) struct Tools {
-    pub(crate) wasm: WasmToolchain,
-    pub(crate) wasm_bindgen: PathBuf,
-    pub(crate) wasm_pack: PathBuf,
-    pub(crate) chromium: PathBuf,
-    pub(crate) chromedriver: PathBuf,
-    pub(crate) firefox: PathBuf,
-    pub(crate) geckodriver: PathBuf,
+    wasm: OnceCell<WasmToolchain>,
+    wasm_bindgen: OnceCell<PathBuf>,
+    wasm_pack: OnceCell<PathBuf>,
+    chromium: OnceCell<PathBuf>,
+    chromedriver: OnceCell<PathBuf>,
+    firefox: OnceCell<PathBuf>,
+    geckodriver: OnceCell<PathBuf>,
+    cargo_deny: OnceCell<PathBuf>,
 }
 
-impl fmt::Display for Tools {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = [
-            ("rustc for wasm", self.wasm.rustc()),
-            ("wasm-bindgen", &self.wasm_bindgen),
-            ("wasm-pack", &self.wasm_pack),
-            ("Chromium", &self.chromium),
-            ("chromedriver", &self.chromedriver),
-            ("Firefox", &self.firefox),
-            ("geckodriver", &self.geckodriver),
-        ];
-        rows.iter().try_for_each(|(name, place)| writeln!(f, "{name:<16}{}", place.display()))?;
-        f.write_str("everything is there")
+/// The value of a cell, made if it is empty.
+pub(crate) fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if cell.get().is_none() {
+        let _ = cell.set(make()?);
     }
+    cell.get().context("could not be made")
 }
 
 impl Tools {
-    /// PATH with our own tools first, so that wasm-pack and wasm-bindgen's test runner are found.
+    /// The Rust toolchain that compiles for browsers.
+    pub(crate) fn wasm(&self) -> Result<&WasmToolchain> {
+        once(&self.wasm, toolchain::ensure)
+    }
+
+    /// Of the version in Cargo.lock: the module and the tool must agree.
+    pub(crate) fn wasm_bindgen(&self) -> Result<&PathBuf> {
+        once(&self.wasm_bindgen, || wasm_bindgen()?.ensure())
+    }
+
+    pub(crate) fn wasm_pack(&self) -> Result<&PathBuf> {
+        once(&self.wasm_pack, || locked_tool("wasm-pack", WASM_PACK).ensure())
+    }
+
+    pub(crate) fn chromium(&self) -> Result<&PathBuf> {
+        once(&self.chromium, || {
+            let names = ["chromium", "chromium-browser", "google-chrome"];
+            system_tool("Chromium", "CHROME", &names, &["chromium", "chromium-driver"], "chromium")
+        })
+    }
+
+    pub(crate) fn chromedriver(&self) -> Result<&PathBuf> {
+        once(&self.chromedriver, || {
+            let packages = ["chromium", "chromium-driver"];
+            system_tool("chromedriver", "CHROMEDRIVER", &["chromedriver"], &packages, "chromedriver")
+        })
+    }
+
+    pub(crate) fn firefox(&self) -> Result<&PathBuf> {
+        once(&self.firefox, || {
+            system_tool("Firefox", "FIREFOX", &["firefox-esr", "firefox"], &["firefox-esr"], "firefox")
+        })
+    }
+
+    pub(crate) fn geckodriver(&self) -> Result<&PathBuf> {
+        once(&self.geckodriver, || match on_path(&["geckodriver"]) {
+            Some(found) => Ok(found),
+            None => locked_tool("geckodriver", GECKODRIVER).ensure(),
+        })
+    }
+
+    pub(crate) fn cargo_deny(&self) -> Result<&PathBuf> {
+        once(&self.cargo_deny, || locked_tool("cargo-deny", CARGO_DENY).ensure())
+    }
+
+    /// PATH with our own tools first, so that wasm-pack finds wasm-bindgen's test runner.
     pub(crate) fn path(&self) -> Result<std::ffi::OsString> {
-        let own = self.wasm_bindgen.parent().map(Path::to_path_buf);
+        let own = self.wasm_bindgen()?.parent().map(Path::to_path_buf);
         let inherited = env::var_os("PATH").unwrap_or_default();
         Ok(env::join_paths(own.into_iter().chain(env::split_paths(&inherited)))?)
     }
 }
 
-/// Installs what is missing and says where everything is.
-pub(crate) fn ensure() -> Result<Tools> {
+/// Installs all that is missing and says where everything is.
+pub(crate) fn ensure_all(tools: &Tools) -> Result<()> {
     node()?;
     components()?;
-    let wasm = toolchain::ensure()?;
-    let wasm_bindgen = cargo_tool("wasm-bindgen-cli", "wasm-bindgen", &locked_version("wasm-bindgen")?, false)?;
-    let wasm_pack = cargo_tool("wasm-pack", "wasm-pack", WASM_PACK, true)?;
-    let [chromium, chromedriver, firefox] = browsers()?;
-    let geckodriver = match on_path(&["geckodriver"]) {
-        Some(found) => found,
-        None => cargo_tool("geckodriver", "geckodriver", GECKODRIVER, true)?,
-    };
-    npm_packages()?;
-    let tools = Tools { wasm, wasm_bindgen, wasm_pack, chromium, chromedriver, firefox, geckodriver };
-    write_webdriver_config(&tools)?;
-    Ok(tools)
+    npm_packages("tests/js")?;
+    let rows = [
+        ("rustc for wasm", tools.wasm()?.rustc()),
+        ("wasm-bindgen", tools.wasm_bindgen()?),
+        ("wasm-pack", tools.wasm_pack()?),
+        ("Chromium", tools.chromium()?),
+        ("chromedriver", tools.chromedriver()?),
+        ("Firefox", tools.firefox()?),
+        ("geckodriver", tools.geckodriver()?),
+        ("cargo-deny", tools.cargo_deny()?),
+    ];
+    configure_chromium(tools)?;
+    configure_firefox(tools)?;
+    for (name, place) in rows {
+        println!("{name:<16}{}", place.display());
+    }
+    println!("everything is there");
+    Ok(())
 }
 
 /// Tools outlive a clone: they are kept once per machine and version.
@@ -108,102 +155,64 @@ pub(crate) fn components() -> Result<()> {
     )
 }
 
-/// The version of a crate in Cargo.lock: wasm-bindgen's command line tool must be of the very same one.
-fn locked_version(name: &str) -> Result<String> {
+fn locked_tool(name: &'static str, version: &str) -> CargoTool {
+    CargoTool { package: name, binary: name, version: version.to_owned(), locked: true }
+}
+
+/// Its own lock file names versions that no longer resolve everywhere.
+fn wasm_bindgen() -> Result<CargoTool> {
+    let version = wasm_bindgen_version()?;
+    Ok(CargoTool { package: "wasm-bindgen-cli", binary: "wasm-bindgen", version, locked: false })
+}
+
+/// Whether it need not be installed first.
+pub(crate) fn has_wasm_bindgen() -> bool {
+    wasm_bindgen().is_ok_and(|tool| tool.find().is_some())
+}
+
+/// wasm-bindgen's version in Cargo.lock.
+fn wasm_bindgen_version() -> Result<String> {
     let lock = root().join("Cargo.lock");
     if !lock.exists() {
         step("cargo generate-lockfile", command("cargo").arg("generate-lockfile"))?;
     }
     let text = fs::read_to_string(lock)?;
-    let wanted = format!("name = \"{name}\"");
     text.lines()
-        .skip_while(|line| *line != wanted)
+        .skip_while(|line| *line != "name = \"wasm-bindgen\"")
         .nth(1)
         .and_then(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))
         .map(str::to_owned)
-        .with_context(|| format!("{name} is not in Cargo.lock"))
+        .context("wasm-bindgen is not in Cargo.lock")
 }
 
-/// A program from crates.io, of exactly this version: from PATH, from the cache, or installed now.
-fn cargo_tool(package: &str, binary: &str, version: &str, locked: bool) -> Result<PathBuf> {
-    let place = cache().join(format!("{package}-{version}"));
-    let installed = place.join("bin").join(format!("{binary}{}", env::consts::EXE_SUFFIX));
-    if installed.exists() {
-        return Ok(installed);
-    }
-    if let Some(found) = on_path(&[binary])
-        && output(Command::new(&found).arg("--version"))
-            .is_some_and(|line| line.split_whitespace().any(|word| word == version))
-    {
-        return Ok(found);
-    }
-    let mut install = command("cargo");
-    install.args(["install", package, "--version", version, "--quiet", "--root"]).arg(&place);
-    if locked {
-        install.arg("--locked");
-    }
-    // One target folder for all the tools: they share most of their dependencies.
-    install.env("CARGO_TARGET_DIR", cache().join("build"));
-    step(&format!("cargo install {package} {version} (a few minutes, once per machine)"), &mut install)?;
-    Ok(installed)
-}
-
-/// Chromium, its driver, and Firefox.
-fn browsers() -> Result<[PathBuf; 3]> {
-    let find = || {
-        [
-            env::var_os("CHROME")
-                .map(PathBuf::from)
-                .or_else(|| on_path(&["chromium", "chromium-browser", "google-chrome"])),
-            on_path(&["chromedriver"]),
-            env::var_os("FIREFOX").map(PathBuf::from).or_else(|| on_path(&["firefox-esr", "firefox"])),
-        ]
-    };
-    if find().iter().any(Option::is_none) && may_apt_install() {
-        apt_install(&["chromium", "chromium-driver", "firefox-esr"])?;
-    }
-    match find() {
-        [Some(chromium), Some(chromedriver), Some(firefox)] => Ok([chromium, chromedriver, firefox]),
-        _ => bail!(
-            "Chromium with chromedriver and Firefox are needed on PATH (or name them in CHROME and FIREFOX).\n\
-             Debian and Ubuntu: sudo apt-get install chromium chromium-driver firefox-esr\n\
-             macOS: brew install --cask chromium chromedriver firefox"
-        ),
-    }
-}
-
-/// The npm packages used by tests and by the packing step; never part of what users get.
-fn npm_packages() -> Result<()> {
-    let folder = root().join("tests/js");
+/// The npm packages that a folder's lock file names: tools, tests and peers, never part of what users get.
+pub(crate) fn npm_packages(folder: &str) -> Result<()> {
+    let what = format!("npm install in {folder}");
+    let folder = root().join(folder);
     let lock = fs::read(folder.join("package-lock.json")).unwrap_or_default();
     let done = folder.join("node_modules/.installed-from");
     if !lock.is_empty() && fs::read(&done).is_ok_and(|noted| noted == lock) {
         return Ok(());
     }
+    node()?;
     // Not `npm ci`: it insists that the lock file names the binaries of every platform, and not every registry has them.
-    step(
-        "npm install in tests/js",
-        command("npm").current_dir(&folder).args([
-            "install",
-            "--no-save",
-            "--no-fund",
-            "--no-audit",
-            "--loglevel=error",
-        ]),
-    )?;
+    let mut npm = command("npm");
+    npm.current_dir(&folder).args(["install", "--no-save", "--no-fund", "--no-audit", "--loglevel=error"]);
+    step(&what, npm.stdout(Stdio::null()))?;
     fs::copy(folder.join("package-lock.json"), done)?;
     Ok(())
 }
 
 /// A program of the npm packages in tests/js.
-pub(crate) fn npm_program(name: &str) -> Command {
+pub(crate) fn npm_program(name: &str) -> Result<Command> {
+    npm_packages("tests/js")?;
     let suffix = if cfg!(windows) { ".cmd" } else { "" };
-    command(root().join("tests/js/node_modules/.bin").join(format!("{name}{suffix}")))
+    Ok(command(root().join("tests/js/node_modules/.bin").join(format!("{name}{suffix}"))))
 }
 
-/// What wasm-bindgen's test runner asks of the drivers.
-fn write_webdriver_config(tools: &Tools) -> Result<()> {
-    let chrome = [
+/// What wasm-bindgen's test runner asks of Chromium's driver.
+pub(crate) fn configure_chromium(tools: &Tools) -> Result<()> {
+    let arguments = [
         "--headless",
         // Chromium refuses to run as root with its sandbox, and containers rarely allow one.
         "--no-sandbox",
@@ -215,14 +224,23 @@ fn write_webdriver_config(tools: &Tools) -> Result<()> {
         "--disable-sync",
         "--disable-dev-shm-usage",
     ];
-    let config = json!({
-        "goog:chromeOptions": { "binary": tools.chromium, "args": chrome },
-        "moz:firefoxOptions": { "binary": tools.firefox, "args": ["-headless"] },
-    });
-    // Left alone when it is right: cargo would otherwise see a changed file on every run.
-    let (file, text) = (root().join("webdriver.json"), serde_json::to_string_pretty(&config)?);
-    if fs::read_to_string(&file).is_ok_and(|present| present == text) {
+    configure_driver("goog:chromeOptions", json!({ "binary": tools.chromium()?, "args": arguments }))
+}
+
+/// The same for Firefox's.
+pub(crate) fn configure_firefox(tools: &Tools) -> Result<()> {
+    configure_driver("moz:firefoxOptions", json!({ "binary": tools.firefox()?, "args": ["-headless"] }))
+}
+
+/// The file is left alone when it is right: cargo would otherwise see a changed one on every run.
+fn configure_driver(name: &str, options: Value) -> Result<()> {
+    let file = root().join("webdriver.json");
+    let present: Map<String, Value> =
+        fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    if present.get(name) == Some(&options) {
         return Ok(());
     }
-    fs::write(file, text).context("could not write webdriver.json")
+    let mut config = present;
+    config.insert(name.to_owned(), options);
+    fs::write(file, serde_json::to_string_pretty(&config)?).context("could not write webdriver.json")
 }

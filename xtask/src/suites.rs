@@ -11,16 +11,14 @@ use crate::artifacts::{self, Artifact};
 use crate::children::{End, watch};
 use crate::counts::Counts;
 use crate::process::{command, root, step};
-use crate::setup::{self, Tools};
+use crate::setup::{self, Tools, once};
 use crate::toolchain::TARGET;
-use crate::{demo, pack, size, upstream};
+use crate::{demo, features, leptos, pack, policy, size, upstream};
 
 /// One suite.
 pub(crate) struct Suite {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    /// So many must have passed, or tests went missing. Raise it as the suite grows.
-    pub(crate) floor: u32,
     /// Whether it runs without being named.
     pub(crate) by_default: bool,
     pub(crate) run: fn(&Context) -> Result<Counts>,
@@ -28,37 +26,41 @@ pub(crate) struct Suite {
 
 /// Cheap ones first.
 pub(crate) const SUITES: &[Suite] = &[
-    suite("format", "cargo fmt --check", 1, |_| format()),
-    suite("lint", "clippy for this machine and for browsers, and the documentation, all with warnings denied", 2, lint),
-    suite("xtask", "this tool's own tests", 19, |context| context.native_tests("xtask")),
-    suite("native", "behest-client on this machine: unit, integration and documentation tests", 210, native),
-    suite("local", "behest-local, over real HTTP", 125, |context| context.native_tests("local")),
-    suite("pack", "what is in the npm tarball, and whether it installs and loads", 8, packed),
-    suite("size", "compressed size of the browser entry against its ceiling", 1, size_budget),
-    suite("types", "the shipped types against TypeScript and against openai's", 4, types),
-    suite("chrome", "behest-client in headless Chromium", 135, |context| in_browser(context, Browser::Chrome)),
-    suite("firefox", "behest-client in headless Firefox", 135, |context| in_browser(context, Browser::Firefox)),
-    suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", 1282, runtimes),
-    suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", 145, end_to_end),
-    suite("demo", "cargo xtask demo --check", 1, demo_check),
+    suite("format", "cargo fmt --check", |_| format()),
+    suite("lint", "clippy for this machine and for browsers, and the documentation, all with warnings denied", lint),
+    suite("features", "each feature alone and each set users choose, on this machine and in browsers", |context| {
+        features::check(&context.tools)
+    }),
+    suite("licences", "cargo-deny: licences, bans and sources of the dependencies", |context| {
+        policy::licences(&context.tools)
+    }),
+    suite("msrv", "the oldest Rust that Cargo.toml promises, where rustup can get it", |_| policy::oldest_rust()),
+    suite("xtask", "this tool's own tests", |context| context.native_tests("xtask")),
+    suite("native", "behest-client on this machine: unit, integration and documentation tests", native),
+    suite("local", "behest-local, over real HTTP", |context| context.native_tests("local")),
+    suite("pack", "what is in the npm tarball, and whether it installs and loads", packed),
+    suite("size", "compressed size of the browser entry and of a Leptos page, against their ceilings", size_budget),
+    suite("types", "the shipped types against TypeScript and against openai's", types),
+    suite("chrome", "behest-client in headless Chromium", |context| in_browser(context, Browser::Chrome)),
+    suite("firefox", "behest-client in headless Firefox", |context| in_browser(context, Browser::Firefox)),
+    suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", runtimes),
+    suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", end_to_end),
+    suite("demo", "cargo xtask demo --check", demo_check),
     Suite {
         name: "upstream",
         what: "cargo xtask demo --check against a real model (downloads 300 MB once; only when named)",
-        floor: 1,
         by_default: false,
         run: real_upstream,
     },
     Suite {
         name: "python",
         what: "behest-local under Behest's and OpenAI's Python libraries (downloads them once; only when named)",
-        floor: 15,
         by_default: false,
         run: python_clients,
     },
     Suite {
         name: "load",
         what: "behest-local under 500 streams for a minute (only when named)",
-        floor: 1,
         by_default: false,
         run: load,
     },
@@ -69,25 +71,21 @@ const RUN_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// The same where the command compiles first.
 const BUILD_AND_RUN_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-const fn suite(name: &'static str, what: &'static str, floor: u32, run: fn(&Context) -> Result<Counts>) -> Suite {
-    Suite { name, what, floor, by_default: true, run }
+const fn suite(name: &'static str, what: &'static str, run: fn(&Context) -> Result<Counts>) -> Suite {
+    Suite { name, what, by_default: true, run }
 }
 
 /// What several suites need, made once.
 #[derive(Default)]
 pub(crate) struct Context {
-    tools: OnceCell<Tools>,
+    tools: Tools,
     natives: OnceCell<Vec<Artifact>>,
     tarball: OnceCell<PathBuf>,
 }
 
 impl Context {
-    fn tools(&self) -> Result<&Tools> {
-        once(&self.tools, setup::ensure)
-    }
-
     fn tarball(&self) -> Result<&PathBuf> {
-        once(&self.tarball, || pack::tarball(self.tools()?))
+        once(&self.tarball, || pack::tarball(&self.tools, pack::Larger::Refused))
     }
 
     /// All native test programs of the workspace, from a single build: testing package by package would give each its own
@@ -133,13 +131,6 @@ impl Context {
 
 const MESSAGES: &str = "--message-format=json-render-diagnostics";
 
-fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
-    if cell.get().is_none() {
-        let _ = cell.set(make()?);
-    }
-    cell.get().context("could not be made")
-}
-
 /// Runs a test program and reads its closing lines. A failure it does not count is still a failure.
 fn counted(command: &mut Command, limit: Duration) -> Result<Counts> {
     let mut counts = Counts::default();
@@ -184,7 +175,7 @@ pub(crate) fn native_lint() -> Counts {
 
 fn lint(context: &Context) -> Result<Counts> {
     let mut counts = native_lint();
-    let wasm = &context.tools()?.wasm;
+    let wasm = context.tools.wasm()?;
     if wasm.has_clippy() {
         let mut clippy = wasm.cargo();
         clippy.args(["clippy", "--package", "behest-client", "--all-targets", "--target", TARGET]);
@@ -218,15 +209,21 @@ enum Browser {
 }
 
 fn in_browser(context: &Context, browser: Browser) -> Result<Counts> {
-    let tools = context.tools()?;
-    let mut wasm_pack = command(&tools.wasm_pack);
-    tools.wasm.select(&mut wasm_pack);
+    let tools = &context.tools;
+    let mut wasm_pack = command(tools.wasm_pack()?);
+    tools.wasm()?.select(&mut wasm_pack);
     wasm_pack.env("PATH", tools.path()?).env("WASM_BINDGEN_TEST_TIMEOUT", "300");
     wasm_pack.args(["test", "--headless", "--mode", "no-install"]);
     match browser {
-        Browser::Chrome => wasm_pack.args(["--chrome", "--chromedriver"]).arg(&tools.chromedriver),
-        Browser::Firefox => wasm_pack.args(["--firefox", "--geckodriver"]).arg(&tools.geckodriver),
-    };
+        Browser::Chrome => {
+            setup::configure_chromium(tools)?;
+            wasm_pack.args(["--chrome", "--chromedriver"]).arg(tools.chromedriver()?);
+        }
+        Browser::Firefox => {
+            setup::configure_firefox(tools)?;
+            wasm_pack.args(["--firefox", "--geckodriver"]).arg(tools.geckodriver()?);
+        }
+    }
     // Without `--` before them: these are for cargo, not for the test runner.
     counted(wasm_pack.arg(".").args(BROWSER_TEST_FEATURES), BUILD_AND_RUN_LIMIT)
 }
@@ -245,7 +242,7 @@ fn types(context: &Context) -> Result<Counts> {
 fn end_to_end(context: &Context) -> Result<Counts> {
     let mut node =
         node_tests(context, javascript_tests(|name| !name.starts_with("types") && !name.starts_with("server"))?)?;
-    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", &context.tools()?.chromium);
+    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
     counted(&mut node, RUN_LIMIT)
 }
 
@@ -275,6 +272,7 @@ fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
     if files.is_empty() {
         bail!("there are no test files");
     }
+    setup::npm_packages("tests/js")?;
     let mut node = command("node");
     // Each file starts servers and a browser: one at a time.
     node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]).args(files);
@@ -284,18 +282,22 @@ fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
 
 fn size_budget(context: &Context) -> Result<Counts> {
     context.tarball()?;
-    Ok(match size::report() {
-        Ok(()) => Counts::PASSED,
-        Err(error) => {
-            println!("{error:#}");
-            Counts::FAILED
-        }
-    })
+    let mut counts = Counts::default();
+    for report in [size::report(), leptos::report(&context.tools)] {
+        counts += match report {
+            Ok(()) => Counts::PASSED,
+            Err(error) => {
+                println!("{error:#}");
+                Counts::FAILED
+            }
+        };
+    }
+    Ok(counts)
 }
 
 fn demo_check(context: &Context) -> Result<Counts> {
     context.tarball()?;
-    demo::check(&context.behest_local()?, context.tools()?, &demo::Upstream::default()).map(|()| Counts::PASSED)
+    demo::check(&context.behest_local()?, &context.tools, &demo::Upstream::default()).map(|()| Counts::PASSED)
 }
 
 fn python_clients(context: &Context) -> Result<Counts> {
@@ -325,5 +327,5 @@ fn real_upstream(context: &Context) -> Result<Counts> {
     let model = upstream::start()?;
     context.tarball()?;
     let through = demo::Upstream { url: Some(model.url.clone()), key_env: None };
-    demo::check(&context.behest_local()?, context.tools()?, &through).map(|()| Counts::PASSED)
+    demo::check(&context.behest_local()?, &context.tools, &through).map(|()| Counts::PASSED)
 }

@@ -11,7 +11,8 @@ use crate::setup::cache;
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];
-const DEBIAN_NAME: &str = "debian";
+/// What rustup calls the toolchain that is put together from Debian's packages.
+const DEBIAN_NAME: &str = "behest-debian";
 
 /// Where cargo for WebAssembly comes from.
 #[derive(Clone, Debug)]
@@ -37,19 +38,27 @@ impl WasmToolchain {
 
     /// Makes a command that calls `cargo` by itself (wasm-pack) use this toolchain.
     pub(crate) fn select(&self, command: &mut Command) {
+        command.env_remove("CARGO").env_remove("RUSTC");
         if let Some(name) = self.rustup_name {
             command.env("RUSTUP_TOOLCHAIN", name);
+        } else if self.rustc.is_absolute() {
+            command.env("RUSTC", &self.rustc);
         }
-        command.env_remove("CARGO").env_remove("RUSTC");
     }
 
-    /// Can the standard library be rebuilt for size? Only with its sources at hand.
-    pub(crate) fn has_std_source(&self) -> bool {
-        sysroot(&self.rustc).is_some_and(|root| root.join("lib/rustlib/src/rust/library/std/Cargo.toml").exists())
+    /// What is missing for a module whose standard library is built anew with these flags, and how to get it.
+    pub(crate) fn lacks_for(&self, flags: &str) -> Option<&'static str> {
+        if !has_std_source(&self.rustc) {
+            Some("the standard library's source is missing (rustup component add rust-src)")
+        } else if !self.accepts(flags) {
+            Some("this compiler is older than 1.95 (rustup update stable)")
+        } else {
+            None
+        }
     }
 
     /// Does this compiler, unstable options allowed, know these flags?
-    pub(crate) fn accepts(&self, flags: &str) -> bool {
+    fn accepts(&self, flags: &str) -> bool {
         let mut rustc = Command::new(&self.rustc);
         self.select(&mut rustc);
         rustc.env("RUSTC_BOOTSTRAP", "1").args(flags.split_whitespace()).args(["--target", TARGET, "--print", "cfg"]);
@@ -65,20 +74,19 @@ impl WasmToolchain {
 /// Finds a toolchain with the wasm target, or makes one.
 pub(crate) fn ensure() -> Result<WasmToolchain> {
     let default = WasmToolchain { rustup_name: None, rustc: "rustc".into(), cargo: "cargo".into() };
-    if has_target(&default.rustc) {
-        return Ok(default);
+    let has_rustup = on_path(&["rustup"]).is_some();
+    if !has_target(&default.rustc) && (!has_rustup || !rustup_add("target", TARGET) || !has_target(&default.rustc)) {
+        return debian(has_rustup);
     }
-    let rustup = on_path(&["rustup"]);
-    if rustup.is_some() && !debian_is_ready() {
-        eprintln!("==> rustup target add {TARGET}");
-        if step("rustup", command("rustup").args(["target", "add", TARGET])).is_ok() && has_target(&default.rustc) {
-            // Only needed for the smallest build; without it the package is larger, not broken.
-            let _ = step("rustup component add rust-src", command("rustup").args(["component", "add", "rust-src"]));
-            return Ok(default);
-        }
-        eprintln!("    rustup could not add it here; trying Debian's toolchain");
+    if has_rustup && !has_std_source(&default.rustc) {
+        rustup_add("component", "rust-src");
     }
-    debian(rustup.is_some())
+    Ok(default)
+}
+
+fn rustup_add(kind: &str, name: &str) -> bool {
+    let mut rustup = command("rustup");
+    step(&format!("rustup {kind} add {name}"), rustup.args([kind, "add", name])).is_ok()
 }
 
 fn sysroot(rustc: &Path) -> Option<PathBuf> {
@@ -93,40 +101,73 @@ fn has_target(rustc: &Path) -> bool {
     })
 }
 
-/// The library folder of Debian's compiler, and the note of which compiler filled it.
-fn debian_library() -> (PathBuf, PathBuf) {
-    let library = Path::new("/usr/lib/rustlib").join(TARGET).join("lib");
-    let note = library.join("behest-built-by");
-    (library, note)
+fn has_std_source(rustc: &Path) -> bool {
+    sysroot(rustc).is_some_and(|root| root.join("lib/rustlib/src/rust/library/std/Cargo.toml").exists())
 }
 
-fn debian_version() -> Option<String> {
-    output(Command::new("/usr/bin/rustc").arg("-vV"))
-}
-
-fn debian_is_ready() -> bool {
-    debian_version().is_some_and(|version| fs::read_to_string(debian_library().1).is_ok_and(|noted| noted == version))
-}
-
-/// Debian's compiler comes without a wasm library: build it once from Debian's own sources.
+/// Debian's compiler comes without a wasm library. It is built once from Debian's own sources, into a toolchain of our own
+/// that otherwise points to Debian's: the system's folders stay as they are.
 fn debian(has_rustup: bool) -> Result<WasmToolchain> {
-    if !debian_is_ready() {
+    if !cfg!(unix) {
+        bail!("the {TARGET} target is missing. Run: rustup target add {TARGET} (see https://rustup.rs)");
+    }
+    let version = || output(Command::new("/usr/bin/rustc").arg("-vV"));
+    if version().is_none_or(|version| !version.contains("host: ")) || !Path::new("/usr/bin/cargo").exists() {
         if !may_apt_install() {
             bail!("the {TARGET} target is missing. Run: rustup target add {TARGET} (see https://rustup.rs)");
         }
+        eprintln!("    rustup could not add it here; trying Debian's toolchain");
         apt_install(&DEBIAN_PACKAGES)?;
-        build_debian_library()?;
     }
-    let rustup_name = has_rustup.then_some(DEBIAN_NAME);
-    if has_rustup && output(command("rustup").args(["which", "--toolchain", DEBIAN_NAME, "rustc"])).is_none() {
-        step("rustup toolchain link", command("rustup").args(["toolchain", "link", DEBIAN_NAME, "/usr"]))?;
+    let version = version().context("Debian's rustc does not run")?;
+    let folder = cache().join("debian-toolchain");
+    let note = folder.join("built-by");
+    if fs::read_to_string(&note).is_ok_and(|noted| noted == version) {
+        return link_debian(has_rustup, &folder);
     }
-    let cargo = if has_rustup { "cargo" } else { "/usr/bin/cargo" };
-    Ok(WasmToolchain { rustup_name, rustc: "/usr/bin/rustc".into(), cargo: cargo.into() })
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    mirror(Path::new("/usr"), &folder)?;
+    build_library(&folder)?;
+    let toolchain = link_debian(has_rustup, &folder)?;
+    fs::write(note, version)?;
+    Ok(toolchain)
 }
 
-fn build_debian_library() -> Result<()> {
-    let version = debian_version().context("Debian's rustc does not run")?;
+/// A toolchain in `folder` whose programs and libraries are those of `system`, told that this folder is theirs.
+#[cfg(unix)]
+fn mirror(system: &Path, folder: &Path) -> Result<()> {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let (programs, libraries) = (folder.join("bin"), folder.join("lib/rustlib"));
+    fs::create_dir_all(&programs)?;
+    fs::create_dir_all(&libraries)?;
+    symlink(system.join("bin/cargo"), programs.join("cargo"))?;
+    for name in ["rustc", "rustdoc"] {
+        let script = programs.join(name);
+        let program = system.join("bin").join(name);
+        fs::write(
+            &script,
+            format!("#!/bin/sh\nexec '{}' --sysroot '{}' \"$@\"\n", program.display(), folder.display()),
+        )?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    }
+    for entry in fs::read_dir(system.join("lib/rustlib")).context("Debian's rustc has no library folder")? {
+        let entry = entry?;
+        if entry.file_name() != TARGET {
+            symlink(entry.path(), libraries.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn mirror(_: &Path, _: &Path) -> Result<()> {
+    bail!("Debian's toolchain is for Debian")
+}
+
+/// Builds the standard library for browsers into the toolchain of this folder.
+fn build_library(folder: &Path) -> Result<()> {
     let seed = cache().join("std-seed");
     fs::create_dir_all(seed.join("src"))?;
     fs::write(
@@ -136,15 +177,15 @@ fn build_debian_library() -> Result<()> {
     fs::write(seed.join("src/lib.rs"), "#![no_std]\n")?;
     step(
         &format!("building the standard library for {TARGET} (about a minute)"),
-        Command::new("/usr/bin/cargo")
+        Command::new(folder.join("bin/cargo"))
             .current_dir(&seed)
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("RUSTC", "/usr/bin/rustc")
+            .env("RUSTC", folder.join("bin/rustc"))
             .env("CARGO_TARGET_DIR", seed.join("target"))
             // `test` must be in the list, or no wasm test links.
             .args(["build", "--quiet", "--release", "-Zbuild-std=std,panic_abort,test", "--target", TARGET]),
     )?;
-    let (library, note) = debian_library();
+    let library = folder.join("lib/rustlib").join(TARGET).join("lib");
     fs::create_dir_all(&library)?;
     for file in fs::read_dir(seed.join("target").join(TARGET).join("release/deps"))? {
         let path = file?.path();
@@ -153,6 +194,18 @@ fn build_debian_library() -> Result<()> {
             fs::copy(&path, library.join(name))?;
         }
     }
-    fs::write(note, version)?;
     Ok(())
+}
+
+/// The toolchain of this folder, known to rustup where there is one.
+fn link_debian(has_rustup: bool, folder: &Path) -> Result<WasmToolchain> {
+    let (rustc, cargo) = (folder.join("bin/rustc"), folder.join("bin/cargo"));
+    if !has_rustup {
+        return Ok(WasmToolchain { rustup_name: None, rustc, cargo });
+    }
+    let linked = output(command("rustup").args(["which", "--toolchain", DEBIAN_NAME, "rustc"]));
+    if linked.is_none_or(|linked| Path::new(&linked) != rustc) {
+        step("rustup toolchain link", command("rustup").args(["toolchain", "link", DEBIAN_NAME]).arg(folder))?;
+    }
+    Ok(WasmToolchain { rustup_name: Some(DEBIAN_NAME), rustc, cargo: "cargo".into() })
 }

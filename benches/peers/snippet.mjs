@@ -1,6 +1,6 @@
 /**
  * What a page needs without behest-client: supabase-js for the session, `openai` for the chat, and a token cache
- * written by hand. Only its size is of interest; it is bundled, never run.
+ * written by hand.
  */
 import { createClient } from "@supabase/supabase-js";
 import OpenAI from "openai";
