@@ -7,6 +7,7 @@ export type Reason =
   | "signed_out"
   | "session_timeout"
   | "session_failed"
+  | "user_changed"
   | "invalid_config"
   | "network"
   | "timeout"
@@ -110,13 +111,17 @@ export interface SupabaseLike {
 export interface Timeouts {
   /** For the session source. Default 10 000. */
   sessionMs?: number;
-  /** For each attempt at the token function. Default 15 000. */
+  /** For each attempt at the token function, from the request to the last byte. Default 15 000. */
   tokenMs?: number;
   /** From the request to the head of the gateway's answer. Default 120 000. */
   firstByteMs?: number;
   /** Between two pieces of an answer. Default 60 000. */
   idleMs?: number;
-  /** For the whole call. Default none. */
+  /**
+   * Between two events of a stream that are no keep-alives: slow models send comments while they think. Default 600 000.
+   */
+  contentMs?: number;
+  /** For the whole call, the loading of the module included. Default none. `Infinity` is no limit, here and above. */
   totalMs?: number;
 }
 
@@ -134,6 +139,8 @@ interface CommonOptions {
   /** How often a call is repeated after a passing failure, always before its first byte. Default 2. */
   maxRetries?: number;
   timeouts?: Timeouts;
+  /** The largest event of a stream. Default 1 048 576. */
+  largestEventBytes?: number;
   /** Called instead of the global `fetch`, always with one `Request`. */
   fetch?: (request: Request) => Promise<Response>;
 }
@@ -143,7 +150,10 @@ export type ClientOptions = CommonOptions &
   (
     | { supabase: SupabaseLike; supabaseUrl?: string; getAccessToken?: undefined }
     | {
-        /** The signed-in user's access token, or null. Asked once for each token that is minted. */
+        /**
+         * The signed-in user's access token, or null. Asked at every call, since only so can the client know whose call it
+         * is; calls of one turn share the answer. (A supabase-js client tells of changes by itself.)
+         */
         getAccessToken: () => string | null | undefined | Promise<string | null | undefined>;
         supabaseUrl?: string;
         supabase?: undefined;
@@ -332,12 +342,13 @@ export interface Calls {
 export interface Client extends Calls {
   /**
    * Says who is signed in now: the new access token, or null after a sign-out. With `supabase` this happens by itself.
-   * Another user's token is dropped and that user's streams end.
+   * Another user's token is dropped, and that user's calls and streams end with `user_changed`.
    */
   sessionChanged(accessToken: string | null): void;
   /**
    * A client with a session of its own, and optionally a thread that the gateway stores and a budget. Once the budget is
-   * spent, calls are refused with `budget_exhausted` before they are sent.
+   * spent, calls are refused with `budget_exhausted` before they are sent. It belongs to whoever is signed in now (or at its
+   * first call); once that user has left, its calls are refused with `user_changed`.
    */
   conversation(options?: { sessionId?: string; threadId?: string; budget?: Budget }): Conversation;
   /** Stops listening to supabase-js. */

@@ -3,6 +3,7 @@
 //! For replies of other people's servers, of which a few fields matter, in any shape. Both halves read them through
 //! [`Json`]; the chunks of a stream go through [`Scan`] in a single pass. What is accepted is what `JSON.parse` accepts,
 //! up to [`DEEPEST`] levels.
+#![cfg_attr(not(feature = "engine"), allow(dead_code))]
 
 /// Deeper nesting is refused: no server means it, and no stack is without end.
 const DEEPEST: u32 = 128;
@@ -419,4 +420,119 @@ pub(crate) fn quote(text: &str, out: &mut String) {
         }
     }
     out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Valid and invalid JSON, each of which serde_json must judge alike.
+    const TEXTS: &[&str] = &[
+        "null",
+        " 1 ",
+        "-0",
+        "01",
+        "1.",
+        "1.5e+3",
+        "1e",
+        "-",
+        "+1",
+        "tru",
+        "true",
+        "false",
+        "nul",
+        "\"a\"",
+        "\"a",
+        "'a'",
+        "\"\\u00e9\"",
+        "\"\\u00g9\"",
+        "\"\\x\"",
+        "\"\t\"",
+        "\"\u{7f}\"",
+        "[]",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[1,[2,{\"a\":[]}]]",
+        "{}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{\"a\":1 \"b\":2}",
+        "{\"a\" : 1 , \"b\" : [ ] }",
+        "{}{}",
+        "",
+        " ",
+        "\"0123456789abcdef\\\"0123456789\"",
+        "\"0123456\n89\"",
+        "[[[[[[[[[[1]]]]]]]]]]",
+        "\"\\ud83d\\ude00\"",
+        "123456789012345678901234567890",
+    ];
+
+    #[test]
+    fn the_same_texts_are_json_as_for_serde_json() {
+        for text in TEXTS {
+            let theirs = serde_json::from_str::<serde_json::Value>(text);
+            let mut scan = Scan::new(text);
+            let ours = scan.json().is_some() && scan.ends();
+            assert_eq!(ours, theirs.is_ok(), "{text:?}");
+            if let Ok(serde_json::Value::String(theirs)) = theirs {
+                assert_eq!(Json::parse(text).unwrap().text().unwrap(), theirs, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nesting_has_an_end() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Json::parse(&nested(128)).is_some());
+        assert!(Json::parse(&nested(129)).is_none());
+        assert!(Json::parse(&"[".repeat(1_000_000)).is_none());
+    }
+
+    #[test]
+    fn keys_count_however_they_are_written_and_the_last_of_two() {
+        let json = Json::parse(r#"{"a":1,"\u0061":2,"b":{"a":3},"c":null}"#).unwrap();
+        assert_eq!(json.field("a").and_then(Json::number), Some(2.0));
+        assert_eq!(json.at(&["b", "a"]).and_then(Json::number), Some(3.0));
+        assert!(json.field("c").is_none() && json.field("d").is_none() && json.at(&["a", "x"]).is_none());
+    }
+
+    #[test]
+    fn numbers_are_near_enough() {
+        for text in ["0", "7", "-12.5", "1.8e19", "1e30", "90.5", "1e-3", "123456789012", "2.5E+2"] {
+            let exact: f64 = text.parse().unwrap();
+            assert!((number(text) - exact).abs() <= exact.abs() * 1e-12, "{text}");
+        }
+        assert_eq!(number("1e999"), f64::INFINITY);
+        assert_eq!(number("0e999999999999"), 0.0);
+    }
+
+    #[test]
+    fn halves_of_surrogate_pairs_are_joined_across_pieces_and_replaced_alone() {
+        let read = |pieces: &[&str]| {
+            let (mut text, mut half) = (String::new(), None);
+            for piece in pieces {
+                half = Scan::new(piece).string().unwrap().write(&mut text, half);
+            }
+            text.extend(half.map(|_| char::REPLACEMENT_CHARACTER));
+            text
+        };
+        assert_eq!(read(&[r#""\ud83d""#, r#""\ude00""#]), "\u{1F600}");
+        assert_eq!(read(&[r#""\ud83d""#, r#""""#, r#""\ude00!""#]), "\u{1F600}!");
+        assert_eq!(read(&[r#""\ud83d""#, r#""x""#]), "\u{FFFD}x");
+        assert_eq!(read(&[r#""\ude00\ud83d\ud83d\ude00""#]), "\u{FFFD}\u{FFFD}\u{1F600}");
+        assert_eq!(read(&[r#""a\ud83d""#]), "a\u{FFFD}");
+    }
+
+    #[test]
+    fn what_is_quoted_is_read_back() {
+        let every: String = (0..0x120).filter_map(char::from_u32).chain(['\u{1F600}']).collect();
+        let mut quoted = String::new();
+        quote(&every, &mut quoted);
+        assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), every);
+        assert_eq!(Json::parse(&quoted).unwrap().text().unwrap(), every);
+    }
 }

@@ -26,8 +26,14 @@ pub mod wire;
 pub mod client;
 #[cfg(all(feature = "js", target_arch = "wasm32"))]
 mod js;
-#[cfg(feature = "server")]
+#[cfg(all(feature = "server", any(not(target_arch = "wasm32"), all(feature = "edge", not(feature = "axum")))))]
 pub mod server;
+
+// What cannot be on wasm32 is said once here, in place of the hundred errors it would end in.
+#[cfg(all(feature = "axum", target_arch = "wasm32"))]
+compile_error!("the feature `axum` is for native servers; on wasm32 use the feature `edge`");
+#[cfg(all(feature = "server", not(feature = "axum"), not(feature = "edge"), target_arch = "wasm32"))]
+compile_error!("on wasm32 the feature `server` needs the feature `edge`");
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -14,15 +14,23 @@ function start(settings) {
   const { supabaseUrl, behestUrl, functionName } = settings;
   const counts = counters(`${supabaseUrl}/functions/v1/${functionName}`);
   const auth = createAuth(settings, sessionChanged);
-  const behest = createClient({
+  let tellClient = () => {};
+  // What a supabase-js client is to behest-client: it gives the session, and tells of every change of it.
+  const supabase = {
     supabaseUrl,
-    behestUrl,
-    functionName,
-    getAccessToken() {
-      counts.add("session-reads");
-      return auth.accessToken();
+    auth: {
+      async getSession() {
+        counts.add("session-reads");
+        const access_token = await auth.accessToken();
+        return { data: { session: access_token && { access_token } }, error: null };
+      },
+      onAuthStateChange(changed) {
+        tellClient = (session) => changed("", session && { access_token: session.accessToken });
+        return { data: { subscription: { unsubscribe() {} } } };
+      },
     },
-  });
+  };
+  const behest = createClient({ supabase, behestUrl, functionName });
   // For readers who want to try it: open the console and type `await behest.ask("Hi!")`.
   globalThis.behest = behest;
 
@@ -44,7 +52,7 @@ function start(settings) {
   let shownUser;
 
   function sessionChanged(session, expired) {
-    behest.sessionChanged(session?.accessToken ?? null);
+    tellClient(session);
     show(session, expired);
   }
 

@@ -78,9 +78,11 @@ export function streamSubjects({ createClient, OpenAI, createParser }, count, si
 /** `count` questions one after the other, their token at hand. */
 export function askSubjects({ createClient, OpenAI }, count) {
   const { text } = streamOf(LONG);
+  // As the host's own, which each calls in its own way: with a URL, not with a request that is made once more.
   const { fetch } = memoryServer(jsonAnswer(text));
-  const behest = createClient(clientOptions(fetch));
-  const openai = new OpenAI(openaiOptions(fetch));
+  globalThis.fetch = fetch;
+  const behest = createClient(clientOptions());
+  const openai = new OpenAI(openaiOptions());
   const question = MESSAGES[0].content;
   const repeated = async (ask) => {
     let length = 0;

@@ -26,7 +26,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Opens a data file that [`start`](crate::start) has made.
+    /// Opens a data file that [`start`](crate::start()) has made.
     ///
     /// # Errors
     /// If there is none at this place, or it is unusable.

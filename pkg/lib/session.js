@@ -11,8 +11,8 @@ export function sessionSource({ supabase, getAccessToken }) {
     reports: true,
     listen(changed) {
       const { data } = supabase.auth.onAuthStateChange((_event, session) => {
-        // Not inside the callback: supabase-js may wait for it, and what we do may wait for supabase-js.
-        setTimeout(changed, 0, session?.access_token);
+        // Not inside the callback, which others may be called after; but before whoever waits for supabase-js goes on.
+        queueMicrotask(() => changed(session?.access_token));
       });
       return () => data.subscription.unsubscribe();
     },

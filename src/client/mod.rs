@@ -1,4 +1,4 @@
-//! The client's Rust face. The rules are the [engine](crate::engine)'s; what they ask for is done by `drive.rs`.
+//! The client's Rust face. The rules are the engine's; what they ask for is done by `drive.rs`.
 
 mod calls;
 mod chat;

@@ -96,8 +96,8 @@ impl RawStream {
             while let Some(item) = self.queue.pop_front() {
                 if let Item::Chunk(json) = item {
                     // What belongs to this chunk comes with it.
-                    while let Some(item) = self.queue.pop_front_if(|item| !matches!(item, Item::Chunk(_))) {
-                        self.note(item);
+                    while self.queue.front().is_some_and(|item| !matches!(item, Item::Chunk(_))) {
+                        self.queue.pop_front().into_iter().for_each(|item| self.note(item));
                     }
                     return Poll::Ready(Some(Ok(json)));
                 }

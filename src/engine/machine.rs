@@ -417,6 +417,11 @@ impl Engine {
         self.calls.get(id).is_some()
     }
 
+    #[cfg(all(test, not(target_arch = "wasm32")))]
+    pub(crate) fn stream_has_ended(&self, id: Id) -> bool {
+        self.calls.get(id).is_some_and(|call| matches!(call.phase, Phase::Ended(_)))
+    }
+
     pub(crate) fn trace(&self, id: Id) -> Option<&Trace> {
         self.calls.get(id).map(|call| &call.trace)
     }

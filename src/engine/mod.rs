@@ -20,6 +20,8 @@ mod machine;
 mod mints;
 mod resources;
 mod retry;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod schedules;
 mod session;
 mod sse;
 mod stream;

@@ -48,7 +48,8 @@ impl Identity {
 /// Whom the engine works for. Everything kept for a user is kept for an epoch, and a change of user begins a new one.
 #[derive(Default)]
 pub(crate) struct Session {
-    identity: Option<Identity>,
+    /// Not known yet; or nobody, or a user.
+    identity: Option<Option<Identity>>,
     pub(crate) epoch: u32,
     /// Counts what was told and found out, to know a reading that began before it.
     pub(crate) changes: u32,
@@ -71,7 +72,7 @@ pub(crate) struct Outdated;
 
 impl Session {
     pub(crate) fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
+        self.identity.as_ref()?.as_ref()
     }
 
     /// Which reading someone who comes now has to wait for, by its number, and whether it must be begun.
@@ -121,37 +122,25 @@ impl Session {
     /// The application says who is signed in now. `true` if that is another user.
     pub(crate) fn notice(&mut self, identity: Option<Identity>) -> bool {
         // The first word about an unknown user changes nothing; a sign-out always does.
-        let first = self.identity.is_none() && identity.is_some();
-        if first || (identity.is_some() && self.identity == identity) {
-            self.changes += 1;
-            self.identity = identity;
-            return false;
-        }
-        self.change(identity);
-        true
+        let known = self.identity.replace(identity);
+        self.changes += 1;
+        let changed = known.map_or(self.identity().is_none(), |known| Some(&known) != self.identity.as_ref());
+        self.epoch += u32::from(changed);
+        changed
     }
 
     /// A reading that began when `changes` had happened found this user, or nobody. `true` if that is another one.
     pub(crate) fn found(&mut self, identity: Option<Identity>, changes: u32) -> Result<bool, Outdated> {
-        if self.identity == identity {
+        if self.identity.as_ref() == Some(&identity) {
             return Ok(false);
         }
         if self.changes != changes {
             return Err(Outdated);
         }
-        if self.identity.is_some() {
-            self.change(identity);
-            return Ok(true);
-        }
+        let changed = self.identity.replace(identity).is_some();
         self.changes += 1;
-        self.identity = identity;
-        Ok(false)
-    }
-
-    fn change(&mut self, identity: Option<Identity>) {
-        self.identity = identity;
-        self.changes += 1;
-        self.epoch += 1;
+        self.epoch += u32::from(changed);
+        Ok(changed)
     }
 }
 

@@ -15,9 +15,6 @@
 //!
 //! [`Guard`] does the first half for endpoints of your own.
 
-#[cfg(all(target_arch = "wasm32", not(feature = "edge")))]
-compile_error!("on wasm32 the feature `server` needs the feature `edge`");
-
 mod algorithm;
 #[cfg(feature = "axum")]
 pub mod axum;

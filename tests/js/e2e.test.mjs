@@ -25,10 +25,16 @@ describe("a conversation on the demo page", () => {
   before(async () => {
     opened = await openPage(browser);
     await addHelpers(opened.context);
-    opened.page.on("response", (response) => {
-      const isBundle = response.url().endsWith(TOKEN_FUNCTION) && response.request().method() === "POST";
-      if (isBundle) bundles.push(response.json());
-    });
+    // Read in the page: the browser's protocol does not always still have a body that a page has read as a stream.
+    await opened.page.exposeFunction("keepBundle", (bundle) => void bundles.push(bundle));
+    await opened.page.addInitScript((tokenFunction) => {
+      const { fetch } = globalThis;
+      globalThis.fetch = async (url, init) => {
+        const response = await fetch(url, init);
+        if (String(url).endsWith(tokenFunction)) await globalThis.keepBundle(await response.clone().json());
+        return response;
+      };
+    }, TOKEN_FUNCTION);
     await signIn(opened.page, stack, user, { creating: true });
     session = await storedSession(opened.page);
   });
@@ -48,7 +54,7 @@ describe("a conversation on the demo page", () => {
     assert.equal(grown("mint"), 1);
     assert.equal(grown("chat"), 1);
 
-    const bundle = await newestBundle();
+    const bundle = newestBundle();
     const row = await usageRow(page, bundle.sessionId, { requests: 1 });
     assert.equal(row.userId, session.user.id);
     assert.match(session.user.id, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
@@ -62,7 +68,7 @@ describe("a conversation on the demo page", () => {
     assert.equal(grown("functions.behest-token"), 0);
     assert.equal(grown("mint"), 0);
     assert.equal(grown("chat"), 1);
-    const bundle = await newestBundle();
+    const bundle = newestBundle();
     await usageRow(page, bundle.sessionId, { requests: 2 });
     assert.equal(await page.locator("#count-session-reads").innerText(), "1");
     assert.equal(await page.locator("#count-token-requests").innerText(), "1");
@@ -77,7 +83,7 @@ describe("a conversation on the demo page", () => {
     };
     const custom = (headers) => Object.keys(headers).filter((name) => /^(x-|apikey|prefer)/.test(name));
 
-    const bundle = await newestBundle();
+    const bundle = newestBundle();
     const [toFunction, ...moreMints] = await sent(TOKEN_FUNCTION);
     assert.equal(moreMints.length, 0);
     assert.equal(toFunction.authorization, `Bearer ${session.accessToken}`);
@@ -94,7 +100,7 @@ describe("a conversation on the demo page", () => {
 
   test("the token is nowhere but in memory", LIMIT, async () => {
     const { page, requests } = opened;
-    const bundle = await newestBundle();
+    const bundle = newestBundle();
     const kept = await page.evaluate(async () => ({
       local: JSON.stringify({ ...localStorage }),
       session: JSON.stringify({ ...sessionStorage }),
@@ -119,7 +125,7 @@ describe("a conversation on the demo page", () => {
 
   test("Stop ends the answer at once, keeps its text, and the gateway books it as aborted", LIMIT, async () => {
     const { page } = opened;
-    const bundle = await newestBundle();
+    const bundle = newestBundle();
     const { result, grown } = await growth(stack, async ({ reached }) => {
       const stopped = await ask(page, "Tell me everything about patience.", { stopAtOnce: true });
       await reached("chat.aborted", 1);
@@ -136,7 +142,7 @@ describe("a conversation on the demo page", () => {
 
   test("a new conversation has a token and a usage row of its own", LIMIT, async () => {
     const { page } = opened;
-    const former = await newestBundle();
+    const former = newestBundle();
     const { grown } = await growth(stack, async () => {
       await page.getByRole("button", { name: "New conversation" }).click();
       assert.equal(await page.locator("#messages > *").count(), 0);
@@ -145,7 +151,7 @@ describe("a conversation on the demo page", () => {
       assert.match(answer.text, /conversation of 1 message\b/, "the former conversation is not sent along");
     });
     assert.equal(grown("mint"), 1);
-    const bundle = await newestBundle();
+    const bundle = newestBundle();
     assert.notEqual(bundle.sessionId, former.sessionId);
     await usageRow(page, bundle.sessionId, { requests: 1 });
     await usageRow(page, former.sessionId, { requests: 4 });
@@ -175,14 +181,14 @@ describe("a conversation on the demo page", () => {
 
   test("the next user gets a token of their own", LIMIT, async () => {
     const { page } = opened;
-    const former = await newestBundle();
+    const former = newestBundle();
     const { grown } = await growth(stack, async () => {
       await signIn(page, stack, stack.demoUser);
       const answer = await ask(page, "Who am I?");
       assert.equal(answer.outcome, "complete", answer.error);
     });
     assert.equal(grown("mint"), 1);
-    const bundle = await newestBundle();
+    const bundle = newestBundle();
     assert.notEqual(bundle.token, former.token);
     const row = await usageRow(page, bundle.sessionId, { requests: 1 });
     const { user: next } = await storedSession(page);

@@ -326,7 +326,7 @@ test("a damaged private key signs nothing", async () => {
 
 test("nothing of Node is used", () => {
   const folder = join(project.folder, "node_modules/behest-client");
-  for (const file of ["server.js", "server-workerd.js", "server-core.js", "dist/server-glue.js", "error.js"]) {
+  for (const file of ["server.js", "server-workerd.js", "server-core.js", "dist/server-glue.js", "dist/reasons.js", "lib/error.js"]) {
     assert.doesNotMatch(readFileSync(join(folder, file), "utf8"), /\bBuffer\b|node:|\brequire\(/, file);
   }
 });

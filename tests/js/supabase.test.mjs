@@ -129,7 +129,7 @@ test("signing out ends the running stream and forgets the token", LIMIT, async (
     };
     return { ended: await failureOf(read()), outcome: stream.outcome, content: stream.content };
   });
-  assert.equal(ended.reason, "signed_out", JSON.stringify(ended));
+  assert.equal(ended.reason, "user_changed", JSON.stringify(ended));
   assert.equal(outcome, "failed");
   assert.ok(content.length > 0, "what was said is kept");
   const error = await page.evaluate(() => failureOf(client.ask("Hi!")));

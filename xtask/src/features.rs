@@ -27,6 +27,8 @@ const SETS: &[(&str, Expect, Expect)] = &[
     // What Leptos and Yew apps and native programs use.
     ("client", Builds, Builds),
     ("testing", Builds, Builds),
+    // By itself of no use, but it must not need a face.
+    ("engine", Builds, Builds),
     // The npm package: its browser entry, its server module.
     ("js", Builds, Builds),
     ("edge", Builds, Builds),
@@ -37,7 +39,7 @@ const SETS: &[(&str, Expect, Expect)] = &[
     // A full-stack app in one workspace: cargo unites what its halves ask for.
     ("client,axum", Builds, Refused(NO_AXUM)),
     ("client,edge,testing,js", Builds, Builds),
-    ("client,testing,js,server,edge,axum", Builds, Refused(NO_AXUM)),
+    ("engine,client,testing,js,server,edge,axum", Builds, Refused(NO_AXUM)),
 ];
 
 /// Builds and lints each set.

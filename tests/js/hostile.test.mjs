@@ -1,0 +1,391 @@
+/** What hostile servers and wrong callers do to the packed package: each a promise that was once broken. */
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { runInNewContext } from "node:vm";
+
+import { LIMIT } from "./support/limits.mjs";
+import { installPackage } from "./support/package.mjs";
+
+let installed;
+let lab;
+let createClient, BehestError, decodeToken;
+
+before(async () => {
+  installed = await installPackage();
+  const entry = (name) => import(pathToFileURL(`${installed.packageFolder}/${name}`).href);
+  ({ createClient, BehestError, decodeToken } = await entry("node.js"));
+  lab = await entry("testing.js");
+});
+after(() => installed?.remove());
+
+const urls = { supabaseUrl: "https://project.example", behestUrl: "https://gateway.example" };
+const messages = [{ role: "user", content: "Hi!" }];
+const fails = (reason) => (error) => error instanceof BehestError && error.reason === reason;
+
+function setUp(gateway, options = {}) {
+  const world = new lab.World();
+  if (gateway) world.serve((request) => (lab.isMint(request) ? lab.defaultReply(request, world) : gateway(request, world)));
+  return { world, behest: createClient({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken, ...options }) };
+}
+
+const streamOf = (behest, options) => behest.chat.completions.create({ messages, stream: true }, options);
+const until = async (condition) => {
+  while (!condition()) await new Promise(setImmediate);
+};
+
+test("a callback that gives Alice, then Bob, then null is believed each time", LIMIT, async () => {
+  const answers = ["alice", "bob", null];
+  const { world, behest } = setUp(undefined, {
+    getAccessToken: () => {
+      const user = answers.shift();
+      return user ? lab.accessToken(user) : null;
+    },
+  });
+  await behest.ask("as Alice");
+  await behest.ask("as Bob");
+  await assert.rejects(behest.ask("as nobody"), fails("signed_out"));
+  const bearers = world.requests.filter((request) => !lab.isMint(request)).map(({ headers }) => headers.authorization);
+  assert.deepEqual(bearers, ["Bearer token-1", "Bearer token-2"]);
+});
+
+test("what one user asks never leaves under the next one's token", LIMIT, async () => {
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const world = new lab.World();
+  world.serve(async (request) => {
+    if (lab.isMint(request)) await held;
+    return lab.defaultReply(request, world);
+  });
+  const behest = createClient({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken });
+  const conversation = behest.conversation({ threadId: "alices" });
+  const [call, threaded] = [behest.ask("Alice's"), conversation.ask("Alice's")];
+  for (const pending of [call, threaded]) pending.catch(() => {});
+  await until(() => world.mints >= 1);
+  world.signedOut();
+  behest.sessionChanged(null);
+  behest.sessionChanged(world.signedIn("bob"));
+  release();
+  await assert.rejects(call, fails("user_changed"));
+  await assert.rejects(threaded, fails("user_changed"));
+  assert.equal(await behest.ask("Bob's"), "Hello");
+  assert.deepEqual(world.requests.filter((request) => !lab.isMint(request)).map(({ body }) => JSON.parse(body).messages[0].content), ["Bob's"]);
+});
+
+test("a conversation ends with its user", LIMIT, async () => {
+  const { world, behest } = setUp();
+  const conversation = behest.conversation({ threadId: "alices" });
+  await conversation.ask("Hi!");
+  behest.sessionChanged(world.signedIn("bob"));
+  const before = world.chats;
+  await assert.rejects(conversation.ask("Hi!"), fails("user_changed"));
+  assert.equal(world.chats, before);
+});
+
+test("the sign-out of somebody who asked while the module was loading is not missed", LIMIT, async () => {
+  const { world, behest } = setUp();
+  const call = behest.ask("Alice's");
+  call.catch(() => {});
+  behest.sessionChanged(null);
+  behest.sessionChanged(world.signedIn("bob"));
+  await assert.rejects(call, fails("user_changed"));
+  assert.equal(world.chats, 0);
+});
+
+test("a prompt that may have arrived is sent once, one that did not is sent again", LIMIT, async () => {
+  for (const [error, chats] of [
+    [new TypeError("Failed to fetch"), 1],
+    [new TypeError("fetch failed", { cause: Object.assign(new Error("refused"), { code: "ECONNREFUSED" }) }), 3],
+  ]) {
+    let sent = 0;
+    const { behest } = setUp(undefined, {
+      fetch: async (request) => {
+        if (lab.isMint(request)) return new Response('{"token":"t","ttl":900}');
+        sent += 1;
+        throw error;
+      },
+    });
+    await assert.rejects(behest.ask("Hi!"), (thrown) => fails("network")(thrown) && thrown.cause === error);
+    assert.equal(sent, chats);
+  }
+});
+
+test("a Response of another realm is one, a locked body is said to be", LIMIT, async () => {
+  const foreign = () => {
+    const { Response } = globalThis;
+    const real = new Response('{"choices":[{"message":{"content":"foreign"}}]}');
+    return runInNewContext("({ status: 200, type: 'basic', headers, body })", { headers: real.headers, body: real.body });
+  };
+  const mint = () => new Response('{"token":"t","ttl":900}');
+  const { behest } = setUp(undefined, { fetch: async (request) => (lab.isMint(request) ? mint() : foreign()) });
+  assert.equal(await behest.ask("Hi!"), "foreign");
+  let chats = 0;
+  const locked = setUp(undefined, {
+    fetch: async (request) => {
+      if (lab.isMint(request)) return mint();
+      chats += 1;
+      const response = new Response("{}");
+      response.body.getReader();
+      return response;
+    },
+  });
+  await assert.rejects(locked.behest.ask("Hi!"), fails("invalid_response"));
+  assert.equal(chats, 1);
+});
+
+test("redirects are not followed", LIMIT, async () => {
+  const seen = [];
+  const elsewhere = createServer((request, response) => {
+    seen.push(request.url);
+    response.end("{}");
+  }).listen(0, "127.0.0.1");
+  const gateway = createServer((request, response) => {
+    const to = `http://127.0.0.1:${elsewhere.address().port}/`;
+    response.writeHead(307, { location: to }).end();
+  }).listen(0, "127.0.0.1");
+  await until(() => elsewhere.listening && gateway.listening);
+  const behest = createClient({
+    behestUrl: `http://127.0.0.1:${gateway.address().port}`,
+    tokenUrl: `http://127.0.0.1:${gateway.address().port}/token`,
+    getAccessToken: () => "opaque",
+  });
+  await assert.rejects(behest.ask("Hi!"), /redirect/);
+  assert.deepEqual(seen, []);
+  for (const server of [elsewhere, gateway]) server.close().closeAllConnections();
+});
+
+test("a wait beyond the call's limit is told at once; one of 26 digits is no `at once`", LIMIT, async () => {
+  for (const wait of ["20", "99999999999999999999999999"]) {
+    const { world, behest } = setUp(() => lab.json(429, "{}", { "retry-after": wait }));
+    await assert.rejects(behest.ask("Hi!", { timeoutMs: 10_000 }), (error) => fails("rate_limited")(error) && error.retryAfterMs >= 20_000);
+    assert.equal(world.chats, 1);
+  }
+});
+
+test("limits of any size are limits", LIMIT, async () => {
+  for (const timeoutMs of [2 ** 31, 2 ** 40, Infinity]) {
+    const { behest } = setUp(undefined, { timeouts: { idleMs: timeoutMs, totalMs: timeoutMs } });
+    assert.equal(await behest.ask("Hi!", { timeoutMs }), "Hello");
+  }
+});
+
+test("a mint that drips is bounded as a whole", LIMIT, async () => {
+  const world = new lab.World();
+  world.serve(() => lab.stream([...'{"token":"t","ttl":900}'].flatMap((letter) => [letter, lab.wait(40)])));
+  const behest = createClient({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken, timeouts: { tokenMs: 200 } });
+  await assert.rejects(behest.ask("Hi!"), (error) => fails("timeout")(error) && /200 ms/.test(error.message));
+});
+
+test("a stream that only pings is alive, but not for ever", LIMIT, async () => {
+  const pings = (count) => Array.from({ length: count }, () => [": ping\n\n", lab.wait(20)]).flat();
+  const alive = setUp(() => lab.stream([...pings(10), lab.delta("Hi"), lab.finish()]), { timeouts: { idleMs: 100, contentMs: 5000 } });
+  const stream = await streamOf(alive.behest);
+  for await (const _ of stream);
+  assert.deepEqual([stream.content, stream.outcome], ["Hi", "complete"]);
+  const endless = setUp(() => lab.stream(pings(1000)), { timeouts: { idleMs: 1000, contentMs: 100 } });
+  const silent = await streamOf(endless.behest);
+  await assert.rejects(silent.next(), fails("stalled"));
+  assert.equal(silent.outcome, "stalled");
+});
+
+test("a stream that is silent or reset after its finish_reason is complete", LIMIT, async () => {
+  for (const last of [lab.STALL, lab.CUT]) {
+    const { behest } = setUp(() => lab.stream([lab.delta("Hi"), lab.finish(), last]), { timeouts: { idleMs: 50 } });
+    const stream = await streamOf(behest);
+    for await (const _ of stream);
+    assert.deepEqual([stream.content, stream.outcome, stream.error], ["Hi", "complete", null]);
+  }
+});
+
+test("leaving the texts cancels, before and during a read", LIMIT, async () => {
+  for (const during of [false, true]) {
+    const { world, behest } = setUp(() => lab.stream([lab.delta("Hi"), lab.STALL]));
+    const stream = await streamOf(behest);
+    const texts = stream.text();
+    if (during) await texts.next();
+    const pending = during ? texts.next() : undefined;
+    await texts.return();
+    assert.deepEqual(await pending, during ? { done: true, value: undefined } : undefined);
+    assert.equal(stream.outcome, "aborted");
+    assert.equal(world.requests.at(-1).cancelled, true);
+  }
+});
+
+test("a signal of another kind is heard, and its reason kept", LIMIT, async () => {
+  const target = new EventTarget();
+  const signal = Object.assign(Object.create(null), {
+    aborted: false,
+    reason: undefined,
+    addEventListener: (...given) => target.addEventListener(...given),
+    removeEventListener: (...given) => target.removeEventListener(...given),
+  });
+  const { world, behest } = setUp(() => lab.hang());
+  const call = behest.ask("Hi!", { signal });
+  call.catch(() => {});
+  await until(() => world.chats === 1);
+  Object.assign(signal, { aborted: true, reason: "enough" });
+  target.dispatchEvent(new Event("abort"));
+  await assert.rejects(call, (error) => fails("aborted")(error) && error.cause === "enough");
+  assert.equal(world.requests.at(-1).cancelled, true);
+});
+
+test("a stream's chunks keep their order and state within one piece from the network", LIMIT, async () => {
+  const call = (piece) => lab.event({ choices: [{ index: 0, delta: { tool_calls: [{ index: 0, ...piece }] } }] });
+  const piece = [
+    lab.delta("a"),
+    call({ id: "c", function: { name: "f", arguments: "{" } }),
+    lab.delta("b"),
+    call({ function: { arguments: "}" } }),
+    lab.finish("tool_calls"),
+    lab.event("[DONE]"),
+  ].join("");
+  const { behest } = setUp(() => lab.stream([piece]));
+  const stream = await streamOf(behest);
+  const states = [];
+  for await (const _ of stream) {
+    states.push([stream.content, stream.toolCalls[0]?.function.arguments ?? null, stream.finishReason, stream.outcome]);
+  }
+  assert.deepEqual(states, [
+    ["a", null, null, null],
+    ["a", "{", null, null],
+    ["ab", "{", null, null],
+    ["ab", "{}", null, null],
+    ["ab", "{}", "tool_calls", null],
+  ]);
+  assert.equal(stream.outcome, "tool_calls");
+  const half = await streamOf(behest);
+  await half.next();
+  half.abort();
+  assert.deepEqual([half.content, half.outcome, (await half.next()).done], ["a", "aborted", true]);
+});
+
+test("odd chunks are read, and none of them is an error", LIMIT, async () => {
+  const odd = [
+    'data: {"choices":{"0":1}}\n\n',
+    'data: {"error":"","choices":[]}\n\ndata: {"error":{},"choices":[]}\n\ndata: {"error":null}\n\n',
+    'data: {\ndata: "choices": [\ndata: {"index":0,\ndata: "delta":{"content":"pretty"}}]}\n\n',
+    'data: {"\\u0063hoices":[{"delta":{"content":" escaped"}}]}\n\n',
+    'data: {"choices":[],"choices":[{"delta":{"content":"no","content":" twice"}}]}\n\n',
+    'data: {"choices":[{"index":1,"delta":{"content":"other"}},{"index":0,"delta":{"content":" first"}}]}\n\n',
+    'data: {"choices":[],"usage":{"prompt_tokens":1e30,"completion_tokens":123456789012345678901234567890}}\n\n',
+    'data: {"choices":[{"delta":{"content":" \\ud83d"}}]}\n\ndata: {"choices":[{"delta":{"content":"\\ude00"}}]}\n\n',
+  ];
+  for (const read of ["text", "chunks"]) {
+    const { behest } = setUp(() => lab.stream([...odd, lab.finish(), lab.event("[DONE]")]));
+    const stream = await streamOf(behest);
+    let text = "";
+    if (read === "text") for await (const piece of stream.text()) text += piece;
+    else for await (const _ of stream);
+    assert.equal(stream.content, "pretty escaped twice first \u{1F600}", read);
+    if (read === "text") assert.equal(text, stream.content);
+    assert.deepEqual([stream.outcome, stream.usage.prompt_tokens], ["complete", 1e30]);
+  }
+});
+
+test("finish_reason error is a failure, a BOM before JSON is none, null content of a tool call is said", LIMIT, async () => {
+  const failing = setUp(() => lab.stream([lab.delta("Hi"), lab.finish("error")]));
+  const stream = await streamOf(failing.behest);
+  await assert.rejects(async () => {
+    for await (const _ of stream);
+  }, fails("server_error"));
+  assert.equal(stream.outcome, "failed");
+  const bom = setUp(() => lab.json(200, '\ufeff{"choices":[{"message":{"content":"Hi"}}]}'));
+  assert.equal(await bom.behest.ask("Hi!"), "Hi");
+  const tools = setUp(() => lab.json(200, { choices: [{ message: { content: null, tool_calls: [{}] } }] }));
+  await assert.rejects(tools.behest.ask("Hi!"), /call of tools/);
+});
+
+test("an error shows no credential that a server echoes, and keeps plain words", LIMIT, async () => {
+  const session = lab.accessToken("user-1");
+  const echo = ({ headers }) => lab.json(403, { error: { message: `no entry for ${headers.authorization}`, code: headers.authorization } });
+  const { behest } = setUp(echo);
+  const error = await behest.ask("Hi!").catch((error) => error);
+  assert.doesNotMatch(`${error.message}${JSON.stringify(error)}`, /token-1\b/);
+  const world = new lab.World();
+  world.serve(({ headers }) => lab.json(401, { message: `bad ${headers.authorization}` }));
+  const refused = createClient({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken });
+  const shown = await refused.ask("Hi!").catch((error) => `${error.message}${JSON.stringify(error)}`);
+  assert.ok(!shown.includes(session) && shown.includes("[credential]"), shown);
+  for (const [body, said] of [["Unauthorized: no plan", /no plan/], ['{"detail":"Not enough"}', /Not enough/], ['{"detail":[{"loc":["body"],"msg":"field required"}]}', /field required/]]) {
+    const plain = setUp(() => lab.json(400, body));
+    await assert.rejects(plain.behest.ask("Hi!"), said);
+  }
+});
+
+test("wrong callers are told so in our own errors", LIMIT, async () => {
+  const { world, behest } = setUp();
+  const cyclic = [{ role: "user" }];
+  cyclic[0].content = cyclic;
+  for (const [call, reason] of [
+    [() => behest.chat.completions.create({ messages: cyclic }), "invalid_request"],
+    [() => behest.chat.completions.create({ messages: [1n] }), "invalid_request"],
+    [() => behest.ask("Hi!", { signal: {} }), "invalid_request"],
+    [() => behest.ask("Hi!", 7), "invalid_config"],
+    [() => behest.conversation(null).ask("Hi!"), "invalid_config"],
+  ]) {
+    await assert.rejects(call, fails(reason));
+  }
+  assert.equal(await behest.ask("Hi!", null), "Hello");
+  assert.equal((await behest.chat.completions.create({ messages, model: undefined })).id, "c1");
+  assert.equal(JSON.parse(world.requests.at(-1).body).model, "default");
+  const supabase = { supabaseUrl: urls.supabaseUrl, auth: {} };
+  const key = (role) => lab.accessToken("x", { role });
+  for (const options of [
+    undefined,
+    null,
+    { ...urls },
+    { ...urls, supabase, getAccessToken: () => null },
+    { ...urls, getAccessToken: () => null, behestUrl: "http://[::1" },
+    { ...urls, getAccessToken: () => null, behestUrl: "https://g.example/%zz" },
+    { ...urls, getAccessToken: () => null, behestUrl: "https://g.example:99999" },
+    { ...urls, getAccessToken: () => null, apiKey: "sk-proj-1" },
+    { ...urls, getAccessToken: () => null, apiKey: key("service_role") },
+  ]) {
+    assert.throws(() => createClient(options), fails("invalid_config"));
+  }
+  createClient({ ...urls, getAccessToken: () => null, behestUrl: "HTTP://g.example", apiKey: key("anon") });
+  for (const claims of ["7", "null", "[]", '"x"']) {
+    assert.throws(() => decodeToken(`x.${btoa(claims).replace(/=/g, "")}.x`), fails("malformed_token"));
+  }
+});
+
+test("an Error whose message is no string harms only its own call", LIMIT, async () => {
+  const other = setUp();
+  await other.behest.warm();
+  for (const message of [7, null, {}, Symbol("s")]) {
+    const { behest } = setUp(undefined, {
+      getAccessToken: async () => {
+        throw Object.assign(new Error(), { message });
+      },
+    });
+    await assert.rejects(behest.ask("Hi!"), (error) => fails("session_failed")(error) && error.cause instanceof Error);
+  }
+  assert.equal(await other.behest.ask("Hi!"), "Hello");
+  assert.equal(other.world.mints, 1, "the module is still the same one");
+});
+
+test("without WebAssembly the error says so", LIMIT, async () => {
+  const { WebAssembly } = globalThis;
+  const fresh = await import(`${pathToFileURL(`${installed.packageFolder}/node.js`).href}?fresh`);
+  try {
+    delete globalThis.WebAssembly;
+    const behest = fresh.createClient({ ...urls, getAccessToken: () => null });
+    await assert.rejects(behest.ask("Hi!"), fails("wasm_load_failed"));
+  } finally {
+    globalThis.WebAssembly = WebAssembly;
+  }
+});
+
+test("an aborted first call leaves one engine, whose streams hear of a sign-out", LIMIT, async () => {
+  const { world, behest } = setUp(() => lab.stream([lab.delta("Hi"), lab.STALL]));
+  await assert.rejects(behest.ask("Hi!", { signal: AbortSignal.abort() }), fails("aborted"));
+  const stream = await streamOf(behest);
+  await stream.next();
+  const pending = stream.next();
+  pending.catch(() => {});
+  behest.sessionChanged(null);
+  await assert.rejects(pending, fails("user_changed"));
+  assert.deepEqual([stream.outcome, stream.content], ["failed", "Hi"]);
+  assert.equal(world.requests.at(-1).cancelled, true);
+});
