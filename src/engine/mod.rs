@@ -18,6 +18,7 @@ mod conversation;
 mod exchange;
 mod machine;
 mod mints;
+mod receive;
 mod resources;
 mod retry;
 #[cfg(all(test, not(target_arch = "wasm32")))]
@@ -37,9 +38,10 @@ pub(crate) use clock::{Limits, Moment, NEVER, uuid_v4};
 pub use conversation::ConversationOptions;
 pub(crate) use exchange::{Broken, Head};
 pub(crate) use machine::{Action, Body, Config, Engine, MAIN, Read};
+pub(crate) use receive::{Receive, Want};
 pub use resources::UsageQuery;
+pub(crate) use stream::End;
 pub use stream::Outcome;
-pub(crate) use stream::{End, Receive, Want};
 pub(crate) use table::{Id, Table};
 pub use trace::{Retry, Trace};
 

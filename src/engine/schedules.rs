@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use super::clock::Random;
-use super::stream::Receive;
 use super::*;
 use crate::json::Text;
 use crate::{Error, Reason, Secret};

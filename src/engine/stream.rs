@@ -1,6 +1,7 @@
 //! A streamed answer: from bytes to what is handed out, and the truth about how it ended.
 
 use super::chunk::{self, Chunk, Data, Shape};
+use super::receive::{Receive, Want};
 use super::sse::{Decoder, Event, TooLarge};
 use super::tools::ToolCalls;
 use crate::json::{Json, Text};
@@ -71,27 +72,6 @@ impl End {
     pub(crate) fn failed(outcome: Outcome, reason: Reason, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Self { outcome, error: Some(Error::new(reason, message)) }
     }
-}
-
-/// Where a face receives what bytes turn out to be, in their order.
-pub(crate) trait Receive {
-    /// A chunk's JSON text, as the gateway sent it.
-    fn chunk(&mut self, json: &str);
-    /// More of the first answer's text, which goes on from half a surrogate pair. Gives that at its own end.
-    fn text(&mut self, text: Text<'_>, half: Option<u16>) -> Option<u16>;
-    /// More of one of the first answer's tool calls. Id and name are empty where nothing new is known.
-    fn tool_call(&mut self, slot: usize, id: &str, name: &str, arguments: &str);
-    /// The gateway's word for why the first answer ended.
-    fn finish_reason(&mut self, reason: &str);
-    /// What it cost, as JSON.
-    fn usage(&mut self, json: &str);
-}
-
-/// What is handed out of a stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Want {
-    Text,
-    Chunks,
 }
 
 pub(crate) struct Stream {

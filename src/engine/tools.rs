@@ -1,6 +1,6 @@
 //! Tool calls, put together from the pieces of a stream.
 
-use super::stream::Receive;
+use super::receive::Receive;
 use crate::json::Json;
 
 /// Which calls there are so far. What they hold is the receiver's.
