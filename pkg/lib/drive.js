@@ -51,7 +51,7 @@ export function createDriver({ load, config, source, fetch }) {
   const calls = new Map();
   const requests = new Map();
 
-  const driver = { start, whenReady, tell, ask, lost, get ready() { return instance?.alive === true; } };
+  const driver = { start, lost, get ready() { return instance?.alive === true; } };
 
   /** Runs `then` with the module, at once if it is there. `otherwise` is told why there is none. */
   function whenReady(then, otherwise) {
@@ -147,6 +147,8 @@ export function createDriver({ load, config, source, fetch }) {
     open(id, requestId) {
       const call = calls.get(id);
       const stream = new ChatStream(sourceOf(call, requests.get(requestId)));
+      // Should the module stop, this is what is known of the call.
+      call.trace = ask("trace", face, id);
       call.stream = new WeakRef(stream);
       // One that nobody holds any more is read by nobody.
       forgotten.register(stream, () => abort(call), call);
@@ -345,7 +347,7 @@ export function createDriver({ load, config, source, fetch }) {
     for (const call of [...calls.values()]) {
       const stream = call.stream?.deref();
       over(call);
-      if (stream) stream.ended("failed", call.trace ?? {}, error);
+      if (stream) stream.ended("failed", JSON.parse(call.trace || "{}"), error);
       else call.reject?.(error);
     }
   }

@@ -202,7 +202,7 @@ test("a stream whose module stops is failed and keeps its text", LIMIT, async ()
   state.poisoned = true;
   await assert.rejects(behest.ask("Hi!"), fails("internal"));
   await assert.rejects(pending, fails("internal"));
-  assert.deepEqual([stream.outcome, stream.content], ["failed", "Hi"]);
+  assert.deepEqual([stream.outcome, stream.content, stream.sessionId], ["failed", "Hi", "session-1"]);
   stream.abort();
 });
 
