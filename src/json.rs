@@ -26,20 +26,21 @@ impl<'a> Json<'a> {
         Self::parse(std::str::from_utf8(bytes).ok()?)
     }
 
-    /// The field of an object; the last one, if it is there twice. `None` if it is null.
-    pub(crate) fn field(self, name: &str) -> Option<Self> {
-        if !self.is_object() {
-            return None;
+    /// The fields of an object, in one pass; none for any other value.
+    pub(crate) fn fields(self) -> Fields<'a> {
+        let mut fields = Vec::with_capacity(8);
+        if self.is_object() {
+            let _ = Scan::new(self.0).object(&mut |scan, key| {
+                fields.push((key, scan.json()?));
+                Some(())
+            });
         }
-        let mut found = None;
-        Scan::new(self.0).object(&mut |scan, key| {
-            let value = scan.json()?;
-            if key.is(name) {
-                found = Some(value);
-            }
-            Some(())
-        })?;
-        found.and_then(Self::present)
+        Fields(fields)
+    }
+
+    /// One field of an object.
+    pub(crate) fn field(self, name: &str) -> Option<Self> {
+        self.fields().get(name)
     }
 
     /// The value at the end of a path of fields.
@@ -90,6 +91,16 @@ impl<'a> Json<'a> {
 
     pub(crate) fn present(self) -> Option<Self> {
         Some(self).filter(|json| json.0 != "null")
+    }
+}
+
+/// The fields of an object.
+pub(crate) struct Fields<'a>(Vec<(Key<'a>, Json<'a>)>);
+
+impl<'a> Fields<'a> {
+    /// The field of this name; the last one, if it is there twice. `None` if it is null.
+    pub(crate) fn get(&self, name: &str) -> Option<Json<'a>> {
+        self.0.iter().rev().find(|(key, _)| key.is(name)).and_then(|(_, value)| value.present())
     }
 }
 
@@ -346,6 +357,12 @@ impl Text<'_> {
         (&whole[..from], &whole[from + self.raw.len()..])
     }
 
+    /// As it was written, without its quotes.
+    #[cfg(feature = "js")]
+    pub(crate) fn raw(&self) -> &str {
+        self.raw
+    }
+
     /// As long as it is in its escaped form.
     pub(crate) fn len(self) -> usize {
         self.raw.len()
@@ -407,17 +424,21 @@ impl Text<'_> {
 /// Writes a text as a JSON string, quotes included.
 pub(crate) fn quote(text: &str, out: &mut String) {
     out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\0'..' ' => {
-                out.push_str(if character < '\u{10}' { "\\u000" } else { "\\u001" });
-                out.extend(char::from_digit(u32::from(character) & 0xF, 16));
+    let mut rest = text;
+    loop {
+        let (plain, special) = rest.split_at(plain_bytes(rest.as_bytes()));
+        out.push_str(plain);
+        let Some(&byte) = special.as_bytes().first() else { break };
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            control => {
+                out.push_str(if control < 0x10 { "\\u000" } else { "\\u001" });
+                out.extend(char::from_digit(u32::from(control) & 0xF, 16));
             }
-            _ => out.push(character),
         }
+        rest = &special[1..];
     }
     out.push('"');
 }

@@ -64,10 +64,11 @@ impl TokenReply {
         let invalid = |what: &'static str| Error::new(Reason::InvalidBundle, what);
         let reply = Json::of_bytes(body)
             .filter(|reply| reply.is_object())
-            .ok_or_else(|| invalid("the token reply is not a JSON object"))?;
+            .ok_or_else(|| invalid("the token reply is not a JSON object"))?
+            .fields();
         let text =
-            |names: &[&str]| names.iter().find_map(|name| reply.field(name)?.text().filter(|text| !text.is_empty()));
-        let number = |name: &str| match reply.field(name) {
+            |names: &[&str]| names.iter().find_map(|name| reply.get(name)?.text().filter(|text| !text.is_empty()));
+        let number = |name: &str| match reply.get(name) {
             None => Ok(None),
             Some(value) => {
                 value.number().map(Some).ok_or_else(|| invalid("the token's lifetime in the reply is not a number"))
@@ -220,9 +221,9 @@ impl Claims {
     /// The claims of `token`; `None` if it is not a JWT.
     pub(crate) fn of(token: &str) -> Option<Self> {
         let payload = payload(token)?;
-        let json = Json::of_bytes(&payload)?;
-        let text = |name: &str| json.field(name)?.text();
-        let number = |name: &str| json.field(name)?.number();
+        let claims = Json::of_bytes(&payload)?.fields();
+        let text = |name: &str| claims.get(name)?.text();
+        let number = |name: &str| claims.get(name)?.number();
         let lifetime = number("exp").and_then(|exp| Some(exp - number("iat")?));
         Some(Self { sub: text("sub"), session_id: text("session_id"), role: text("role"), lifetime })
     }
@@ -255,12 +256,14 @@ impl ErrorBody {
 
     /// Reads a body that is parsed already, or the data of a stream's error event.
     pub(crate) fn of(body: Json<'_>) -> Self {
-        let nested = body.field("error").filter(|error| error.is_object());
-        let find = |key: &str| nested.and_then(|error| error.field(key)).or_else(|| body.field(key));
+        let fields = body.fields();
+        let error = fields.get("error");
+        let nested = error.filter(|error| error.is_object()).map(Json::fields);
+        let find = |key: &str| nested.as_ref().and_then(|error| error.get(key)).or_else(|| fields.get(key));
         let text = |key: &str| find(key).and_then(short_text);
         // Supabase Auth sends a numeric `code` (the status) beside `error_code`: the word is the better one.
         let named = text("error_code").or_else(|| text("code").filter(|code| code.parse::<u16>().is_err()));
-        let flat = || body.field("error").and_then(short_text).or_else(|| short_text(body));
+        let flat = || error.and_then(short_text).or_else(|| short_text(body));
         // FastAPI's: a text, or a list with a `msg` for each field.
         let detail = || {
             let detail = find("detail")?;

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 
 import { launch } from "../../tests/js/support/browser.mjs";
 import { bundle } from "./bundle.mjs";
+import { sweep } from "./in-node.mjs";
 import { serve } from "./serve.mjs";
 
 /**
@@ -21,16 +22,15 @@ export async function inChromium(installed, use) {
   const server = await serve();
   const script = server.addScript("/bench/page.js", await bundle(contents, installed), installed);
   server.add("/bench/", "text/html", `<!doctype html><meta charset="utf-8"><title>bench</title><script type="module" src="${script}"></script>`);
-  const browser = await launch();
+  const browser = await launch(["--js-flags=--expose-gc"]);
   try {
     const page = await browser.newPage();
     page.on("pageerror", (error) => process.stderr.write(`in the page: ${error.stack}\n`));
     await page.goto(`${server.origin}/bench/`);
     await page.waitForFunction(() => globalThis.subjects);
-    const session = await page.context().newCDPSession(page);
     const renderers = await rendererClock(browser);
     const cpu = async (work, argument) => {
-      await session.send("HeapProfiler.collectGarbage");
+      await page.evaluate(sweep);
       const before = await renderers();
       await page.evaluate(work, argument);
       return (await renderers()) - before;

@@ -50,6 +50,8 @@ export function createDriver({ load, config, source, fetch }) {
   let backlog;
   const calls = new Map();
   const requests = new Map();
+  // In pages the global is a getter, which takes longer than the clock itself.
+  const clock = performance;
 
   const driver = { start, lost, get ready() { return instance?.alive === true; } };
 
@@ -89,12 +91,12 @@ export function createDriver({ load, config, source, fetch }) {
   }
 
   function tell(event, id = 0, number = 0, text = "") {
-    if (instance.alive) carryOut(ask("tell", face, Date.now(), performance.now(), EVENTS[event], id, number, text));
+    if (instance.alive) carryOut(ask("tell", face, Date.now(), clock.now(), EVENTS[event], id, number, text));
   }
 
   function carryOut(list) {
     if (!list) return;
-    for (const [name, ...given] of JSON.parse(list)) actions[name](...given);
+    for (const action of JSON.parse(list)) actions[action[0]](...action.slice(1));
   }
 
   const actions = {
@@ -189,7 +191,7 @@ export function createDriver({ load, config, source, fetch }) {
     wake(at) {
       clearTimeout(timer);
       if (at === undefined) return;
-      const wait = Math.min(Math.max(at - performance.now(), 0), LONGEST_TIMER);
+      const wait = Math.min(Math.max(at - clock.now(), 0), LONGEST_TIMER);
       timer = setTimeout(() => tell("wake"), wait);
     },
   };
@@ -204,7 +206,7 @@ export function createDriver({ load, config, source, fetch }) {
     /** Does the network have to bring what is next? Else the stream has been told why not. */
     more() {
       try {
-        if (instance.glue.read(face, performance.now(), call.id)) return true;
+        if (instance.glue.read(face, clock.now(), call.id)) return true;
       } catch (cause) {
         instance.die(cause);
       }
@@ -242,7 +244,7 @@ export function createDriver({ load, config, source, fetch }) {
       };
       if (typeof status !== "number") throw new TypeError("fetch did not resolve to a Response");
       // Of any realm: what counts is what it can do.
-      request.reader = body ? body.getReader() : EMPTY;
+      request.reader = body ? readerOf(body) : EMPTY;
     } catch (thrown) {
       request.controller.abort();
       return fail(request, NO_RESPONSE, thrown);
@@ -265,7 +267,9 @@ export function createDriver({ load, config, source, fetch }) {
   }
 
   function bytes(request, value, textOnly) {
-    if (!ArrayBuffer.isView(value)) {
+    if (!(value instanceof Uint8Array)) {
+      // Bytes of another realm are no less bytes.
+      if (ArrayBuffer.isView(value)) return bytes(request, new Uint8Array(value.buffer, value.byteOffset, value.byteLength), textOnly);
       cancelOnWire(request);
       fail(request, NO_RESPONSE, new TypeError("the body is not a stream of bytes"));
       return "";
@@ -276,10 +280,9 @@ export function createDriver({ load, config, source, fetch }) {
       // Two lists of chunks are one.
       return textOnly || !text || !more ? text + more : `${text.slice(0, -1)},${more.slice(1)}`;
     }
+    const { glue, pipe } = instance;
     try {
-      const text = instance.glue.bytes(face, performance.now(), request.id, textOnly, value);
-      if (instance.glue.pending(face)) carryOut(ask("actions", face));
-      return text;
+      return made(glue.bytes(face, clock.now(), request.id, textOnly, pipe.put(value)));
     } catch (cause) {
       instance.die(cause);
       return "";
@@ -288,8 +291,14 @@ export function createDriver({ load, config, source, fetch }) {
 
   function end(request, textOnly) {
     requests.delete(request.id);
-    const text = ask("end", face, Date.now(), performance.now(), request.id, textOnly);
-    if (instance.alive) carryOut(ask("actions", face));
+    const told = ask("end", face, Date.now(), clock.now(), request.id, textOnly);
+    return instance.alive ? made(told) : "";
+  }
+
+  /** What the module made of bytes; and carries out what it said about them. */
+  function made(told) {
+    const text = instance.pipe.text(told >>> 1);
+    if (told & 1) carryOut(ask("actions", face));
     return text;
   }
 
@@ -354,7 +363,7 @@ export function createDriver({ load, config, source, fetch }) {
 
   /** Begins a call of `conversation` and settles as it does: `[text, trace]`, or a stream. */
   function start(conversation, spec, body, { signal, timeoutMs, maxRetries }) {
-    const began = performance.now();
+    const began = clock.now();
     return new Promise((resolve, reject) => {
       const call = { resolve, reject, body };
       let settled = false;
@@ -385,7 +394,7 @@ export function createDriver({ load, config, source, fetch }) {
         try {
           const id = conversation.id(driver);
           beginning = call;
-          const left = timeoutMs - (performance.now() - began);
+          const left = timeoutMs - (clock.now() - began);
           tell("begin", id, left, JSON.stringify({ ...spec, length: body?.length, maxRetries }));
         } catch (error) {
           giveUp(error);
@@ -424,9 +433,24 @@ export function createDriver({ load, config, source, fetch }) {
     if (instance?.alive || backlog) whenReady(() => tell("user", 0, 0, accessToken ?? ""), () => {});
   };
   driver.peek = (conversation) =>
-    driver.ready ? JSON.parse(ask("peek", face, Date.now(), performance.now(), conversation.id()) || "null") : null;
+    driver.ready ? JSON.parse(ask("peek", face, Date.now(), clock.now(), conversation.id()) || "null") : null;
   driver.clearToken = (conversation) => driver.ready && tell("clearToken", conversation.id());
   return driver;
+}
+
+/** Reads a body, in a way that whoever reads is told at once when it is cancelled. Not every implementation does it. */
+function readerOf(body) {
+  const reader = body.getReader();
+  if (body instanceof ReadableStream) return reader;
+  const ours = {
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel?.(reason),
+  };
+  return new ReadableStream(ours, { highWaterMark: 0 }).getReader();
 }
 
 /** The body of a response that has none. */

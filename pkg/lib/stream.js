@@ -15,22 +15,18 @@ export class ChatStream {
 
   #source;
   #trace;
-  /** What has come and was not asked for yet: chunks, what they change, or texts. */
+  /** What has come and was not asked for yet: a list of chunks and what they change. */
   #items = NONE;
   #next = 0;
-  /** Who waits for the next one, in the order they came. */
-  #waiting = [];
+  /** What the chunks that come as their text alone are like. */
+  #pattern;
+  /** The promise of whoever asked last, and how many wait for those before them. */
+  #last;
+  #queued = 0;
   #reading = false;
   #textOnly = false;
-  #read = (result) => {
-    this.#reading = false;
-    this.#receive(this.#source.took(result, this.#textOnly));
-  };
-  #broken = (thrown) => {
-    this.#reading = false;
-    this.#source.broke(thrown);
-    this.#receive("");
-  };
+  /** The error is thrown once. */
+  #isTold = false;
 
   /** `source`: what the driver does for this call. */
   constructor(source) {
@@ -90,7 +86,6 @@ export class ChatStream {
   /** From the driver: what has not been handed out is void. */
   interrupted() {
     this.#items = NONE;
-    if (this.#waiting.length > 0) this.#more();
   }
 
   /** From the driver: a change that belongs to no chunk. */
@@ -114,63 +109,99 @@ export class ChatStream {
     this.error = error;
     this.#items = NONE;
     this.#source.over();
-    const [first, ...others] = this.#waiting.splice(0);
-    if (error) first?.reject(error);
-    else first?.resolve(END);
-    for (const { resolve } of others) resolve(END);
   }
 
   #ask(textOnly) {
-    if (this.#waiting.length === 0) {
-      if (this.outcome) return Promise.resolve(END);
-      const value = this.#take(textOnly);
-      if (value !== undefined) return Promise.resolve({ done: false, value });
+    if (this.#reading || this.#queued > 0) {
+      this.#queued += 1;
+      const next = () => {
+        this.#queued -= 1;
+        return this.#give(textOnly);
+      };
+      return (this.#last = this.#last.then(next, next));
     }
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.push({ resolve, reject, textOnly }) === 1) this.#more();
-    });
+    return this.#give(textOnly);
   }
 
-  /** The network has to bring what is next; or this was all, and whoever waits is told so. */
-  #more() {
-    const read = this.#source.more();
-    // One that is under way brings what is next, whoever asked for it.
-    if (!read || this.#reading) return;
-    this.#reading = true;
-    this.#textOnly = this.#waiting[0].textOnly;
-    this.#source.read().then(this.#read, this.#broken);
+  #give(textOnly) {
+    const value = this.#take(textOnly);
+    if (value !== undefined) return Promise.resolve({ done: false, value });
+    return (this.#last = this.#hasMore(textOnly) ? this.#source.read().then(this.#came, this.#broke) : this.#end());
   }
 
-  /** Items have come, as JSON or as text. */
-  #receive(text) {
-    if (text && !this.outcome) {
-      this.#items = this.#textOnly ? [text] : JSON.parse(text);
-      this.#next = 0;
+  /** Does the network have to bring what is next? */
+  #hasMore(textOnly) {
+    this.#textOnly = textOnly;
+    return (this.#reading = !this.outcome && this.#source.more());
+  }
+
+  /** The result of a read becomes the result of `next`: one object for both. */
+  #came = (result) => {
+    const value = this.#fill(result);
+    if (value === undefined) return this.#readOn();
+    result.done = false;
+    result.value = value;
+    return result;
+  };
+
+  #broke = (thrown) => {
+    this.#reading = false;
+    this.#source.broke(thrown);
+    return this.#readOn();
+  };
+
+  /** What came was nothing to hand out. A loop, so that no promise waits for another however often that is so. */
+  async #readOn() {
+    while (this.#hasMore(this.#textOnly)) {
+      try {
+        const value = this.#fill(await this.#source.read());
+        if (value !== undefined) return { done: false, value };
+      } catch (thrown) {
+        this.#reading = false;
+        this.#source.broke(thrown);
+      }
     }
-    const waiting = this.#waiting;
-    while (waiting.length > 0) {
-      const value = this.#take(waiting[0].textOnly);
-      if (value === undefined) return this.#more();
-      waiting.shift().resolve({ done: false, value });
+    return this.#end();
+  }
+
+  async #end() {
+    if (!this.error || this.#isTold) return END;
+    this.#isTold = true;
+    throw this.error;
+  }
+
+  /** Bytes, or their end, have come. Gives the first of what they bring. */
+  #fill(result) {
+    this.#reading = false;
+    const text = this.#source.took(result, this.#textOnly);
+    if (!text || this.outcome) return;
+    if (this.#textOnly) {
+      this.content += text;
+      return text;
     }
+    this.#items = JSON.parse(text);
+    this.#next = 0;
+    return this.#take(false);
   }
 
   /** The next chunk or text that is there, and with it what it changes. */
   #take(textOnly) {
     const items = this.#items;
     while (this.#next < items.length) {
-      const item = items[this.#next++];
+      let item = items[this.#next++];
       if (typeof item === "string") {
-        // In a list of texts; one that stands among chunks was taken with its own.
         this.content += item;
-        return item;
+        if (!textOnly) return copy(this.#pattern, item);
+        if (item) return item;
+        continue;
       }
       const content = this.#note(item);
       for (; this.#next < items.length; this.#next++) {
         const change = items[this.#next];
-        if (Array.isArray(change)) this.toolCall(change);
-        else if (typeof change === "string") this.finishReason = change;
-        else break;
+        if (change === 0) this.#pattern = copy(item);
+        else if (!Array.isArray(change)) break;
+        else if (change.length > 1) this.toolCall(change);
+        else [this.finishReason] = change;
       }
       if (!textOnly) return item;
       if (content) return content;
@@ -193,4 +224,22 @@ function firstOf(choices) {
   if (!Array.isArray(choices)) return;
   const [first] = choices;
   return first && !first.index ? first : choices.find((choice) => choice && !choice.index);
+}
+
+/** A chunk once more, with another text. */
+function copy(chunk, text) {
+  const made = copied(chunk);
+  if (text !== undefined) firstOf(made.choices).delta.content = text;
+  return made;
+}
+
+function copied(value) {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(copied);
+  const made = { ...value };
+  for (const name in made) {
+    const inner = made[name];
+    if (typeof inner === "object") made[name] = copied(inner);
+  }
+  return made;
 }

@@ -31,6 +31,7 @@ function instanceOf(glue, onDeath) {
     glue,
     alive: true,
     drivers,
+    pipe: pipeOf(glue),
     /** Whatever leaves the module as an exception leaves it broken: nothing is asked of it any more, and all are told. */
     die(cause) {
       if (!instance.alive) return;
@@ -40,6 +41,22 @@ function instanceOf(glue, onDeath) {
     },
   };
   return instance;
+}
+
+/** How the pieces of a stream cross: through one room in the module's memory, and nothing is allocated for them. */
+function pipeOf(glue) {
+  let size = 0;
+  let room;
+  return {
+    put(bytes) {
+      const { length } = bytes;
+      if (length > size) room = glue.room((size = length));
+      glue.memory().set(bytes, room);
+      return length;
+    },
+    /** What the module made of them. */
+    text: (length) => (length > 0 ? glue.text(glue.output(), length) : ""),
+  };
 }
 
 /** A load that hangs is given up, so that the next call can try again. */

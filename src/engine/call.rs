@@ -7,7 +7,7 @@ use super::exchange::Exchange;
 use super::stream::{End, Progress, Stream};
 use super::table::Id;
 use super::trace::Trace;
-use crate::json::Json;
+use crate::json::{Fields, Json};
 use crate::wire::ErrorBody;
 use crate::{Error, Reason, wire};
 
@@ -155,23 +155,29 @@ impl Call {
         if json.is_none() && text.trim() != "null" {
             return Err(invalid("is not JSON"));
         }
-        let answer = match (&self.kind, json) {
-            (Kind::Resource(_), _) => None,
-            (_, Some(json)) => self.completion(json, &invalid)?,
-            (_, None) => return Err(invalid("is not a chat completion: it has no choices")),
-        };
+        if let Kind::Resource(_) = self.kind {
+            return Ok(text.to_owned());
+        }
+        let Some(json) = json else { return Err(invalid("is not a chat completion: it has no choices")) };
+        let fields = json.fields();
+        let answer = self.completion(json, &fields, &invalid)?;
         if let Some(spent) = &mut self.spent {
             spent.answer = text.len();
-            spent.usage = json.and_then(|json| json.field("usage")).map(|usage| usage.raw().to_owned());
+            spent.usage = fields.get("usage").map(|usage| usage.raw().to_owned());
         }
         Ok(answer.unwrap_or_else(|| text.to_owned()))
     }
 
     /// The text of a completion, where only that is wanted.
-    fn completion(&self, json: Json<'_>, invalid: &dyn Fn(&str) -> Error) -> Result<Option<String>, Error> {
-        let Some(choices) = json.field("choices").filter(|choices| choices.is_array()) else {
+    fn completion(
+        &self,
+        json: Json<'_>,
+        fields: &Fields<'_>,
+        invalid: &dyn Fn(&str) -> Error,
+    ) -> Result<Option<String>, Error> {
+        let Some(choices) = fields.get("choices").filter(|choices| choices.is_array()) else {
             // Some gateways report an error with status 200, as they would in a stream.
-            return Err(match json.field("error").filter(|error| chunk::reports(*error)) {
+            return Err(match fields.get("error").filter(|error| chunk::reports(*error)) {
                 Some(_) => ErrorBody::of(json).into_reported(super::GATEWAY).with_status(200),
                 None => invalid("is not a chat completion: it has no choices"),
             });

@@ -263,7 +263,7 @@ impl Engine {
             }
             Phase::Retry => self.proceed(now, id),
             Phase::Stream(streaming) => {
-                let waited = now.monotonic - streaming.waiting_since;
+                let (waited, request) = (now.monotonic - streaming.waiting_since, streaming.exchange.request);
                 let silent = |limit: f64, what: &str| {
                     let message = ["nothing came for ", &digits(limit as u64), " ms (", what, ")"].concat();
                     End::failed(Outcome::Stalled, Reason::Stalled, message)
@@ -275,7 +275,10 @@ impl Engine {
                         silent(limits.content, "timeouts.content: only keep-alives")
                     }
                 });
-                self.end_stream(now, id, end);
+                let end = End { error: end.error.map(|error| streaming.exchange.tell(error)), ..end };
+                // Nothing more is to come, so there is nothing to wait for.
+                self.cancel(request);
+                self.close_stream(id, end);
                 self.actions.push(Action::Interrupt { call: id });
             }
             Phase::Session(_) | Phase::Token | Phase::Ended(_) => {}

@@ -59,6 +59,8 @@ pub(crate) struct Shape {
     before: Vec<u8>,
     /// From the closing quote.
     after: Vec<u8>,
+    /// The receiver knows one of them.
+    shown: bool,
 }
 
 impl Shape {
@@ -69,6 +71,12 @@ impl Shape {
         self.before.extend_from_slice(before.as_bytes());
         self.after.clear();
         self.after.extend_from_slice(after.as_bytes());
+        self.shown = false;
+    }
+
+    /// The receiver gets to know one of these chunks, and did so before or not.
+    pub(crate) fn was_shown(&mut self) -> bool {
+        std::mem::replace(&mut self.shown, true)
     }
 
     /// If this is such a chunk: its text.

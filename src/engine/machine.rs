@@ -6,7 +6,7 @@ use super::clock::{Limits, Moment, NEVER, Random};
 use super::conversation::{Conversation, ConversationOptions};
 use super::exchange::{Broken, Head, REFUSAL_LIMIT, timed_out};
 use super::receive::{Receive, Want};
-use super::session::{Identity, Outdated, Session, check_access_token, user_changed};
+use super::session::{Identity, Outdated, Session, user_changed};
 use super::stream::{End, Outcome};
 use super::table::{Id, Table};
 use super::token::{Mint, MintPhase};
@@ -232,10 +232,13 @@ impl Engine {
     pub(crate) fn session_read(&mut self, now: Moment, reading: Id, answer: Result<Option<Secret>, Error>) {
         let Some((number, changes, due)) = self.session.end(reading) else { return };
         let answer = answer.map(|token| token.filter(|token| !token.expose().is_empty()));
-        let answer = answer.and_then(|token| token.as_ref().map_or(Ok(()), check_access_token).map(|()| token));
-        let found = match &answer {
-            Ok(token) => self.session.found(token.as_ref().map(Identity::of), changes),
-            Err(_) => Ok(false),
+        let answer = answer.and_then(|token| {
+            let identity = token.as_ref().map(|token| self.session.identify(token)).transpose()?;
+            Ok((token, identity))
+        });
+        let (answer, found) = match answer {
+            Ok((token, identity)) => (Ok(token), self.session.found(identity, changes)),
+            Err(error) => (Err(error), Ok(false)),
         };
         let waiting = |wanted: u32| wanted <= number;
         let calls = self.calls.ids(|call| matches!(call.phase, Phase::Session(wanted) if waiting(wanted)));

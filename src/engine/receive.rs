@@ -6,6 +6,12 @@ use crate::json::Text;
 pub(crate) trait Receive {
     /// A chunk's JSON text, as the gateway sent it.
     fn chunk(&mut self, json: &str);
+    /// What was handed out last is what the next ones may be [`alike`](Self::alike) to.
+    fn pattern(&mut self) {}
+    /// A chunk that differs from the pattern only in the first answer's text.
+    fn alike(&mut self, json: &str, _text: Text<'_>) {
+        self.chunk(json);
+    }
     /// More of the first answer's text, which goes on from half a surrogate pair. Gives that at its own end.
     fn text(&mut self, text: Text<'_>, half: Option<u16>) -> Option<u16>;
     /// More of one of the first answer's tool calls. Id and name are empty where nothing new is known.

@@ -6,7 +6,7 @@ use crate::wire::{self, Claims, CredentialKind};
 use crate::{Error, Reason, Secret};
 
 /// Refuses what must never leave the browser as a bearer token, and what no header can carry.
-pub(crate) fn check_access_token(token: &Secret) -> Result<(), Error> {
+fn check_access_token(token: &Secret) -> Result<(), Error> {
     let text = token.expose();
     match CredentialKind::of(text) {
         CredentialKind::Other => {}
@@ -55,6 +55,8 @@ pub(crate) struct Session {
     pub(crate) changes: u32,
     reading: Option<Reading>,
     readings: u32,
+    /// The token that was looked at last, and whose it is: a callback gives the same one at nearly every call.
+    last: Option<(Secret, Identity)>,
 }
 
 /// The session source is being asked.
@@ -73,6 +75,17 @@ pub(crate) struct Outdated;
 impl Session {
     pub(crate) fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()?.as_ref()
+    }
+
+    /// Whose token this is. Refuses one that must not be sent.
+    pub(crate) fn identify(&mut self, token: &Secret) -> Result<Identity, Error> {
+        if let Some((_, identity)) = self.last.as_ref().filter(|(last, _)| last == token) {
+            return Ok(identity.clone());
+        }
+        check_access_token(token)?;
+        let identity = Identity::of(token);
+        self.last = Some((token.clone(), identity.clone()));
+        Ok(identity)
     }
 
     /// Which reading someone who comes now has to wait for, by its number, and whether it must be begun.
@@ -121,6 +134,9 @@ impl Session {
 
     /// The application says who is signed in now. `true` if that is another user.
     pub(crate) fn notice(&mut self, identity: Option<Identity>) -> bool {
+        if identity.is_none() {
+            self.last = None;
+        }
         // The first word about an unknown user changes nothing; a sign-out always does.
         let known = self.identity.replace(identity);
         self.changes += 1;
@@ -136,6 +152,9 @@ impl Session {
         }
         if self.changes != changes {
             return Err(Outdated);
+        }
+        if identity.is_none() {
+            self.last = None;
         }
         let changed = self.identity.replace(identity).is_some();
         self.changes += 1;

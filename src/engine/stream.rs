@@ -166,7 +166,17 @@ impl Content {
     fn take_text(&mut self, data: &str, want: Want, out: &mut dyn Receive) -> bool {
         let Some(text) = self.shape.text(data) else { return false };
         self.progress.event = true;
-        self.hand_out(data, text, want, out);
+        if want == Want::Text {
+            self.hand_out(data, text, want, out);
+        } else {
+            self.progress.text += text.len();
+            if self.shape.was_shown() {
+                out.alike(data, text);
+            } else {
+                out.chunk(data);
+                out.pattern();
+            }
+        }
         true
     }
 

@@ -50,8 +50,16 @@ struct Face {
     armed: f64,
 }
 
+/// What crosses with every piece of a stream lies here both ways, so that nothing is allocated for it.
+#[derive(Default)]
+struct Pipe {
+    bytes: Vec<u8>,
+    text: String,
+}
+
 thread_local! {
     static FACES: RefCell<(Id, Table<Face>)> = RefCell::default();
+    static PIPE: RefCell<Pipe> = RefCell::default();
 }
 
 fn with<T: Default>(id: Id, use_it: impl FnOnce(&mut Face) -> T) -> T {
@@ -125,28 +133,54 @@ pub fn tell(face: u32, wall: f64, monotonic: f64, event: u32, id: u32, number: f
     })
 }
 
-/// Bytes of a body have come. Gives what they are worth to the reader of a stream: its text, or a JSON list of chunks.
+/// Where the bytes of a body are to be put, for [`bytes`]: room for so many.
 #[wasm_bindgen]
-pub fn bytes(face: u32, monotonic: f64, request: u32, text_only: bool, bytes: &[u8]) -> String {
-    // Nothing that bytes cause depends on the wall clock.
-    receive(face, request, text_only, |engine, want, out| {
-        engine.bytes(moment(0.0, monotonic), request, bytes, want, out)
+pub fn room(length: u32) -> u32 {
+    PIPE.with_borrow_mut(|pipe| {
+        pipe.bytes.resize(length as usize, 0);
+        pipe.bytes.as_mut_ptr() as u32
+    })
+}
+
+/// Where the text is that [`bytes`] and [`end`] tell the length of.
+#[wasm_bindgen]
+pub fn output() -> u32 {
+    PIPE.with_borrow(|pipe| pipe.text.as_ptr() as u32)
+}
+
+/// So many bytes of a body have come. They make what they are worth to the reader of a stream: its text, or a JSON list of
+/// chunks. Gives twice the length of that, and one more if there is something to be done.
+#[wasm_bindgen]
+pub fn bytes(face: u32, monotonic: f64, request: u32, text_only: bool, length: u32) -> u32 {
+    receive(face, request, text_only, |engine, want, given, out| {
+        let given = given.get(..length as usize).unwrap_or_default();
+        // Nothing that bytes cause depends on the wall clock.
+        engine.bytes(moment(0.0, monotonic), request, given, want, out);
     })
 }
 
 /// A body is whole. Gives what [`bytes`] gives.
 #[wasm_bindgen]
-pub fn end(face: u32, wall: f64, monotonic: f64, request: u32, text_only: bool) -> String {
-    receive(face, request, text_only, |engine, want, out| engine.end(moment(wall, monotonic), request, want, out))
+pub fn end(face: u32, wall: f64, monotonic: f64, request: u32, text_only: bool) -> u32 {
+    receive(face, request, text_only, |engine, want, _, out| engine.end(moment(wall, monotonic), request, want, out))
 }
 
-fn receive(face: u32, request: Id, text_only: bool, event: impl FnOnce(&mut Engine, Want, &mut Items<'_>)) -> String {
+fn receive(
+    face: u32,
+    request: Id,
+    text_only: bool,
+    event: impl FnOnce(&mut Engine, Want, &[u8], &mut Items<'_>),
+) -> u32 {
     let want = if text_only { Want::Text } else { Want::Chunks };
-    with(face, |face| {
-        let call = face.engine.owner(request).unwrap_or_default();
-        let mut items = Items::new(want, call, &mut face.out);
-        event(&mut face.engine, want, &mut items);
-        items.finish()
+    PIPE.with_borrow_mut(|Pipe { bytes, text }| {
+        let pending = with(face, |face| {
+            let call = face.engine.owner(request).unwrap_or_default();
+            let mut items = Items::new(want, call, text, &mut face.out);
+            event(&mut face.engine, want, bytes, &mut items);
+            items.finish();
+            face.is_pending()
+        });
+        text.len() as u32 * 2 + u32::from(pending)
     })
 }
 
@@ -160,12 +194,6 @@ pub fn read(face: u32, monotonic: f64, call: u32) -> bool {
             false
         }
     })
-}
-
-/// Is there something to be done?
-#[wasm_bindgen]
-pub fn pending(face: u32) -> bool {
-    with(face, |face| face.engine.has_actions() || !face.out.is_empty() || face.is_to_be_armed())
 }
 
 /// What is to be done.
@@ -216,6 +244,11 @@ pub fn session_id(face: u32, conversation: u32) -> String {
 }
 
 impl Face {
+    /// Is there something to be done?
+    fn is_pending(&self) -> bool {
+        self.engine.has_actions() || !self.out.is_empty() || self.is_to_be_armed()
+    }
+
     fn is_to_be_armed(&self) -> bool {
         self.engine.earliest() < self.armed || (self.armed < NEVER && self.engine.is_idle())
     }

@@ -3,19 +3,19 @@
 use crate::engine::{
     Begin, Budget, Config, ConversationOptions, Cost, Head, Id, Kind, Limits, NEVER, Resource, UsageQuery,
 };
-use crate::json::Json;
+use crate::json::{Fields, Json};
 use crate::{Error, Reason};
 
 /// The fields of an object.
-struct Fields<'a>(Option<Json<'a>>);
+struct Given<'a>(Option<Fields<'a>>);
 
-impl Fields<'_> {
+impl Given<'_> {
     fn text(&self, name: &str) -> Option<String> {
-        self.0?.field(name)?.text()
+        self.0.as_ref()?.get(name)?.text()
     }
 
     fn number(&self, name: &str) -> Option<f64> {
-        self.0?.field(name)?.number()
+        self.0.as_ref()?.get(name)?.number()
     }
 
     fn or_never(&self, name: &str) -> f64 {
@@ -23,8 +23,8 @@ impl Fields<'_> {
     }
 }
 
-fn fields(text: &str) -> Fields<'_> {
-    Fields(Json::parse(text))
+fn fields(text: &str) -> Given<'_> {
+    Given(Json::parse(text).map(Json::fields))
 }
 
 /// A limit that is not there is none.

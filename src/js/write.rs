@@ -213,30 +213,31 @@ fn write_retry(retry: &Retry, out: &mut String) {
 
 /// What bytes are worth to the reader of a stream.
 ///
-/// As chunks it is a JSON list: the chunks as they came, and after each what it changes: a list for a tool call, a text for
-/// a finish_reason. As text it is just that, and the rest goes among the actions.
+/// As chunks it is a JSON list: the chunks as they came, and after each what it changes: `[slot, id, name, arguments]` of a
+/// tool call, or `[finish_reason]`. After a chunk that is the pattern of others stands a zero; of one that is like it, only the
+/// text. As text it is just that, and the rest goes among the actions.
 pub(super) struct Items<'a> {
     want: Want,
     call: Id,
-    items: String,
+    items: &'a mut String,
     actions: &'a mut Json,
 }
 
 impl<'a> Items<'a> {
-    pub(super) fn new(want: Want, call: Id, actions: &'a mut Json) -> Self {
-        Self { want, call, items: String::new(), actions }
+    pub(super) fn new(want: Want, call: Id, items: &'a mut String, actions: &'a mut Json) -> Self {
+        items.clear();
+        Self { want, call, items, actions }
     }
 
-    pub(super) fn finish(mut self) -> String {
+    pub(super) fn finish(self) {
         if self.want == Want::Chunks && !self.items.is_empty() {
             self.items.push(']');
         }
-        self.items
     }
 
     fn item(&mut self) -> &mut String {
         self.items.push(if self.items.is_empty() { '[' } else { ',' });
-        &mut self.items
+        self.items
     }
 }
 
@@ -245,8 +246,19 @@ impl Receive for Items<'_> {
         self.item().push_str(json);
     }
 
+    fn pattern(&mut self) {
+        self.item().push('0');
+    }
+
+    fn alike(&mut self, _json: &str, text: Text<'_>) {
+        let item = self.item();
+        item.push('"');
+        item.push_str(text.raw());
+        item.push('"');
+    }
+
     fn text(&mut self, text: Text<'_>, half: Option<u16>) -> Option<u16> {
-        text.write(&mut self.items, half)
+        text.write(self.items, half)
     }
 
     fn tool_call(&mut self, slot: usize, id: &str, name: &str, arguments: &str) {
@@ -276,7 +288,10 @@ impl Receive for Items<'_> {
             self.actions.text(reason);
             self.actions.0.push(']');
         } else {
-            quote(reason, self.item());
+            let item = self.item();
+            item.push('[');
+            quote(reason, item);
+            item.push(']');
         }
     }
 

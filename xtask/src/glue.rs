@@ -43,6 +43,8 @@ pub(crate) fn write(generated: &Path, glue: &Path, names: Option<&Names>, start:
 const INIT: &str = "let started;
 export default ({ module_or_path: source }) => (started ??= WebAssembly.instantiate(source, __wbg_get_imports())
   .then((instantiated) => __wbg_finalize_init(instantiated.instance ?? instantiated)));
+// What the pieces of a stream cross through.
+export { getUint8ArrayMemory0 as memory, getStringFromWasm0 as text };
 ";
 const INIT_AT_ONCE: &str =
     "export default (source) => __wbg_finalize_init(new WebAssembly.Instance(source, __wbg_get_imports()));\n";

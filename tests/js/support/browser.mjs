@@ -15,8 +15,8 @@ const ARGS = [
 const DEADLINE_MS = 30_000;
 
 /** Headless Chromium. */
-export const launch = () =>
-  chromium.launch({ executablePath: required("CHROMIUM", "a Chromium or Chrome program"), headless: true, args: ARGS });
+export const launch = (more = []) =>
+  chromium.launch({ executablePath: required("CHROMIUM", "a Chromium or Chrome program"), headless: true, args: [...ARGS, ...more] });
 
 /**
  * A page of its own profile. `complaints` collects whatever the console reports as an error or a warning,
