@@ -43,11 +43,6 @@ impl<'a> Json<'a> {
         self.fields().get(name)
     }
 
-    /// The value at the end of a path of fields.
-    pub(crate) fn at(self, path: &[&str]) -> Option<Self> {
-        path.iter().try_fold(self, |value, name| value.field(name))
-    }
-
     /// The items of an array that are not null; nothing for any other value.
     pub(crate) fn items(self) -> Vec<Self> {
         let mut items = Vec::new();
@@ -95,7 +90,7 @@ impl<'a> Json<'a> {
 }
 
 /// The fields of an object.
-pub(crate) struct Fields<'a>(Vec<(Key<'a>, Json<'a>)>);
+pub(crate) struct Fields<'a>(Vec<(Text<'a>, Json<'a>)>);
 
 impl<'a> Fields<'a> {
     /// The field of this name; the last one, if it is there twice. `None` if it is null.
@@ -170,13 +165,13 @@ impl<'a> Scan<'a> {
     }
 
     /// An object. `field` stands before the value of each key, and reads it.
-    pub(crate) fn object(&mut self, field: &mut dyn FnMut(&mut Self, Key<'a>) -> Option<()>) -> Option<()> {
+    pub(crate) fn object(&mut self, field: &mut dyn FnMut(&mut Self, Text<'a>) -> Option<()>) -> Option<()> {
         self.list(b'{', b'}', &mut |scan| {
             scan.space();
             let key = scan.string()?;
             scan.space();
             scan.expect(b':')?;
-            field(scan, Key(key))
+            field(scan, key)
         })
     }
 
@@ -266,12 +261,15 @@ impl<'a> Scan<'a> {
         (self.byte()? == byte).then(|| self.at += 1)
     }
 
+    // Asked at every byte that is no string's.
+    #[inline(always)]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
     fn space(&mut self) {
-        while matches!(self.byte(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        // The first comparison is the usual answer.
+        while self.byte().is_some_and(|byte| byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
     }
@@ -323,22 +321,6 @@ fn plain_bytes(bytes: &[u8]) -> usize {
     eights.len() * 8 + rest.iter().position(special).unwrap_or(rest.len())
 }
 
-/// The key of an object.
-#[derive(Clone, Copy)]
-pub(crate) struct Key<'a>(Text<'a>);
-
-impl Key<'_> {
-    /// Is it this name, however it was written?
-    pub(crate) fn is(self, name: &str) -> bool {
-        if !self.0.escaped {
-            return self.0.raw == name;
-        }
-        let mut text = String::new();
-        self.0.write_to(&mut text);
-        text == name
-    }
-}
-
 /// A string as it stands between its quotes.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Text<'a> {
@@ -347,6 +329,16 @@ pub(crate) struct Text<'a> {
 }
 
 impl Text<'_> {
+    /// Is it this one, however it was written?
+    pub(crate) fn is(self, text: &str) -> bool {
+        if !self.escaped {
+            return self.raw == text;
+        }
+        let mut written = String::new();
+        self.write_to(&mut written);
+        written == text
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.raw.is_empty()
     }
@@ -517,8 +509,9 @@ mod tests {
     fn keys_count_however_they_are_written_and_the_last_of_two() {
         let json = Json::parse(r#"{"a":1,"\u0061":2,"b":{"a":3},"c":null}"#).unwrap();
         assert_eq!(json.field("a").and_then(Json::number), Some(2.0));
-        assert_eq!(json.at(&["b", "a"]).and_then(Json::number), Some(3.0));
-        assert!(json.field("c").is_none() && json.field("d").is_none() && json.at(&["a", "x"]).is_none());
+        assert_eq!(json.field("b").and_then(|b| b.field("a")).and_then(Json::number), Some(3.0));
+        assert!(json.field("c").is_none() && json.field("d").is_none());
+        assert!(json.field("a").unwrap().field("x").is_none());
     }
 
     #[test]

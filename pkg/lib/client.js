@@ -52,25 +52,25 @@ function conversation(driver, config, options) {
 const unused = new FinalizationRegistry((engines) => engines.forget());
 
 function calls(driver, conversation, config) {
-  const start = (spec, body, options) => driver.start(conversation, spec, body, callOptions(options, config));
+  const start = (kind, text, body, options) => driver.start(conversation, kind, text, body, callOptions(options, config));
 
-  async function json(spec, body, options) {
-    const [text, trace] = await start(spec, body, options);
+  async function json(kind, about, body, options) {
+    const [text, trace] = await start(kind, about, body, options);
     return text ? withTrace(JSON.parse(text), trace) : undefined;
   }
 
   async function create(body, options) {
     if (!Array.isArray(body?.messages)) throw invalidRequest("the request must have `messages`, an array");
     const text = stringify({ ...body, model: body.model ?? "default" });
-    return body.stream ? start({ kind: "stream" }, text, options) : json({ kind: "chat" }, text, options);
+    return body.stream ? start("stream", "", text, options) : json("chat", "", text, options);
   }
 
-  const resource = async (kind, id, options) => json({ kind, id: requireText("the thread id", id) }, undefined, options);
+  const resource = async (kind, id, options) => json(kind, requireText("the thread id", id), undefined, options);
 
   return {
     async ask(text, options) {
       const messages = [{ role: "user", content: requireText("the question", text) }];
-      return (await start({ kind: "ask" }, stringify({ model: "default", messages }), options))[0];
+      return (await start("ask", "", stringify({ model: "default", messages }), options))[0];
     },
     chat: { completions: { create } },
     threads: {
@@ -82,16 +82,18 @@ function calls(driver, conversation, config) {
     usage: {
       async get(query, options) {
         const { from, to, granularity } = query ?? {};
-        const spec = { kind: "usage", from: dateText(from), to: dateText(to), granularity };
-        for (const [name, value] of Object.entries(spec)) {
-          if (value !== undefined && typeof value !== "string") throw invalidConfig(`the option ${name} must be a string`);
+        const wanted = { from: dateText(from), to: dateText(to), granularity };
+        for (const [name, value] of Object.entries(wanted)) {
+          if (value !== undefined && (typeof value !== "string" || value.includes("\n"))) {
+            throw invalidConfig(`the option ${name} must be a string of one line`);
+          }
         }
-        return json(spec, undefined, options);
+        return json("usage", Object.values(wanted).join("\n"), undefined, options);
       },
     },
     models: { list: (options) => resource("models", "", options) },
     async warm() {
-      await start({ kind: "warm" });
+      await start("warm", "");
     },
     token: {
       peek: () => driver.peek(conversation),

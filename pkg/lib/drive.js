@@ -2,21 +2,21 @@ import { aborted, BehestError, failure, invalidConfig, words } from "./error.js"
 import { ChatStream } from "./stream.js";
 import { randomBytes } from "./token.js";
 
-/** What the engine is told of. */
+/** What the engine is told of, apart from what has a function of its own. */
 const EVENTS = {
-  begin: 0,
-  sessionAsked: 1,
-  sessionRead: 2,
-  sessionFailed: 3,
-  head: 4,
-  broken: 5,
-  abort: 6,
-  user: 7,
-  wake: 8,
-  converse: 9,
-  forget: 10,
-  clearToken: 11,
+  sessionRead: 0,
+  sessionFailed: 1,
+  broken: 2,
+  abort: 3,
+  user: 4,
+  wake: 5,
+  converse: 6,
+  forget: 7,
+  clearToken: 8,
 };
+
+/** What a call can be. */
+const KINDS = ["ask", "chat", "stream", "warm", "threads", "thread", "messages", "delete", "models", "usage"];
 
 /** How a request failed: whether it was sent is not known, it was not, or what came was no response. */
 const BROKEN = 0;
@@ -117,7 +117,7 @@ export function createDriver({ load, config, source, fetch }) {
       const of = instance;
       const answer = (...event) => of === instance && tell(...event);
       queueMicrotask(async () => {
-        answer("sessionAsked", reading);
+        if (of === instance) ask("asked", face, reading);
         try {
           const token = (await source.read()) ?? "";
           if (typeof token === "string") answer("sessionRead", reading, 0, token);
@@ -175,12 +175,13 @@ export function createDriver({ load, config, source, fetch }) {
     usage(id, usage) {
       calls.get(id)?.stream?.deref()?.changed({ usage });
     },
-    settle(id, trace) {
-      const text = ask("reply", face);
+    settle(id) {
       const call = calls.get(id);
+      const trace = call?.kind !== "ask" && ask("trace", face, id);
+      const text = ask("reply", face);
       if (!call) return;
       over(call);
-      call.resolve([text, trace]);
+      call.resolve([text, trace && JSON.parse(trace)]);
     },
     fail(id, error) {
       const call = calls.get(id);
@@ -232,25 +233,21 @@ export function createDriver({ load, config, source, fetch }) {
     let head;
     try {
       const { status, type, headers, body } = response;
-      const header = (name) => headers.get(name) ?? undefined;
-      const retryAfter = header("retry-after");
-      const retryDate = Date.parse(retryAfter);
-      head = {
-        status: type === "opaqueredirect" ? 0 : status,
-        kind: header("content-type"),
-        retryAfter,
-        retryDate: Number.isNaN(retryDate) ? undefined : retryDate,
-        traceId: header("x-trace-id") ?? header("x-request-id"),
-      };
       if (typeof status !== "number") throw new TypeError("fetch did not resolve to a Response");
+      const header = (name) => {
+        const value = headers.get(name);
+        return typeof value === "string" ? value : "";
+      };
+      const retryAfter = status < 400 ? "" : header("retry-after");
+      const traceId = header("x-trace-id") || header("x-request-id");
+      head = [type === "opaqueredirect" ? 0 : status, header("content-type"), traceId, retryAfter, Date.parse(retryAfter)];
       // Of any realm: what counts is what it can do.
       request.reader = body ? readerOf(body) : EMPTY;
     } catch (thrown) {
       request.controller.abort();
       return fail(request, NO_RESPONSE, thrown);
     }
-    const { status, ...rest } = head;
-    tell("head", request.id, status, JSON.stringify(rest));
+    if (instance.alive) carryOut(ask("head", face, Date.now(), clock.now(), request.id, ...head));
   }
 
   async function pump(request) {
@@ -344,9 +341,14 @@ export function createDriver({ load, config, source, fetch }) {
   function over(call) {
     if (calls.get(call.id) === call) calls.delete(call.id);
     call.body = undefined;
-    call.leave();
+    leave(call);
     forgotten.unregister(call);
     if (calls.size === 0) instance.drivers.delete(driver);
+  }
+
+  function leave(call) {
+    clearTimeout(call.loading);
+    call.signal?.removeEventListener("abort", call.onAbort);
   }
 
   /** The module stopped. */
@@ -362,45 +364,55 @@ export function createDriver({ load, config, source, fetch }) {
   }
 
   /** Begins a call of `conversation` and settles as it does: `[text, trace]`, or a stream. */
-  function start(conversation, spec, body, { signal, timeoutMs, maxRetries }) {
-    const began = clock.now();
-    return new Promise((resolve, reject) => {
-      const call = { resolve, reject, body };
-      let settled = false;
-      const giveUp = (error) => {
-        settled = true;
-        call.leave();
-        call.reject?.(error);
-      };
-      const onAbort = () => {
-        const stream = call.stream?.deref();
-        if (stream) return stream.abort();
-        if (call.id !== undefined) abort(call);
-        giveUp(aborted(signal));
-      };
-      if (signal?.aborted) return reject(aborted(signal));
-      signal?.addEventListener("abort", onAbort);
-      // Until the engine has the call, its time is measured here.
-      const loading = !driver.ready && timeoutMs < LONGEST_TIMER
-        ? setTimeout(() => giveUp(failure("timeout", `the module did not load within ${timeoutMs} ms (timeoutMs)`)), timeoutMs)
-        : undefined;
-      call.leave = () => {
-        clearTimeout(loading);
-        signal?.removeEventListener("abort", onAbort);
-      };
-      whenReady(() => {
-        if (settled) return;
-        clearTimeout(loading);
-        try {
-          const id = conversation.id(driver);
-          beginning = call;
-          const left = timeoutMs - (clock.now() - began);
-          tell("begin", id, left, JSON.stringify({ ...spec, length: body?.length, maxRetries }));
-        } catch (error) {
-          giveUp(error);
-        }
-      }, giveUp);
+  function start(conversation, kind, text, body, { signal, timeoutMs, maxRetries }) {
+    if (signal?.aborted) return Promise.reject(aborted(signal));
+    const call = { kind, body, signal };
+    const settled = new Promise((resolve, reject) => {
+      call.resolve = resolve;
+      call.reject = reject;
     });
+    signal?.addEventListener("abort", (call.onAbort = () => interrupt(call)));
+    const beginWith = (left) => {
+      try {
+        const id = conversation.id(driver);
+        beginning = call;
+        const length = body === undefined ? -1 : body.length;
+        carryOut(ask("begin", face, Date.now(), clock.now(), id, KINDS.indexOf(kind), left, length, maxRetries, text));
+        if (!instance.alive) giveUp(call, instance.error);
+      } catch (error) {
+        giveUp(call, error);
+      }
+    };
+    if (driver.ready) {
+      beginWith(timeoutMs);
+    } else {
+      // Until the engine has the call, its time is measured here.
+      const began = clock.now();
+      if (timeoutMs < LONGEST_TIMER) {
+        const message = `the module did not load within ${timeoutMs} ms (timeoutMs)`;
+        call.loading = setTimeout(() => giveUp(call, failure("timeout", message)), timeoutMs);
+      }
+      whenReady(() => {
+        clearTimeout(call.loading);
+        if (!call.isOver) beginWith(timeoutMs - (clock.now() - began));
+      }, (error) => giveUp(call, error));
+    }
+    return settled;
+  }
+
+  /** A call that the engine does not know of (yet, or any more). */
+  function giveUp(call, error) {
+    call.isOver = true;
+    leave(call);
+    call.reject?.(error);
+  }
+
+  /** The signal of a call was aborted. */
+  function interrupt(call) {
+    const stream = call.stream?.deref();
+    if (stream) return stream.abort();
+    if (call.id !== undefined) abort(call);
+    giveUp(call, aborted(call.signal));
   }
 
   /** A conversation of its own in the engine, made anew when the module was replaced. */

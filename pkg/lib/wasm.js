@@ -36,8 +36,9 @@ function instanceOf(glue, onDeath) {
     die(cause) {
       if (!instance.alive) return;
       instance.alive = false;
+      instance.error = internal(cause);
       onDeath();
-      for (const driver of drivers) driver.lost(internal(cause));
+      for (const driver of drivers) driver.lost(instance.error);
     },
   };
   return instance;

@@ -1,13 +1,13 @@
 //! One call's life, from the question to the last byte.
 
 use super::budget::Spent;
-use super::chunk;
+use super::chunk::{self, Choice, Chunk, Data};
 use super::clock::Moment;
 use super::exchange::Exchange;
 use super::stream::{End, Progress, Stream};
 use super::table::Id;
 use super::trace::Trace;
-use crate::json::{Fields, Json};
+use crate::json::Scan;
 use crate::wire::ErrorBody;
 use crate::{Error, Reason, wire};
 
@@ -151,54 +151,29 @@ impl Call {
         if text.trim().is_empty() {
             return if is_delete { Ok(String::new()) } else { Err(invalid("is empty")) };
         }
-        let json = Json::parse(text);
-        if json.is_none() && text.trim() != "null" {
-            return Err(invalid("is not JSON"));
-        }
         if let Kind::Resource(_) = self.kind {
-            return Ok(text.to_owned());
+            let mut scan = Scan::new(text);
+            return if scan.json().is_some() && scan.ends() {
+                Ok(text.to_owned())
+            } else {
+                Err(invalid("is not JSON"))
+            };
         }
-        let Some(json) = json else { return Err(invalid("is not a chat completion: it has no choices")) };
-        let fields = json.fields();
-        let answer = self.completion(json, &fields, &invalid)?;
+        let completion = match chunk::read(text, chunk::MESSAGE) {
+            Data::Chunk(completion) if completion.has_choices => completion,
+            // Some gateways report an error with status 200, as they would in a stream.
+            Data::Chunk(Chunk { error: Some(_), .. }) => {
+                return Err(ErrorBody::parse(body).into_reported(super::GATEWAY).with_status(200));
+            }
+            Data::Chunk(_) | Data::Other => return Err(invalid("is not a chat completion: it has no choices")),
+            Data::Broken => return Err(invalid("is not JSON")),
+        };
+        let answer = if self.kind == Kind::Ask { answer(&completion.first, &invalid)? } else { text.to_owned() };
         if let Some(spent) = &mut self.spent {
             spent.answer = text.len();
-            spent.usage = fields.get("usage").map(|usage| usage.raw().to_owned());
+            spent.usage = completion.usage.map(|usage| usage.raw().to_owned());
         }
-        Ok(answer.unwrap_or_else(|| text.to_owned()))
-    }
-
-    /// The text of a completion, where only that is wanted.
-    fn completion(
-        &self,
-        json: Json<'_>,
-        fields: &Fields<'_>,
-        invalid: &dyn Fn(&str) -> Error,
-    ) -> Result<Option<String>, Error> {
-        let Some(choices) = fields.get("choices").filter(|choices| choices.is_array()) else {
-            // Some gateways report an error with status 200, as they would in a stream.
-            return Err(match fields.get("error").filter(|error| chunk::reports(*error)) {
-                Some(_) => ErrorBody::of(json).into_reported(super::GATEWAY).with_status(200),
-                None => invalid("is not a chat completion: it has no choices"),
-            });
-        };
-        if self.kind != Kind::Ask {
-            return Ok(None);
-        }
-        let first = choices.items().into_iter().next();
-        let find = |path: &[&str]| first.and_then(|first| first.at(path));
-        if let Some(text) = find(&["message", "content"]).and_then(Json::text) {
-            return Ok(Some(text));
-        }
-        let finish_reason = find(&["finish_reason"]).and_then(Json::text).unwrap_or_default();
-        Err(if finish_reason == "content_filter" {
-            invalid("has no text").with_reason(Reason::ContentBlocked)
-        } else if find(&["message", "tool_calls"]).is_some() {
-            let hint = "Use chat.completions (in Rust: `chat`) for answers that call tools.".to_owned();
-            invalid("has no text: the answer is a call of tools").with_hint(Some(hint))
-        } else {
-            invalid("has no text")
-        })
+        Ok(answer)
     }
 
     /// The answer has begun.
@@ -219,4 +194,21 @@ impl Call {
             spent.usage = progress.usage.or(spent.usage.take());
         }
     }
+}
+
+/// The text of an answer, where only that is wanted.
+fn answer(choice: &Choice<'_>, invalid: &dyn Fn(&str) -> Error) -> Result<String, Error> {
+    if let Some(text) = choice.text {
+        let mut answer = String::new();
+        text.write_to(&mut answer);
+        return Ok(answer);
+    }
+    Err(if choice.finish_reason.is("content_filter") {
+        invalid("has no text").with_reason(Reason::ContentBlocked)
+    } else if choice.tool_calls.is_some() {
+        let hint = "Use chat.completions (in Rust: `chat`) for answers that call tools.".to_owned();
+        invalid("has no text: the answer is a call of tools").with_hint(Some(hint))
+    } else {
+        invalid("has no text")
+    })
 }

@@ -1,10 +1,12 @@
-//! One pass over one chunk of a streamed completion, as any OpenAI-compatible gateway may write it.
+//! One pass over a completion or a chunk of a streamed one, as any OpenAI-compatible gateway may write them.
 
 use crate::json::{self, Json, Scan, Text};
 
 /// What a chunk says of the first answer, and of the whole.
 #[derive(Default)]
 pub(crate) struct Chunk<'a> {
+    /// `choices` is a list, if an empty one.
+    pub(crate) has_choices: bool,
     pub(crate) first: Choice<'a>,
     pub(crate) usage: Option<Json<'a>>,
     /// A report of an error. (`null`, `false`, an empty text or an empty object report none.)
@@ -14,7 +16,7 @@ pub(crate) struct Chunk<'a> {
 /// A change to one answer.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Choice<'a> {
-    pub(crate) text: Text<'a>,
+    pub(crate) text: Option<Text<'a>>,
     pub(crate) tool_calls: Option<Json<'a>>,
     pub(crate) finish_reason: Text<'a>,
 }
@@ -29,16 +31,22 @@ pub(crate) enum Data<'a> {
     Broken,
 }
 
-/// Reads an event's data. As with `JSON.parse`, the last of two equal keys counts.
-pub(crate) fn read(data: &str) -> Data<'_> {
+/// Where the text of a choice stands in a chunk.
+pub(crate) const DELTA: &str = "delta";
+/// Where it stands in a completion that is no stream.
+pub(crate) const MESSAGE: &str = "message";
+
+/// Reads an event's data, or a whole completion. As with `JSON.parse`, the last of two equal keys counts.
+pub(crate) fn read<'a>(data: &'a str, place: &str) -> Data<'a> {
     let mut scan = Scan::new(data);
     if scan.peek() != Some(b'{') {
-        return if Json::parse(data).is_some() { Data::Other } else { Data::Broken };
+        return if scan.json().is_some() && scan.ends() { Data::Other } else { Data::Broken };
     }
     let mut chunk = Chunk::default();
     let read = scan.object(&mut |scan, key| {
         if key.is("choices") {
-            chunk.first = choices(scan)?;
+            chunk.has_choices = scan.peek()? == b'[';
+            chunk.first = choices(scan, place)?;
         } else if key.is("usage") {
             chunk.usage = scan.json()?.present();
         } else if key.is("error") {
@@ -122,7 +130,7 @@ pub(crate) fn reports(error: Json<'_>) -> bool {
 }
 
 /// The first answer: index 0, or none given.
-fn choices<'a>(scan: &mut Scan<'a>) -> Option<Choice<'a>> {
+fn choices<'a>(scan: &mut Scan<'a>, place: &str) -> Option<Choice<'a>> {
     let mut first = None;
     if scan.peek()? != b'[' {
         scan.skip()?;
@@ -134,10 +142,10 @@ fn choices<'a>(scan: &mut Scan<'a>) -> Option<Choice<'a>> {
         }
         let (mut choice, mut is_first) = (Choice::default(), true);
         scan.object(&mut |scan, key| {
-            if key.is("delta") {
-                (choice.text, choice.tool_calls) = delta(scan)?;
+            if key.is(place) {
+                (choice.text, choice.tool_calls) = message(scan)?;
             } else if key.is("finish_reason") {
-                choice.finish_reason = text(scan)?;
+                choice.finish_reason = text(scan)?.unwrap_or_default();
             } else if key.is("index") {
                 is_first = scan.json()?.present().is_none_or(|index| index.number() == Some(0.0));
             } else {
@@ -153,8 +161,8 @@ fn choices<'a>(scan: &mut Scan<'a>) -> Option<Choice<'a>> {
     Some(first.unwrap_or_default())
 }
 
-fn delta<'a>(scan: &mut Scan<'a>) -> Option<(Text<'a>, Option<Json<'a>>)> {
-    let (mut content, mut tool_calls) = (Text::default(), None);
+fn message<'a>(scan: &mut Scan<'a>) -> Option<(Option<Text<'a>>, Option<Json<'a>>)> {
+    let (mut content, mut tool_calls) = (None, None);
     if scan.peek()? != b'{' {
         scan.skip()?;
         return Some((content, tool_calls));
@@ -173,10 +181,10 @@ fn delta<'a>(scan: &mut Scan<'a>) -> Option<(Text<'a>, Option<Json<'a>>)> {
 }
 
 /// A string; nothing for any other value.
-fn text<'a>(scan: &mut Scan<'a>) -> Option<Text<'a>> {
+fn text<'a>(scan: &mut Scan<'a>) -> Option<Option<Text<'a>>> {
     if scan.peek()? == b'"' {
-        return scan.string();
+        return scan.string().map(Some);
     }
     scan.skip()?;
-    Some(Text::default())
+    Some(None)
 }

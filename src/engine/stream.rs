@@ -195,7 +195,7 @@ impl Content {
             self.end = Some(self.finished().unwrap_or(End { outcome: Outcome::Complete, error: None }));
             return;
         }
-        self.end = match chunk::read(data) {
+        self.end = match chunk::read(data, chunk::DELTA) {
             Data::Chunk(Chunk { error: Some(_), .. }) => Some(reported(ErrorBody::parse(data.as_bytes()))),
             _ if event.is_error => Some(reported(ErrorBody::parse(data.as_bytes()))),
             Data::Chunk(chunk) => {
@@ -214,7 +214,8 @@ impl Content {
 
     fn note(&mut self, chunk: &Chunk<'_>, data: &str, want: Want, out: &mut dyn Receive) {
         let Chunk { first, usage, .. } = chunk;
-        self.hand_out(data, first.text, want, out);
+        let text = first.text.unwrap_or_default();
+        self.hand_out(data, text, want, out);
         if let Some(pieces) = first.tool_calls {
             self.tool_calls.add(pieces, out);
         }
@@ -227,8 +228,8 @@ impl Content {
             self.progress.usage = Some(usage.raw().to_owned());
             out.usage(usage.raw());
         }
-        if first.tool_calls.is_none() && first.finish_reason.is_empty() && usage.is_none() && !first.text.is_empty() {
-            self.shape.learn(data, first.text);
+        if first.tool_calls.is_none() && first.finish_reason.is_empty() && usage.is_none() && !text.is_empty() {
+            self.shape.learn(data, text);
         }
     }
 

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use wasm_bindgen::prelude::*;
 
-use crate::engine::{Action, Body, Broken, Engine, Id, Moment, NEVER, Read, Table, Want};
+use crate::engine::{Action, Begin, Body, Broken, Engine, Head, Id, Moment, NEVER, Read, Reply, Table, Want};
 use crate::{Error, Reason, Secret};
 use write::{Items, Json, record, write_trace};
 
@@ -25,18 +25,15 @@ static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
 
 /// What happened, for [`tell`]. The numbers are those of `EVENTS` in `pkg/lib/drive.js`.
 mod event {
-    pub(super) const BEGIN: u32 = 0;
-    pub(super) const SESSION_ASKED: u32 = 1;
-    pub(super) const SESSION_READ: u32 = 2;
-    pub(super) const SESSION_FAILED: u32 = 3;
-    pub(super) const HEAD: u32 = 4;
-    pub(super) const BROKEN: u32 = 5;
-    pub(super) const ABORT: u32 = 6;
-    pub(super) const USER: u32 = 7;
-    pub(super) const WAKE: u32 = 8;
-    pub(super) const CONVERSE: u32 = 9;
-    pub(super) const FORGET: u32 = 10;
-    pub(super) const CLEAR_TOKEN: u32 = 11;
+    pub(super) const SESSION_READ: u32 = 0;
+    pub(super) const SESSION_FAILED: u32 = 1;
+    pub(super) const BROKEN: u32 = 2;
+    pub(super) const ABORT: u32 = 3;
+    pub(super) const USER: u32 = 4;
+    pub(super) const WAKE: u32 = 5;
+    pub(super) const CONVERSE: u32 = 6;
+    pub(super) const FORGET: u32 = 7;
+    pub(super) const CLEAR_TOKEN: u32 = 8;
 }
 
 /// One client of the page.
@@ -44,8 +41,8 @@ struct Face {
     engine: Engine,
     /// What is to be done, as far as it is not the engine's actions.
     out: Json,
-    /// The texts of settled calls, in their order.
-    replies: VecDeque<String>,
+    /// What settled calls got, in their order.
+    replies: VecDeque<Reply>,
     /// The moment that JavaScript's timer is set to.
     armed: f64,
 }
@@ -91,26 +88,79 @@ pub fn close(face: u32) {
     drop(closed);
 }
 
-/// Tells what happened, and gives what is to be done about it.
+/// A call begins: of this conversation, of this kind, with so much time left, a body of so many bytes (none if negative), so
+/// many retries, and what its kind needs to know. Gives what is to be done about it.
+#[wasm_bindgen]
+#[expect(clippy::too_many_arguments, reason = "plain values cross cheapest")]
+pub fn begin(
+    face: u32,
+    wall: f64,
+    monotonic: f64,
+    conversation: u32,
+    kind: u32,
+    left: f64,
+    length: f64,
+    retries: u32,
+    text: &str,
+) -> String {
+    with(face, |face| {
+        match read::kind(kind, text) {
+            Ok(kind) => {
+                let body = (length >= 0.0).then_some(length as usize);
+                let begin = Begin { conversation, kind, body, total: left, max_retries: retries };
+                let id = face.engine.begin(moment(wall, monotonic), begin);
+                face.out.action("begun", &[id]);
+            }
+            Err(error) => face.out.error("refuse", &error),
+        }
+        face.take()
+    })
+}
+
+/// The session source is being called.
+#[wasm_bindgen]
+pub fn asked(face: u32, reading: u32) {
+    with(face, |face| face.engine.session_asked(reading));
+}
+
+/// The head of an answer has come. What it does not have is empty, or no number. Gives what is to be done about it.
+#[wasm_bindgen]
+#[expect(clippy::too_many_arguments, reason = "plain values cross cheapest")]
+pub fn head(
+    face: u32,
+    wall: f64,
+    monotonic: f64,
+    request: u32,
+    status: u32,
+    kind: &str,
+    trace_id: &str,
+    retry_after: &str,
+    retry_date: f64,
+) -> String {
+    with(face, |face| {
+        let head = Head {
+            status: status as u16,
+            kind: kind.to_ascii_lowercase(),
+            trace_id: read::present(trace_id),
+            retry_after: read::present(retry_after),
+            retry_date: Some(retry_date).filter(|date| !date.is_nan()),
+        };
+        face.engine.head(moment(wall, monotonic), request, head);
+        face.take()
+    })
+}
+
+/// Tells what else happened, and gives what is to be done about it.
 #[wasm_bindgen]
 pub fn tell(face: u32, wall: f64, monotonic: f64, event: u32, id: u32, number: f64, text: &str) -> String {
     let now = moment(wall, monotonic);
     with(face, |face| {
         let engine = &mut face.engine;
         match event {
-            event::BEGIN => match read::begin(text, id, number) {
-                Ok(begin) => {
-                    let id = engine.begin(now, begin);
-                    face.out.action("begun", &[id]);
-                }
-                Err(error) => face.out.error("refuse", &error),
-            },
-            event::SESSION_ASKED => engine.session_asked(id),
             event::SESSION_READ => engine.session_read(now, id, Ok(Some(Secret::from(text)))),
             event::SESSION_FAILED => {
                 engine.session_read(now, id, Err(Error::new(Reason::SessionFailed, text.to_owned())));
             }
-            event::HEAD => engine.head(now, id, read::head(number, text)),
             event::BROKEN => {
                 let (unsent, is_defect) = (number == 1.0, number == 2.0);
                 engine.broken(now, id, &Broken { message: text.to_owned(), unsent, is_defect });
@@ -205,15 +255,16 @@ pub fn actions(face: u32) -> String {
 /// The text of the next call that is settled.
 #[wasm_bindgen]
 pub fn reply(face: u32) -> String {
-    with(face, |face| face.replies.pop_front().unwrap_or_default())
+    with(face, |face| face.replies.pop_front().map(|reply| reply.json).unwrap_or_default())
 }
 
-/// What a stream's call did so far.
+/// What the call of the next reply did; or that of a stream so far.
 #[wasm_bindgen]
 pub fn trace(face: u32, call: u32) -> String {
     with(face, |face| {
         let mut out = String::new();
-        if let Some(trace) = face.engine.trace(call) {
+        let reply = || face.replies.front().map(|reply| &reply.trace);
+        if let Some(trace) = face.engine.trace(call).or_else(reply) {
             write_trace(trace, &mut out);
         }
         out
@@ -285,8 +336,8 @@ impl Face {
             Action::Open { call, request, .. } => out.action("open", &[call, request]),
             Action::Interrupt { call } => out.action("interrupt", &[call]),
             Action::Settle { call, result: Ok(reply) } => {
-                out.settle(call, &reply.trace);
-                self.replies.push_back(reply.json);
+                out.action("settle", &[call]);
+                self.replies.push_back(reply);
             }
             Action::Settle { call, result: Err(error) } => out.fail(call, &error),
         }

@@ -1,10 +1,8 @@
-//! What JavaScript tells, from JSON. It was checked there, in the words of its options.
+//! What JavaScript tells. It was checked there, in the words of its options.
 
-use crate::engine::{
-    Begin, Budget, Config, ConversationOptions, Cost, Head, Id, Kind, Limits, NEVER, Resource, UsageQuery,
-};
+use crate::Error;
+use crate::engine::{Budget, Config, ConversationOptions, Cost, Kind, Limits, NEVER, Resource, UsageQuery};
 use crate::json::{Fields, Json};
-use crate::{Error, Reason};
 
 /// The fields of an object.
 struct Given<'a>(Option<Fields<'a>>);
@@ -49,40 +47,30 @@ pub(super) fn config(text: &str) -> Config {
     }
 }
 
-/// A call as it begins: `total` is what is left of its time.
-pub(super) fn begin(text: &str, conversation: Id, total: f64) -> Result<Begin, Error> {
-    let given = fields(text);
-    let id = || given.text("id").unwrap_or_default();
-    let kind = match given.text("kind").as_deref().unwrap_or_default() {
-        "ask" => Kind::Ask,
-        "chat" => Kind::Chat,
-        "stream" => Kind::Stream,
-        "warm" => Kind::Warm,
-        "threads" => Kind::Resource(Resource::get("/v1/threads")),
-        "thread" => Kind::Resource(Resource::thread("GET", &id(), "")?),
-        "messages" => Kind::Resource(Resource::thread("GET", &id(), "/messages")?),
-        "delete" => Kind::Resource(Resource::thread("DELETE", &id(), "")?),
-        "models" => Kind::Resource(Resource::get("/v1/models")),
-        "usage" => {
-            let (from, to) = (given.text("from"), given.text("to"));
-            Kind::Resource(Resource::usage(&UsageQuery { from, to, granularity: given.text("granularity") }))
+/// What a call is to do, by its place in `KINDS` of `pkg/lib/drive.js`, and what that needs to know.
+pub(super) fn kind(number: u32, text: &str) -> Result<Kind, Error> {
+    let resource = match number {
+        0 => return Ok(Kind::Ask),
+        1 => return Ok(Kind::Chat),
+        2 => return Ok(Kind::Stream),
+        3 => return Ok(Kind::Warm),
+        4 => Resource::get("/v1/threads"),
+        5 => Resource::thread("GET", text, "")?,
+        6 => Resource::thread("GET", text, "/messages")?,
+        7 => Resource::thread("DELETE", text, "")?,
+        8 => Resource::get("/v1/models"),
+        _ => {
+            let mut lines = text.split('\n').map(present);
+            let mut next = || lines.next().flatten();
+            Resource::usage(&UsageQuery { from: next(), to: next(), granularity: next() })
         }
-        _ => return Err(Error::new(Reason::Internal, "a call of no known kind")),
     };
-    let body = given.number("length").map(|length| length as usize);
-    let max_retries = given.number("maxRetries").unwrap_or_default() as u32;
-    Ok(Begin { conversation, kind, body, total, max_retries })
+    Ok(Kind::Resource(resource))
 }
 
-pub(super) fn head(status: f64, text: &str) -> Head {
-    let given = fields(text);
-    Head {
-        status: status as u16,
-        kind: given.text("kind").unwrap_or_default().to_ascii_lowercase(),
-        retry_after: given.text("retryAfter"),
-        retry_date: given.number("retryDate"),
-        trace_id: given.text("traceId"),
-    }
+/// What is empty is not there.
+pub(super) fn present(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 pub(super) fn conversation(text: &str) -> ConversationOptions {

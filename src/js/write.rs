@@ -45,14 +45,6 @@ impl Json {
         self.0.push(']');
     }
 
-    pub(super) fn settle(&mut self, call: Id, trace: &Trace) {
-        self.open("settle");
-        self.id(call);
-        self.0.push(',');
-        write_trace(trace, &mut self.0);
-        self.0.push(']');
-    }
-
     pub(super) fn fail(&mut self, call: Id, error: &Error) {
         self.open("fail");
         self.id(call);
