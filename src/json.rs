@@ -322,9 +322,13 @@ impl Key<'_> {
         if !self.0.escaped {
             return self.0.raw == name;
         }
+        self.text() == name
+    }
+
+    pub(crate) fn text(self) -> String {
         let mut text = String::new();
         self.0.write_to(&mut text);
-        text == name
+        text
     }
 }
 

@@ -4,6 +4,7 @@ mod calls;
 mod chat;
 mod config;
 mod drive;
+mod json;
 mod session;
 mod stream;
 

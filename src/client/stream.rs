@@ -8,6 +8,7 @@ use futures_util::Stream;
 use super::Client;
 use super::chat::{ChatChunk, Usage};
 use super::drive::{Driver, Item, Queue, Sleep};
+use super::json::read_chunk;
 use crate::engine::{Id, Outcome, Trace};
 use crate::{Error, Reason};
 
@@ -129,7 +130,7 @@ impl RawStream {
         }
     }
 
-    fn fail(&mut self, message: String) -> Error {
+    fn fail(&mut self, message: &'static str) -> Error {
         self.end(Outcome::Failed);
         Error::new(Reason::InvalidResponse, message).with_trace_id(self.trace.trace_id.clone())
     }
@@ -237,10 +238,11 @@ impl ChatStream {
     }
 
     fn read(&mut self, json: &str) -> Result<ChatChunk, Error> {
-        let chunk: ChatChunk = serde_json::from_str(json)
-            .map_err(|error| self.raw.fail(format!("the gateway's stream has a chunk of another shape: {error}")))?;
+        let chunk = read_chunk(json).ok_or_else(|| self.raw.fail("the gateway's stream has a chunk of another shape"))?;
         self.text.push_str(chunk.text());
-        self.usage = chunk.usage.clone().or(self.usage.take());
+        if chunk.usage.is_some() {
+            self.usage.clone_from(&chunk.usage);
+        }
         Ok(chunk)
     }
 }

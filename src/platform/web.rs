@@ -24,6 +24,14 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
     fn fill_random(bytes: &Uint8Array);
+
+    /// The value of a JSON number, to the last bit. (Rust's own parser and writer are 20 kB of tables and code.)
+    #[wasm_bindgen(js_name = parseFloat)]
+    pub(crate) fn number_of(text: &str) -> f64;
+
+    /// A finite number in JSON.
+    #[wasm_bindgen(js_namespace = JSON, js_name = stringify)]
+    pub(crate) fn number_text(number: f64) -> String;
 }
 
 /// [`Transport`] over `fetch`.
