@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::text::{cut, find};
+
 /// What the caller can do about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -392,13 +394,13 @@ fn redacted(text: &str, credential: &str) -> Option<String> {
     let (mut replaced, mut from) = (String::new(), 0);
     // What was sent is known to the letter; a letter or two could be anything.
     if credential.len() > 3 {
-        while let Some(at) = crate::text::find(&text[from..], credential) {
-            replaced.push_str(&text[from..from + at]);
+        while let Some(at) = find(cut(text, from, text.len()), credential) {
+            replaced.push_str(cut(text, from, from + at));
             replaced.push_str(MASK);
             from += at + credential.len();
         }
     }
-    replaced.push_str(&text[from..]);
+    replaced.push_str(cut(text, from, text.len()));
     let known = from > 0;
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let is_credential = |word: &str| {
@@ -407,13 +409,13 @@ fn redacted(text: &str, credential: &str) -> Option<String> {
     let (mut clean, mut rest, mut found) = (String::new(), &*replaced, known);
     while !rest.is_empty() {
         let word = rest.bytes().position(|byte| !is_part(byte)).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(word);
+        let (word, after) = (cut(rest, 0, word), cut(rest, word, rest.len()));
         let hide = is_credential(word);
         clean.push_str(if hide { MASK } else { word });
         found |= hide;
         let gap = after.bytes().position(is_part).unwrap_or(after.len());
-        clean.push_str(&after[..gap]);
-        rest = &after[gap..];
+        clean.push_str(cut(after, 0, gap));
+        rest = cut(after, gap, after.len());
     }
     found.then_some(clean)
 }

@@ -7,6 +7,7 @@ use super::drive::Driver;
 use super::session::SessionSource;
 use crate::engine::{Config, Limits, NEVER};
 use crate::platform::{DefaultTransport, Transport};
+use crate::text::{small_number, split_once};
 use crate::wire::{CredentialKind, is_header_safe};
 use crate::{Error, Reason};
 
@@ -155,7 +156,7 @@ impl ClientBuilder {
                 if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
                     return Err(invalid("the option functionName may hold only letters, digits, - and _"));
                 }
-                format!("{}/functions/v1/{name}", base_url("the option supabaseUrl", &url)?)
+                [&base_url("the option supabaseUrl", &url)?, "/functions/v1/", &name].concat()
             }
         };
         if let Some(key) = &self.api_key {
@@ -193,31 +194,34 @@ impl ClientBuilder {
 
 /// An absolute http(s) URL without user, query or fragment, and without its trailing slashes.
 fn base_url(what: &str, url: &str) -> Result<String, Error> {
-    let checked = || {
-        let (scheme, rest) = url.split_once("://")?;
-        let scheme = scheme.to_ascii_lowercase();
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(bracketed) => bracketed.split_once(']')?,
-            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-        };
-        let is_port = |port: &str| port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
-        let is_escape =
-            |after: &str| after.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let is_path = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\\".contains(&byte))
-            && path.split('%').skip(1).all(is_escape);
-        let is_url = matches!(&*scheme, "http" | "https")
-            && !host.is_empty()
-            && host.bytes().all(is_host)
-            && (port.is_empty() || is_port(port))
-            && is_path;
-        is_url.then(|| format!("{scheme}://{}", rest.trim_end_matches('/')))
-    };
-    checked().ok_or_else(|| {
-        let message = format!("{what} must be an absolute http(s) URL without user, query or fragment");
+    checked_url(url).ok_or_else(|| {
+        let message = [what, " must be an absolute http(s) URL without user, query or fragment"].concat();
         Error::new(Reason::InvalidConfig, message)
     })
+}
+
+fn checked_url(url: &str) -> Option<String> {
+    let (scheme, rest) = split_once(url, b':')?;
+    let scheme = scheme.to_ascii_lowercase();
+    let rest = rest.strip_prefix("//")?.trim_end_matches('/');
+    let (authority, path) = split_once(rest, b'/').unwrap_or((rest, ""));
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(bracketed) => split_once(bracketed, b']')?,
+        None => authority.split_at_checked(authority.bytes().position(|byte| byte == b':').unwrap_or(authority.len()))?,
+    };
+    let is_port = |port: &str| port.strip_prefix(':').and_then(small_number).is_some();
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+    let is_path = |(place, byte): (usize, u8)| match byte {
+        b'%' => matches!(path.as_bytes().get(place + 1..place + 3), Some(hex) if hex.iter().all(u8::is_ascii_hexdigit)),
+        b'?' | b'#' | b'@' | b'\\' => false,
+        _ => byte.is_ascii_graphic(),
+    };
+    let is_url = matches!(&*scheme, "http" | "https")
+        && !host.is_empty()
+        && host.bytes().all(is_host)
+        && (port.is_empty() || is_port(port))
+        && path.bytes().enumerate().all(is_path);
+    is_url.then(|| [&scheme, "://", rest].concat())
 }
 
 fn invalid(message: &'static str) -> Error {

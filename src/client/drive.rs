@@ -10,6 +10,7 @@ use super::session::SessionSource;
 use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Receive, Table, Want};
 use crate::json::Text;
 use crate::platform::{self, Body, BoxFuture, Failure, Now, Request, Response, Transport};
+use crate::wire::millis;
 use crate::{Error, Reason, Secret};
 
 /// An engine and what it needs.
@@ -276,7 +277,7 @@ impl Driver {
         let now = self.now();
         if due > now.monotonic {
             if sleep.due != Some(due) || sleep.timer.is_none() {
-                let left = Duration::try_from_secs_f64((due - now.monotonic) / 1000.0).unwrap_or(Duration::MAX);
+                let left = millis(due - now.monotonic);
                 *sleep = Sleep { due: Some(due), timer: Some(self.platform.sleep(left)) };
             }
             let fired = sleep.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
@@ -499,5 +500,5 @@ fn head(response: &Response) -> Head {
 }
 
 fn broken(failure: &Failure) -> Broken {
-    Broken { message: failure.to_string(), unsent: failure.is_unsent(), is_defect: failure.is_no_response() }
+    Broken { message: failure.message().to_owned(), unsent: failure.is_unsent(), is_defect: failure.is_no_response() }
 }

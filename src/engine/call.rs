@@ -148,11 +148,11 @@ impl Call {
         let body = exchange.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&exchange.body);
         let text = std::str::from_utf8(body).map_err(|_| invalid("is not text"))?;
         let is_delete = self.path().0 == "DELETE";
-        if text.trim().is_empty() {
+        if text.trim_ascii().is_empty() {
             return if is_delete { Ok(String::new()) } else { Err(invalid("is empty")) };
         }
         let json = Json::parse(text);
-        if json.is_none() && text.trim() != "null" {
+        if json.is_none() && text.trim_ascii() != "null" {
             return Err(invalid("is not JSON"));
         }
         let answer = match (&self.kind, json) {

@@ -175,7 +175,7 @@ impl Content {
         if !event.is_error && self.take_text(&event.data, want, out) {
             return;
         }
-        let data = event.data.trim_start_matches('\u{feff}').trim();
+        let data = event.data.trim_start_matches('\u{feff}').trim_ascii();
         if data.is_empty() || data == "null" {
             // A keep-alive.
             return;

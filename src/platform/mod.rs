@@ -178,6 +178,11 @@ impl Failure {
         Self { message: message.into(), kind: FailureKind::Defect }
     }
 
+    /// The platform's words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Has the request surely not reached the server?
     pub fn is_unsent(&self) -> bool {
         self.kind == FailureKind::Unsent

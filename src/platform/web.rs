@@ -12,6 +12,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, ReadableStreamDefaultReader};
 
 use super::{Body, BoxFuture, Failure, Now, READ_HEADERS, Request, Response, Transport};
+use crate::wire::millis;
 
 #[wasm_bindgen]
 extern "C" {
@@ -72,13 +73,12 @@ impl Transport for BrowserTransport {
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         // The host's timers take a signed 32-bit number of milliseconds; more fires at once.
-        let millis = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(i32::MAX as u32);
+        let millis = (time.as_secs_f64() * 1000.0).ceil().min(f64::from(i32::MAX)) as u32;
         Box::pin(gloo_timers::future::TimeoutFuture::new(millis))
     }
 
     fn now(&self) -> Now {
-        let duration = |millis: f64| Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default();
-        Now { wall: duration(Date::now()), monotonic: duration(performance_now()) }
+        Now { wall: millis(Date::now()), monotonic: millis(performance_now()) }
     }
 
     fn random(&self) -> [u8; 16] {
@@ -134,7 +134,10 @@ fn to_fetch(request: Request, controller: &AbortController) -> Result<web_sys::R
         Some(body) => builder.body(body),
         None => builder.build(),
     };
-    built.map(Into::into).map_err(|error| Failure::new(error.to_string()))
+    built.map(Into::into).map_err(|error| match error {
+        gloo_net::Error::JsError(error) => Failure::new(error.message),
+        _ => Failure::new("the request could not be built"),
+    })
 }
 
 fn reader(response: &FetchResponse) -> Result<Option<ReadableStreamDefaultReader>, Failure> {
