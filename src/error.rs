@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::text::{cut, find};
+use crate::text::{cut, digits, find};
 
 /// What the caller can do about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,20 +95,15 @@ macro_rules! reasons {
 
             /// The reason of this name.
             pub fn from_name(name: &str) -> Option<Reason> {
-                match name {
-                    $($local_name => Some(Reason::$local_variant),)*
-                    name => Self::from_server(name),
-                }
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
             }
 
             /// The reason of this name, if a server can mean it. What only a client can find out about itself, a server
             /// that uses the word means otherwise.
             pub(crate) fn from_server(name: &str) -> Option<Reason> {
-                match name {
-                    $($name => Some(Reason::$variant),)*
-                    $($server_name => Some(Reason::$server_variant),)*
-                    _ => None,
-                }
+                // Compared one by one, from the table of names: a `match` would be ten times the code.
+                const REASONS: &[Reason] = &[$(Reason::$variant,)* $(Reason::$server_variant),*];
+                REASONS.iter().copied().find(|reason| reason.as_str() == name)
             }
         }
     };
@@ -424,9 +419,14 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         if let Some(status) = self.0.status {
-            write!(f, " (status {status})")?;
+            f.write_str(" (status ")?;
+            f.write_str(&digits(u64::from(status)))?;
+            f.write_str(")")?;
         }
-        write!(f, " [{}] {}", self.0.reason.as_str(), self.hint())
+        f.write_str(" [")?;
+        f.write_str(self.0.reason.as_str())?;
+        f.write_str("] ")?;
+        f.write_str(self.hint())
     }
 }
 

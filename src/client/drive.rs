@@ -483,8 +483,12 @@ impl Drop for Task {
 }
 
 fn moment(now: Now) -> Moment {
-    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-    Moment { wall: millis(now.wall), monotonic: millis(now.monotonic) }
+    Moment { wall: as_millis(now.wall), monotonic: as_millis(now.monotonic) }
+}
+
+/// Milliseconds, as the engine counts.
+pub(crate) fn as_millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 fn head(response: &Response) -> Head {

@@ -31,7 +31,7 @@ pub use stream::{AbortHandle, ChatStream, RawStream, ToolCall};
 
 use crate::engine::{self, Begin, Id, Kind, MAIN};
 use crate::{Error, Secret, platform};
-use drive::{Driver, News};
+use drive::{Driver, News, as_millis};
 
 /// The way from a signed-in user to an answer.
 ///
@@ -170,7 +170,7 @@ impl Client {
         let driver = self.driver();
         let (total, max_retries) = driver.engine(|engine| {
             let config = engine.config();
-            let total = self.total.map_or(config.limits.total, |time| time.as_secs_f64() * 1000.0);
+            let total = self.total.map_or(config.limits.total, as_millis);
             (total, self.max_retries.unwrap_or(config.max_retries))
         });
         let conversation = self.conversation.id;

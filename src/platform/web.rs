@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use gloo_net::http::{Method, RequestBuilder, Response as FetchResponse};
+use gloo_net::http::Response as FetchResponse;
 use js_sys::{Date, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, ReadableStreamDefaultReader};
+use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, RequestRedirect};
 
 use super::{Body, BoxFuture, Failure, Now, READ_HEADERS, Request, Response, Transport};
 use crate::wire::millis;
@@ -53,7 +53,7 @@ impl Transport for BrowserTransport {
         let fetch = self.fetch.clone();
         Box::pin(async move {
             let controller = AbortController::new().map_err(failure)?;
-            let request = to_fetch(request, &controller)?;
+            let request = to_fetch(&request, &controller).map_err(failure)?;
             let guard = AbortGuard(Some(controller));
             let promise = match fetch {
                 Some(fetch) => fetch.call1(&JsValue::UNDEFINED, &request).map(|value| Promise::resolve(&value)),
@@ -116,28 +116,21 @@ impl Drop for AbortGuard {
     }
 }
 
-fn to_fetch(request: Request, controller: &AbortController) -> Result<web_sys::Request, Failure> {
-    let method = match request.method {
-        "GET" => Method::GET,
-        "DELETE" => Method::DELETE,
-        _ => Method::POST,
-    };
-    let mut builder = RequestBuilder::new(&request.url)
-        .method(method)
-        .abort_signal(Some(&controller.signal()))
-        // Prompt and token go where they were addressed to, and nowhere else.
-        .redirect(web_sys::RequestRedirect::Manual);
-    for (name, value) in &request.headers {
-        builder = builder.header(name, value);
+fn to_fetch(request: &Request, controller: &AbortController) -> Result<web_sys::Request, JsValue> {
+    let init = RequestInit::new();
+    init.set_method(request.method);
+    init.set_signal(Some(&controller.signal()));
+    // Prompt and token go where they were addressed to, and nowhere else.
+    init.set_redirect(RequestRedirect::Manual);
+    if let Some(body) = &request.body {
+        init.set_body(&body.into());
     }
-    let built = match request.body {
-        Some(body) => builder.body(body),
-        None => builder.build(),
-    };
-    built.map(Into::into).map_err(|error| match error {
-        gloo_net::Error::JsError(error) => Failure::new(error.message),
-        _ => Failure::new("the request could not be built"),
-    })
+    let built = web_sys::Request::new_with_str_and_init(&request.url, &init)?;
+    let headers = built.headers();
+    for (name, value) in &request.headers {
+        headers.set(name, value)?;
+    }
+    Ok(built)
 }
 
 fn reader(response: &FetchResponse) -> Result<Option<ReadableStreamDefaultReader>, Failure> {
