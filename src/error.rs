@@ -100,6 +100,7 @@ macro_rules! reasons {
 
             /// The reason of this name, if a server can mean it. What only a client can find out about itself, a server
             /// that uses the word means otherwise.
+            #[cfg_attr(not(feature = "engine"), allow(dead_code))]
             pub(crate) fn from_server(name: &str) -> Option<Reason> {
                 // Compared one by one, from the table of names: a `match` would be ten times the code.
                 const REASONS: &[Reason] = &[$(Reason::$variant,)* $(Reason::$server_variant),*];
@@ -348,9 +349,10 @@ impl Error {
         &self.0.message
     }
 
-    /// What to do: the server's sentence if it sent one, else the [reason's](Reason::hint).
+    /// What to do: the server's sentence if it sent one, else the [reason's](Reason::hint). Where a client is told a reason of
+    /// the token endpoint's without its sentence, it refers to the endpoint.
     pub fn hint(&self) -> &str {
-        self.0.hint.as_deref().unwrap_or(self.0.reason.hint())
+        self.0.hint.as_deref().unwrap_or(USUAL_HINTS[self.0.reason as usize])
     }
 
     /// The server's sentence for what to do, if it sent one.
@@ -379,6 +381,20 @@ impl Error {
         self.0.trace_id.as_deref()
     }
 }
+
+/// The hint of each reason. A client without a server beside it does not carry those that the token endpoint sends.
+static USUAL_HINTS: [&str; Reason::ALL.len()] = {
+    let mut hints = ["See what the token endpoint says."; Reason::ALL.len()];
+    let mut place = 0;
+    while place < hints.len() {
+        let reason = Reason::ALL[place];
+        if cfg!(feature = "server") || !reason.is_sent_with_its_hint() {
+            hints[reason as usize] = reason.hint();
+        }
+        place += 1;
+    }
+    hints
+};
 
 /// The text without credentials, if it has any.
 #[cfg_attr(not(feature = "engine"), allow(dead_code))]

@@ -157,7 +157,9 @@ impl CredentialKind {
 
 /// Can this text be sent as a header value, unchanged? Visible ASCII and inner spaces only.
 pub(crate) fn is_header_safe(value: &str) -> bool {
-    !value.is_empty() && value.trim_ascii() == value && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+    !value.is_empty()
+        && value.trim_ascii() == value
+        && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
 /// The claims of a token, unverified: for display and debugging, never for a decision. `None` if it is not a JWT.
@@ -169,7 +171,7 @@ pub fn decode_token(token: &str) -> Option<serde_json::Map<String, serde_json::V
 pub(crate) fn jwt_parts(token: &str) -> Option<[&str; 3]> {
     let (header, rest) = split_once(token, b'.')?;
     let (payload, signature) = split_once(rest, b'.')?;
-    (!signature.as_bytes().contains(&b'.')).then_some([header, payload, signature])
+    (split_once(signature, b'.').is_none()).then_some([header, payload, signature])
 }
 
 fn payload(token: &str) -> Option<Vec<u8>> {
@@ -293,7 +295,7 @@ impl ErrorBody {
         let reason = match self.code.as_deref().unwrap_or_default() {
             "rate_limited" | "rate_limit_exceeded" => Reason::RateLimited,
             "content_filter" => Reason::ContentBlocked,
-            code if QUOTA_CODES.contains(&code) => Reason::QuotaExceeded,
+            code if is_spent(code) => Reason::QuotaExceeded,
             code => match small_number(code) {
                 Some(status) => reason_of(status, ""),
                 None => Reason::from_server(code).unwrap_or(Reason::ServerError),
@@ -308,7 +310,9 @@ impl ErrorBody {
 const LONGEST_TEXT: usize = 500;
 
 /// A 429 with one of these codes means "spent", not "slower".
-const QUOTA_CODES: [&str; 4] = ["insufficient_quota", "quota_exceeded", "quota_exhausted", "budget_exceeded"];
+fn is_spent(code: &str) -> bool {
+    matches!(code, "insufficient_quota" | "quota_exceeded" | "quota_exhausted" | "budget_exceeded")
+}
 
 fn short_text(value: Json<'_>) -> Option<String> {
     let number = || {
@@ -331,7 +335,7 @@ fn reason_of(status: u16, code: &str) -> Reason {
         404 => Reason::NotFound,
         408 => Reason::Timeout,
         409 => Reason::Conflict,
-        429 if QUOTA_CODES.contains(&code) => Reason::QuotaExceeded,
+        429 if is_spent(code) => Reason::QuotaExceeded,
         429 => Reason::RateLimited,
         451 if find(code, "pii").is_some() => Reason::PiiBlocked,
         451 => Reason::ContentBlocked,

@@ -7,7 +7,7 @@ use super::drive::{Driver, as_millis};
 use super::session::SessionSource;
 use crate::engine::{Config, Limits, NEVER};
 use crate::platform::{DefaultTransport, Transport};
-use crate::text::{small_number, split_once};
+use crate::text::{small_number, split_once, trim_slashes};
 use crate::wire::{CredentialKind, is_header_safe};
 use crate::{Error, Reason};
 
@@ -162,7 +162,7 @@ impl ClientBuilder {
         let mut problems = Problems(String::new());
         let gateway_url = problems.base_url("the gateway URL (`Client::builder`)", &config.gateway_url);
         config.gateway_url = match gateway_url.strip_suffix("/v1") {
-            Some(base) => base.trim_end_matches('/').to_owned(),
+            Some(base) => trim_slashes(base).to_owned(),
             None => gateway_url,
         };
         config.function_url = match function {
@@ -219,12 +219,14 @@ impl Problems {
 
 fn checked_url(url: &str) -> Option<String> {
     let (scheme, rest) = split_once(url, b':')?;
-    let scheme = scheme.to_ascii_lowercase();
-    let rest = rest.strip_prefix("//")?.trim_end_matches('/');
+    let scheme = ["https", "http"].into_iter().find(|known| scheme.eq_ignore_ascii_case(known))?;
+    let rest = trim_slashes(rest.strip_prefix("//")?);
     let (authority, path) = split_once(rest, b'/').unwrap_or((rest, ""));
     let (host, port) = match authority.strip_prefix('[') {
         Some(bracketed) => split_once(bracketed, b']')?,
-        None => authority.split_at_checked(authority.bytes().position(|byte| byte == b':').unwrap_or(authority.len()))?,
+        None => {
+            authority.split_at_checked(authority.bytes().position(|byte| byte == b':').unwrap_or(authority.len()))?
+        }
     };
     let is_port = |port: &str| port.strip_prefix(':').and_then(small_number).is_some();
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
@@ -233,10 +235,9 @@ fn checked_url(url: &str) -> Option<String> {
         b'?' | b'#' | b'@' | b'\\' => false,
         _ => byte.is_ascii_graphic(),
     };
-    let is_url = matches!(&*scheme, "http" | "https")
-        && !host.is_empty()
+    let is_url = !host.is_empty()
         && host.bytes().all(is_host)
         && (port.is_empty() || is_port(port))
         && path.bytes().enumerate().all(is_path);
-    is_url.then(|| [&scheme, "://", rest].concat())
+    is_url.then(|| [scheme, "://", rest].concat())
 }

@@ -1,10 +1,10 @@
 //! Carries out what the engine says, over a [`Transport`]. It decides nothing.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use super::session::SessionSource;
 use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Receive, Table, Want};
@@ -62,16 +62,23 @@ pub(crate) enum News {
 /// An item of a stream, and what it changes.
 pub(crate) enum Item {
     Chunk(String),
-    ToolCall { slot: usize, id: String, name: String, arguments: String },
+    ToolCall {
+        slot: usize,
+        id: String,
+        name: String,
+        arguments: String,
+    },
     FinishReason(String),
+    /// As JSON.
+    Usage(String),
 }
 
-/// What has come of a stream and was not asked for yet.
-pub(crate) type Queue = VecDeque<Item>;
+/// What has come of a stream.
+pub(crate) type Queue = Vec<Item>;
 
 impl Receive for Queue {
     fn chunk(&mut self, json: &str) {
-        self.push_back(Item::Chunk(json.to_owned()));
+        self.push(Item::Chunk(json.to_owned()));
     }
 
     fn text(&mut self, _text: Text<'_>, half: Option<u16>) -> Option<u16> {
@@ -80,14 +87,16 @@ impl Receive for Queue {
 
     fn tool_call(&mut self, slot: usize, id: &str, name: &str, arguments: &str) {
         let (id, name, arguments) = (id.to_owned(), name.to_owned(), arguments.to_owned());
-        self.push_back(Item::ToolCall { slot, id, name, arguments });
+        self.push(Item::ToolCall { slot, id, name, arguments });
     }
 
     fn finish_reason(&mut self, reason: &str) {
-        self.push_back(Item::FinishReason(reason.to_owned()));
+        self.push(Item::FinishReason(reason.to_owned()));
     }
 
-    fn usage(&mut self, _json: &str) {}
+    fn usage(&mut self, json: &str) {
+        self.push(Item::Usage(json.to_owned()));
+    }
 }
 
 impl Driver {
@@ -163,20 +172,20 @@ impl Driver {
         }
     }
 
-    /// The next items of a stream go to `queue`; `Ready` means that it has ended.
+    /// Fills `queue` with the next items of a stream, if it is empty. With an end, there are none any more.
     pub(crate) fn poll_stream(
         self: &Arc<Self>,
         id: Id,
         context: &mut Context<'_>,
         sleep: &mut Sleep,
-        queue: &mut Queue,
+        queue: &mut IntoIter<Item>,
     ) -> Poll<Option<engine::End>> {
         loop {
             let interrupted = self.state().calls.get_mut(id).is_some_and(|call| std::mem::take(&mut call.interrupted));
             if interrupted {
-                queue.clear();
+                *queue = IntoIter::default();
             }
-            if !queue.is_empty() {
+            if !queue.as_slice().is_empty() {
                 return Poll::Ready(None);
             }
             let now = self.now();
@@ -184,9 +193,11 @@ impl Driver {
                 self.state().calls.remove(id);
                 return Poll::Ready(Some(end));
             }
-            if !self.turn(id, context, sleep, queue) {
+            let mut items = Queue::new();
+            if !self.turn(id, context, sleep, &mut items) {
                 return Poll::Pending;
             }
+            *queue = items.into_iter();
         }
     }
 

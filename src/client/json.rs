@@ -84,7 +84,7 @@ pub(super) fn read_chunk(json: &str) -> Option<ChatChunk> {
         if key.is("choices") {
             chunk.choices = unless_null(scan, |scan| read_list(scan, read_chunk_choice))?;
         } else if key.is("usage") {
-            chunk.usage = unless_null(scan, |scan| read_usage(scan).map(Some))?;
+            chunk.usage = unless_null(scan, |scan| read_usage_of(scan).map(Some))?;
         } else {
             return Some(false);
         }
@@ -113,11 +113,11 @@ fn read_chunk_choice(scan: &mut Scan<'_>) -> Option<ChunkChoice> {
 /// A whole completion, which is JSON; `None` if it has another shape.
 pub(super) fn read_response(json: &str) -> Option<ChatResponse> {
     let mut response = ChatResponse::default();
-    response.extra = read_object(&mut Scan::new(json.trim_start_matches('\u{feff}')), &mut |scan, key| {
+    response.extra = read_object(&mut Scan::new(json.strip_prefix('\u{feff}').unwrap_or(json)), &mut |scan, key| {
         if key.is("choices") {
             response.choices = read_list(scan, read_choice)?;
         } else if key.is("usage") {
-            response.usage = unless_null(scan, |scan| read_usage(scan).map(Some))?;
+            response.usage = unless_null(scan, |scan| read_usage_of(scan).map(Some))?;
         } else {
             return Some(false);
         }
@@ -158,7 +158,7 @@ fn read_message(scan: &mut Scan<'_>) -> Option<Message> {
     Some(message)
 }
 
-fn read_usage(scan: &mut Scan<'_>) -> Option<Usage> {
+fn read_usage_of(scan: &mut Scan<'_>) -> Option<Usage> {
     let mut usage = Usage::default();
     usage.extra = read_object(scan, &mut |scan, key| {
         if key.is("prompt_tokens") {
@@ -173,6 +173,11 @@ fn read_usage(scan: &mut Scan<'_>) -> Option<Usage> {
         Some(true)
     })?;
     Some(usage)
+}
+
+/// What an answer cost.
+pub(super) fn read_usage(json: &str) -> Option<Usage> {
+    read_usage_of(&mut Scan::new(json))
 }
 
 /// An object: `known` reads the fields it knows and says so; the others are kept as they are.
@@ -245,4 +250,123 @@ fn read_number(text: &str) -> Value {
     };
     // What is too large for any number is none in JavaScript's JSON either.
     integer.or_else(|| Number::from_f64(platform::number_of(text))).map_or(Value::Null, Value::Number)
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn value_of(json: &str) -> Option<Value> {
+        read(&mut Scan::new(json))
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".*", inner, 0..4).prop_map(|fields| fields.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_written_as_serde_reads_it_and_read_as_serde_writes_it(value in values()) {
+            let mut text = String::new();
+            write(&value, &mut text);
+            prop_assert_eq!(&value_of(&text), &Some(value.clone()));
+            prop_assert!(serde_json::from_str::<Value>(&text).is_ok(), "{text}");
+            prop_assert_eq!(value_of(&value.to_string()), Some(value));
+        }
+    }
+
+    #[test]
+    fn a_request_is_what_serde_makes_of_it() {
+        let tool = Message {
+            role: "assistant".to_owned(),
+            content: Value::Null,
+            extra: json!({"tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]})
+                .as_object()
+                .cloned()
+                .unwrap(),
+        };
+        let parts = Message { content: json!([{"type": "text", "text": "\u{1}\"é\\"}]), ..Message::user("") };
+        let request = ChatRequest::new([Message::system("Be brief.\n"), tool, parts])
+            .with("temperature", 0.1)
+            .with("stop", json!([]))
+            .with("stream_options", json!({"include_usage": true}))
+            .with("metadata", json!({}))
+            .with("", -3)
+            .with("stream", false);
+        let written: Value = serde_json::from_str(&write_request(&request, false)).unwrap();
+        assert_eq!(written, serde_json::to_value(&request).unwrap());
+        let streamed: Value = serde_json::from_str(&write_request(&request, true)).unwrap();
+        assert_eq!(streamed, serde_json::to_value(request.with("stream", true)).unwrap());
+        assert_eq!(write_request(&ChatRequest::new([]), false), r#"{"model":"default","messages":[]}"#);
+    }
+
+    #[test]
+    fn a_chunk_is_what_serde_makes_of_it() {
+        let chunks = [
+            "{}",
+            r#" { "choices" : [ ] , "x" : [ 1 , -2 , 3.5e2 , true , null , { } ] } "#,
+            r#"{"choices":null,"usage":null,"id":"a"}"#,
+            r#"{"choices":[{"index":1,"delta":{"content":"a\u00e9\ud83d\ude00"},"finish_reason":null,"logprobs":{"a":[]}}]}"#,
+            r#"{"choices":[{"delta":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1e30,"total_tokens":2.0,"d":{}}}"#,
+            r#"{"choices":[{}],"usage":{"prompt_tokens":null}}"#,
+            r#"{"choices":{}}"#,
+            r#"{"choices":[1]}"#,
+            r#"{"choices":[{"delta":[]}]}"#,
+            r#"{"choices":[{"index":"0"}]}"#,
+            r#"{"choices":[{"finish_reason":1}]}"#,
+            r#"{"usage":7}"#,
+            r#"{"usage":{"total_tokens":"7"}}"#,
+            "[]",
+        ];
+        for chunk in chunks {
+            assert_eq!(read_chunk(chunk), serde_json::from_str(chunk).ok(), "{chunk}");
+        }
+        // The last of two counts, half a pair is replaced, and null is no index: serde would refuse all three.
+        let lenient = read_chunk(r#"{"choices":[],"choices":[{"index":null,"delta":{"content":"a\ud83d"}}]}"#);
+        assert_eq!(lenient.unwrap().text(), "a\u{fffd}");
+    }
+
+    #[test]
+    fn an_answer_is_what_serde_makes_of_it() {
+        let answers = [
+            r#"{"choices":[]}"#,
+            r#"{"id":"1","choices":[{"index":2,"message":{"role":"assistant","content":null,"tool_calls":[]},"finish_reason":"tool_calls"}]}"#,
+            r#"{"choices":[{"message":{"content":[{"type":"text"}]}}],"usage":{"completion_tokens":3}}"#,
+            r#"{"choices":[{"message":1}]}"#,
+            r#"{"choices":[{"message":{"role":null}}]}"#,
+            r#"{"choices":{}}"#,
+            "7",
+        ];
+        for answer in answers {
+            assert_eq!(read_response(answer), serde_json::from_str(answer).ok(), "{answer}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_last_bit() {
+        for text in
+            ["0", "-0", "18446744073709551615", "18446744073709551616", "-9223372036854775808", "-1", "0.1", "5e-324"]
+        {
+            let number = value_of(text).unwrap();
+            assert_eq!(number.as_f64(), text.parse().ok(), "{text}");
+            assert_eq!(number.is_u64(), text.parse::<u64>().is_ok(), "{text}");
+        }
+        assert_eq!(value_of("1e400"), Some(Value::Null));
+    }
 }

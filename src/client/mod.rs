@@ -165,8 +165,8 @@ impl Client {
         &self.conversation.driver
     }
 
-    /// Begins a call and waits for what comes of it.
-    async fn start(&self, kind: Kind, body: Option<String>) -> (Id, News) {
+    /// A call, which begins as it is first polled: what comes of it.
+    fn start(&self, kind: Kind, body: Option<String>) -> impl Future<Output = (Id, News)> {
         let driver = self.driver();
         let (total, max_retries) = driver.engine(|engine| {
             let config = engine.config();
@@ -175,7 +175,7 @@ impl Client {
         });
         let conversation = self.conversation.id;
         let begin = Begin { conversation, kind, body: body.as_ref().map(String::len), total, max_retries };
-        driver.call(begin, body).await
+        driver.call(begin, body)
     }
 }
 

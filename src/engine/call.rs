@@ -140,7 +140,7 @@ impl Call {
             let message = [super::GATEWAY, "'s reply ", what].concat();
             Error::new(Reason::InvalidResponse, message).with_status(exchange.head.status)
         };
-        if self.kind == Kind::Stream {
+        if matches!(self.kind, Kind::Stream) {
             return Err(
                 super::stream::not_a_stream(&exchange.head.kind, &exchange.body).with_status(exchange.head.status)
             );
@@ -176,7 +176,7 @@ impl Call {
                 None => invalid("is not a chat completion: it has no choices"),
             });
         };
-        if self.kind != Kind::Ask {
+        if !matches!(self.kind, Kind::Ask) {
             return Ok(None);
         }
         let first = choices.items().into_iter().next();

@@ -1,11 +1,14 @@
 //! Browsers, workers and other JavaScript hosts: gloo-net over the Fetch API.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use gloo_net::http::Response as FetchResponse;
+use gloo_timers::callback::Timeout;
 use js_sys::{Date, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -74,7 +77,13 @@ impl Transport for BrowserTransport {
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         // The host's timers take a signed 32-bit number of milliseconds; more fires at once.
         let millis = (time.as_secs_f64() * 1000.0).ceil().min(f64::from(i32::MAX)) as u32;
-        Box::pin(gloo_timers::future::TimeoutFuture::new(millis))
+        let state = Rc::new(TimerState::default());
+        let alarm = state.clone();
+        let timeout = Timeout::new(millis, move || {
+            alarm.fired.set(true);
+            alarm.waker.take().into_iter().for_each(Waker::wake);
+        });
+        Box::pin(Timer { state, _timeout: timeout })
     }
 
     fn now(&self) -> Now {
@@ -87,6 +96,27 @@ impl Transport for BrowserTransport {
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {
         wasm_bindgen_futures::spawn_local(future);
+    }
+}
+
+/// A timer, which its drop stops. (gloo's own is a channel, of which one word is needed.)
+struct Timer {
+    state: Rc<TimerState>,
+    _timeout: Timeout,
+}
+
+#[derive(Default)]
+struct TimerState {
+    fired: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.state.waker.set(Some(context.waker().clone()));
+        if self.state.fired.get() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
