@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::text::{cut, digits, find};
+
 /// What the caller can do about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -93,20 +95,16 @@ macro_rules! reasons {
 
             /// The reason of this name.
             pub fn from_name(name: &str) -> Option<Reason> {
-                match name {
-                    $($local_name => Some(Reason::$local_variant),)*
-                    name => Self::from_server(name),
-                }
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
             }
 
             /// The reason of this name, if a server can mean it. What only a client can find out about itself, a server
             /// that uses the word means otherwise.
+            #[cfg_attr(not(feature = "engine"), allow(dead_code))]
             pub(crate) fn from_server(name: &str) -> Option<Reason> {
-                match name {
-                    $($name => Some(Reason::$variant),)*
-                    $($server_name => Some(Reason::$server_variant),)*
-                    _ => None,
-                }
+                // Compared one by one, from the table of names: a `match` would be ten times the code.
+                const REASONS: &[Reason] = &[$(Reason::$variant,)* $(Reason::$server_variant),*];
+                REASONS.iter().copied().find(|reason| reason.as_str() == name)
             }
         }
     };
@@ -351,9 +349,10 @@ impl Error {
         &self.0.message
     }
 
-    /// What to do: the server's sentence if it sent one, else the [reason's](Reason::hint).
+    /// What to do: the server's sentence if it sent one, else the [reason's](Reason::hint). Where a client is told a reason of
+    /// the token endpoint's without its sentence, it refers to the endpoint.
     pub fn hint(&self) -> &str {
-        self.0.hint.as_deref().unwrap_or(self.0.reason.hint())
+        self.0.hint.as_deref().unwrap_or(USUAL_HINTS[self.0.reason as usize])
     }
 
     /// The server's sentence for what to do, if it sent one.
@@ -383,6 +382,20 @@ impl Error {
     }
 }
 
+/// The hint of each reason. A client without a server beside it does not carry those that the token endpoint sends.
+static USUAL_HINTS: [&str; Reason::ALL.len()] = {
+    let mut hints = ["See what the token endpoint says."; Reason::ALL.len()];
+    let mut place = 0;
+    while place < hints.len() {
+        let reason = Reason::ALL[place];
+        if cfg!(feature = "server") || !reason.is_sent_with_its_hint() {
+            hints[reason as usize] = reason.hint();
+        }
+        place += 1;
+    }
+    hints
+};
+
 /// The text without credentials, if it has any.
 #[cfg_attr(not(feature = "engine"), allow(dead_code))]
 fn redacted(text: &str, credential: &str) -> Option<String> {
@@ -392,13 +405,13 @@ fn redacted(text: &str, credential: &str) -> Option<String> {
     let (mut replaced, mut from) = (String::new(), 0);
     // What was sent is known to the letter; a letter or two could be anything.
     if credential.len() > 3 {
-        while let Some(at) = crate::text::find(&text[from..], credential) {
-            replaced.push_str(&text[from..from + at]);
+        while let Some(at) = find(cut(text, from, text.len()), credential) {
+            replaced.push_str(cut(text, from, from + at));
             replaced.push_str(MASK);
             from += at + credential.len();
         }
     }
-    replaced.push_str(&text[from..]);
+    replaced.push_str(cut(text, from, text.len()));
     let known = from > 0;
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let is_credential = |word: &str| {
@@ -407,13 +420,13 @@ fn redacted(text: &str, credential: &str) -> Option<String> {
     let (mut clean, mut rest, mut found) = (String::new(), &*replaced, known);
     while !rest.is_empty() {
         let word = rest.bytes().position(|byte| !is_part(byte)).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(word);
+        let (word, after) = (cut(rest, 0, word), cut(rest, word, rest.len()));
         let hide = is_credential(word);
         clean.push_str(if hide { MASK } else { word });
         found |= hide;
         let gap = after.bytes().position(is_part).unwrap_or(after.len());
-        clean.push_str(&after[..gap]);
-        rest = &after[gap..];
+        clean.push_str(cut(after, 0, gap));
+        rest = cut(after, gap, after.len());
     }
     found.then_some(clean)
 }
@@ -422,9 +435,14 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         if let Some(status) = self.0.status {
-            write!(f, " (status {status})")?;
+            f.write_str(" (status ")?;
+            f.write_str(&digits(u64::from(status)))?;
+            f.write_str(")")?;
         }
-        write!(f, " [{}] {}", self.0.reason.as_str(), self.hint())
+        f.write_str(" [")?;
+        f.write_str(self.0.reason.as_str())?;
+        f.write_str("] ")?;
+        f.write_str(self.hint())
     }
 }
 

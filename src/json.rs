@@ -5,6 +5,8 @@
 //! up to [`DEEPEST`] levels.
 #![cfg_attr(not(feature = "engine"), allow(dead_code))]
 
+use crate::text::cut;
+
 /// Deeper nesting is refused: no server means it, and no stack is without end.
 const DEEPEST: u32 = 128;
 
@@ -57,9 +59,7 @@ impl<'a> Json<'a> {
 
     /// A string's text. Half a surrogate pair becomes U+FFFD.
     pub(crate) fn text(self) -> Option<String> {
-        let mut text = String::new();
-        Scan::new(self.0).string()?.write_to(&mut text);
-        Some(text)
+        Some(Scan::new(self.0).string()?.text())
     }
 
     /// A number, as near as it matters to lifetimes and counts.
@@ -150,7 +150,7 @@ impl<'a> Scan<'a> {
         self.space();
         let from = self.at;
         self.skip()?;
-        Some(Json(&self.text[from..self.at]))
+        Some(Json(cut(self.text, from, self.at)))
     }
 
     /// Nothing but white space is left.
@@ -223,7 +223,7 @@ impl<'a> Scan<'a> {
         let (length, escaped) = string(&self.text.as_bytes()[self.at..])?;
         let from = self.at + 1;
         self.at += length;
-        Some(Text { raw: &self.text[from..self.at - 1], escaped })
+        Some(Text { raw: cut(self.text, from, self.at - 1), escaped })
     }
 
     fn number(&mut self) -> Option<()> {
@@ -334,9 +334,14 @@ impl Text<'_> {
         if !self.escaped {
             return self.raw == text;
         }
-        let mut written = String::new();
-        self.write_to(&mut written);
-        written == text
+        self.text() == text
+    }
+
+    /// What it means.
+    pub(crate) fn text(self) -> String {
+        let mut text = String::new();
+        self.write_to(&mut text);
+        text
     }
 
     pub(crate) fn is_empty(self) -> bool {
@@ -346,7 +351,7 @@ impl Text<'_> {
     /// What stands before and behind it in the text it was found in, with its quotes.
     pub(crate) fn around(self, whole: &str) -> (&str, &str) {
         let from = self.raw.as_ptr() as usize - whole.as_ptr() as usize;
-        (&whole[..from], &whole[from + self.raw.len()..])
+        (cut(whole, 0, from), cut(whole, from + self.raw.len(), whole.len()))
     }
 
     /// As it was written, without its quotes.
@@ -376,20 +381,20 @@ impl Text<'_> {
         let mut first = half;
         let mut rest = self.raw;
         while !rest.is_empty() {
-            let (plain, escape) = rest.split_at(rest.find('\\').unwrap_or(rest.len()));
+            let (plain, escape) = rest.split_at_checked(plain_bytes(rest.as_bytes())).unwrap_or((rest, ""));
             if !plain.is_empty() {
                 out.extend(first.take().map(|_| char::REPLACEMENT_CHARACTER));
                 out.push_str(plain);
             }
             let Some(kind) = escape.as_bytes().get(1) else { break };
-            rest = &escape[if *kind == b'u' { 6 } else { 2 }..];
+            rest = escape.get(if *kind == b'u' { 6 } else { 2 }..).unwrap_or_default();
             let unit = match kind {
                 b'b' => 8,
                 b'f' => 12,
                 b'n' => 10,
                 b'r' => 13,
                 b't' => 9,
-                b'u' => u16::from_str_radix(&escape[2..6], 16).unwrap_or_default(),
+                b'u' => escape.bytes().skip(2).take(4).fold(0, |unit, digit| unit << 4 | hex(digit)),
                 other => u16::from(*other),
             };
             first = match (first, unit) {
@@ -411,6 +416,11 @@ impl Text<'_> {
         }
         first
     }
+}
+
+/// The value of a hexadecimal digit.
+fn hex(digit: u8) -> u16 {
+    u16::from(if digit.is_ascii_digit() { digit - b'0' } else { (digit & 0xF) + 9 })
 }
 
 /// Writes a text as a JSON string, quotes included.

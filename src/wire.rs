@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::json::Json;
-use crate::text::digits;
+use crate::text::{digits, find, small_number, split_once};
 use crate::{Error, Reason, Secret};
 
 /// Request headers the client may send to the token function: what its CORS answer must allow.
@@ -158,7 +158,9 @@ impl CredentialKind {
 
 /// Can this text be sent as a header value, unchanged? Visible ASCII and inner spaces only.
 pub(crate) fn is_header_safe(value: &str) -> bool {
-    !value.is_empty() && value.trim() == value && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+    !value.is_empty()
+        && value.trim_ascii() == value
+        && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
 /// The claims of a token, unverified: for display and debugging, never for a decision. `None` if it is not a JWT.
@@ -168,11 +170,9 @@ pub fn decode_token(token: &str) -> Option<serde_json::Map<String, serde_json::V
 
 /// The three parts of a JWT, as they are written.
 pub(crate) fn jwt_parts(token: &str) -> Option<[&str; 3]> {
-    let mut parts = token.split('.');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(header), Some(payload), Some(signature), None) => Some([header, payload, signature]),
-        _ => None,
-    }
+    let (header, rest) = split_once(token, b'.')?;
+    let (payload, signature) = split_once(rest, b'.')?;
+    (split_once(signature, b'.').is_none()).then_some([header, payload, signature])
 }
 
 fn payload(token: &str) -> Option<Vec<u8>> {
@@ -249,8 +249,8 @@ impl ErrorBody {
             return Self::of(json);
         }
         let text = String::from_utf8_lossy(body);
-        let text = text.trim();
-        let says_something = !text.is_empty() && !text.starts_with(['<', '{', '[']) && text != "null";
+        let text = text.trim_ascii();
+        let says_something = !matches!(text.as_bytes().first(), None | Some(b'<' | b'{' | b'[')) && text != "null";
         Self { message: says_something.then(|| shortened(text)), ..Self::default() }
     }
 
@@ -262,7 +262,7 @@ impl ErrorBody {
         let find = |key: &str| nested.as_ref().and_then(|error| error.get(key)).or_else(|| fields.get(key));
         let text = |key: &str| find(key).and_then(short_text);
         // Supabase Auth sends a numeric `code` (the status) beside `error_code`: the word is the better one.
-        let named = text("error_code").or_else(|| text("code").filter(|code| code.parse::<u16>().is_err()));
+        let named = text("error_code").or_else(|| text("code").filter(|code| small_number(code).is_none()));
         let flat = || error.and_then(short_text).or_else(|| short_text(body));
         // FastAPI's: a text, or a list with a `msg` for each field.
         let detail = || {
@@ -298,10 +298,10 @@ impl ErrorBody {
         let reason = match self.code.as_deref().unwrap_or_default() {
             "rate_limited" | "rate_limit_exceeded" => Reason::RateLimited,
             "content_filter" => Reason::ContentBlocked,
-            code if QUOTA_CODES.contains(&code) => Reason::QuotaExceeded,
-            code => match code.parse() {
-                Ok(status) => reason_of(status, ""),
-                Err(_) => Reason::from_server(code).unwrap_or(Reason::ServerError),
+            code if is_spent(code) => Reason::QuotaExceeded,
+            code => match small_number(code) {
+                Some(status) => reason_of(status, ""),
+                None => Reason::from_server(code).unwrap_or(Reason::ServerError),
             },
         };
         let said = self.message.as_deref().unwrap_or("no message");
@@ -313,7 +313,9 @@ impl ErrorBody {
 const LONGEST_TEXT: usize = 500;
 
 /// A 429 with one of these codes means "spent", not "slower".
-const QUOTA_CODES: [&str; 4] = ["insufficient_quota", "quota_exceeded", "quota_exhausted", "budget_exceeded"];
+fn is_spent(code: &str) -> bool {
+    matches!(code, "insufficient_quota" | "quota_exceeded" | "quota_exhausted" | "budget_exceeded")
+}
 
 fn short_text(value: Json<'_>) -> Option<String> {
     let number = || {
@@ -336,9 +338,9 @@ fn reason_of(status: u16, code: &str) -> Reason {
         404 => Reason::NotFound,
         408 => Reason::Timeout,
         409 => Reason::Conflict,
-        429 if QUOTA_CODES.contains(&code) => Reason::QuotaExceeded,
+        429 if is_spent(code) => Reason::QuotaExceeded,
         429 => Reason::RateLimited,
-        451 if code.contains("pii") => Reason::PiiBlocked,
+        451 if find(code, "pii").is_some() => Reason::PiiBlocked,
         451 => Reason::ContentBlocked,
         400..=499 => Reason::InvalidRequest,
         500..=599 => Reason::ServerError,

@@ -2,14 +2,13 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
-use super::chat::{ChatRequest, ChatResponse, DEFAULT_MODEL};
+use super::chat::{ChatRequest, ChatResponse};
 use super::drive::News;
+use super::json::{read_response, write_request};
 use super::stream::{ChatStream, RawStream};
 use super::{Client, Reply};
 use crate::engine::{Kind, Resource, UsageQuery};
-use crate::json::quote;
 use crate::{Error, Reason};
 
 impl Client {
@@ -20,9 +19,7 @@ impl Client {
     /// [`Reason::InvalidResponse`] if the reply has none for another cause. An answer cut by a token limit is
     /// returned as it is; use `chat` to see its `finish_reason`.
     pub async fn ask(&self, text: impl Into<String>) -> Result<String, Error> {
-        let mut body = format!(r#"{{"model":"{DEFAULT_MODEL}","messages":[{{"role":"user","content":"#);
-        quote(&text.into(), &mut body);
-        body.push_str("}]}");
+        let body = write_request(&ChatRequest::user(text), false);
         Ok(self.settled(Kind::Ask, Some(body)).await?.json)
     }
 
@@ -31,10 +28,9 @@ impl Client {
     /// # Errors
     /// Session and token errors, the gateway's refusals, and [`Reason::InvalidResponse`] for a reply that is no completion.
     pub async fn chat(&self, request: &ChatRequest) -> Result<ChatResponse, Error> {
-        let reply = self.chat_json(encode(request)?).await?;
-        let mut response: ChatResponse = decode(&reply)?;
-        response.trace = reply.trace;
-        Ok(response)
+        let reply = self.chat_json(write_request(request, false)).await?;
+        let response = read_response(&reply.json).ok_or_else(|| invalid(&reply, "is not a chat completion"))?;
+        Ok(ChatResponse { trace: reply.trace, ..response })
     }
 
     /// A whole chat completion with types of your own, such as `async-openai`'s.
@@ -50,8 +46,7 @@ impl Client {
     /// # Errors
     /// As [`chat`](Self::chat), before the first chunk; later ones come out of the stream.
     pub async fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
-        let request = ChatRequest { extra: with_stream(request.extra.clone()), ..request.clone() };
-        Ok(ChatStream::new(self.chat_stream_json(encode(&request)?).await?))
+        Ok(ChatStream::new(self.chat_stream_json(write_request(request, true)).await?))
     }
 
     /// A whole chat completion, JSON text in and out.
@@ -142,11 +137,6 @@ impl Client {
     }
 }
 
-fn with_stream(mut extra: Map<String, Value>) -> Map<String, Value> {
-    extra.insert("stream".to_owned(), Value::Bool(true));
-    extra
-}
-
 fn encode(request: &(impl Serialize + ?Sized)) -> Result<String, Error> {
     serde_json::to_string(request).map_err(|error| {
         Error::new(Reason::InvalidRequest, format!("the request is not representable as JSON: {error}"))
@@ -158,7 +148,7 @@ fn decode<T: DeserializeOwned>(reply: &Reply) -> Result<T, Error> {
 }
 
 fn invalid(reply: &Reply, what: &str) -> Error {
-    Error::new(Reason::InvalidResponse, format!("the gateway's reply {what}"))
+    Error::new(Reason::InvalidResponse, ["the gateway's reply ", what].concat())
         .with_status(reply.status)
         .with_trace_id(reply.trace.trace_id.clone())
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::engine::Trace;
 
 /// The gateway's name for "the model this project is set to".
-pub(super) const DEFAULT_MODEL: &str = "default";
+const DEFAULT_MODEL: &str = "default";
 
 /// A chat completion request in OpenAI's shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

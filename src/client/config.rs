@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::Client;
-use super::drive::Driver;
+use super::drive::{Driver, as_millis};
 use super::session::SessionSource;
 use crate::engine::{Config, Limits, NEVER};
 use crate::platform::{DefaultTransport, Transport};
+use crate::text::{small_number, split_once, trim_slashes};
 use crate::wire::{CredentialKind, is_header_safe};
 use crate::{Error, Reason};
 
@@ -43,15 +44,26 @@ impl Default for Timeouts {
     }
 }
 
+impl Timeouts {
+    fn limits(self) -> Limits {
+        Limits {
+            session: as_millis(self.session),
+            token: as_millis(self.token),
+            first_byte: as_millis(self.first_byte),
+            idle: as_millis(self.idle),
+            content: as_millis(self.content),
+            total: self.total.map_or(NEVER, as_millis),
+        }
+    }
+}
+
 /// Builds a [`Client`].
-pub struct ClientBuilder {
-    gateway_url: String,
+pub struct ClientBuilder(Box<Options>);
+
+/// Nothing in here was checked yet.
+struct Options {
+    config: Config,
     function: Option<Function>,
-    api_key: Option<String>,
-    margin: Duration,
-    timeouts: Timeouts,
-    max_retries: u32,
-    largest_event: usize,
     session: Option<Box<dyn SessionSource>>,
     transport: Option<Box<dyn Transport>>,
 }
@@ -63,37 +75,37 @@ enum Function {
 
 impl ClientBuilder {
     pub(super) fn new(gateway_url: String) -> Self {
-        Self {
+        let config = Config {
             gateway_url,
-            function: None,
+            function_url: String::new(),
             api_key: None,
-            margin: Duration::from_secs(60),
-            timeouts: Timeouts::default(),
+            margin: 60_000.0,
+            limits: Timeouts::default().limits(),
             max_retries: 2,
             largest_event: 1 << 20,
-            session: None,
-            transport: None,
-        }
+            source_reports: false,
+        };
+        Self(Box::new(Options { config, function: None, session: None, transport: None }))
     }
 
     /// The Supabase Edge Function that mints tokens: `{supabase_url}/functions/v1/{name}`.
     #[must_use]
     pub fn function(mut self, supabase_url: impl Into<String>, name: impl Into<String>) -> Self {
-        self.function = Some(Function::Supabase { url: supabase_url.into(), name: name.into() });
+        self.0.function = Some(Function::Supabase { url: supabase_url.into(), name: name.into() });
         self
     }
 
     /// A token endpoint that runs elsewhere (axum, Workers, Node): its whole URL.
     #[must_use]
     pub fn token_url(mut self, url: impl Into<String>) -> Self {
-        self.function = Some(Function::Url(url.into()));
+        self.0.function = Some(Function::Url(url.into()));
         self
     }
 
     /// Who is signed in.
     #[must_use]
     pub fn session(mut self, source: impl SessionSource) -> Self {
-        self.session = Some(Box::new(source));
+        self.0.session = Some(Box::new(source));
         self
     }
 
@@ -101,7 +113,7 @@ impl ClientBuilder {
     /// function's CORS answer allows no header beyond `authorization` and `content-type`.
     #[must_use]
     pub fn api_key(mut self, publishable_key: impl Into<String>) -> Self {
-        self.api_key = Some(publishable_key.into());
+        self.0.config.api_key = Some(publishable_key.into());
         self
     }
 
@@ -109,117 +121,123 @@ impl ClientBuilder {
     /// no longer than twice the margin is renewed at half its life.
     #[must_use]
     pub fn margin(mut self, margin: Duration) -> Self {
-        self.margin = margin;
+        self.0.config.margin = as_millis(margin);
         self
     }
 
     /// Limits for each kind of wait.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
+        self.0.config.limits = timeouts.limits();
         self
     }
 
     /// How often a call is repeated after a passing failure, always before its first byte was handed out. Default 2.
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
-        self.max_retries = retries;
+        self.0.config.max_retries = retries;
         self
     }
 
     /// The largest event of a stream in bytes. Default 1 MiB.
     #[must_use]
     pub fn largest_event(mut self, bytes: usize) -> Self {
-        self.largest_event = bytes;
+        self.0.config.largest_event = bytes;
         self
     }
 
     /// Another door to the outside, for tests or an HTTP client of your own.
     #[must_use]
     pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.transport = Some(Box::new(transport));
+        self.0.transport = Some(Box::new(transport));
         self
     }
 
     /// The client.
     ///
     /// # Errors
-    /// [`Reason::InvalidConfig`] names the option that is missing or malformed.
+    /// [`Reason::InvalidConfig`] names everything that is missing or malformed.
     pub fn build(self) -> Result<Client, Error> {
-        let gateway_url = base_url("the gateway URL (behestUrl)", &self.gateway_url)?;
-        let gateway_url = gateway_url.strip_suffix("/v1").unwrap_or(&gateway_url).trim_end_matches('/').to_owned();
-        let function_url = match self.function {
-            None => return Err(invalid("the token function is missing (supabaseUrl and functionName, or tokenUrl)")),
-            Some(Function::Url(url)) => base_url("the option tokenUrl", &url)?,
+        let Options { mut config, function, session, transport } = *self.0;
+        let mut problems = Problems(String::new());
+        let gateway_url = problems.base_url("the gateway URL (`Client::builder`)", &config.gateway_url);
+        config.gateway_url = match gateway_url.strip_suffix("/v1") {
+            Some(base) => trim_slashes(base).to_owned(),
+            None => gateway_url,
+        };
+        config.function_url = match function {
+            None => problems.tell("the token function is missing (`function` or `token_url`)"),
+            Some(Function::Url(url)) => problems.base_url("the token function's URL (`token_url`)", &url),
             Some(Function::Supabase { url, name }) => {
-                if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-                    return Err(invalid("the option functionName may hold only letters, digits, - and _"));
+                if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
+                    problems.tell("the function's name (`function`) may hold only letters, digits, - and _");
                 }
-                format!("{}/functions/v1/{name}", base_url("the option supabaseUrl", &url)?)
+                [&problems.base_url("the Supabase URL (`function`)", &url), "/functions/v1/", &name].concat()
             }
         };
-        if let Some(key) = &self.api_key {
+        if let Some(key) = &config.api_key {
             if matches!(CredentialKind::of(key), CredentialKind::SecretKey | CredentialKind::ServiceRole) {
-                return Err(invalid("the API key is a secret one: only the publishable key may be in a client"));
+                problems.tell("the key (`api_key`) is a secret one: only the publishable key may be in a client");
             }
             if !is_header_safe(key) {
-                return Err(invalid("the API key has characters that no header can carry"));
+                problems.tell("the key (`api_key`) has characters that no header can carry");
             }
         }
-        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-        let Timeouts { session, token, first_byte, idle, content, total } = self.timeouts;
-        let config = Config {
-            gateway_url,
-            function_url,
-            api_key: self.api_key,
-            margin: millis(self.margin),
-            limits: Limits {
-                session: millis(session),
-                token: millis(token),
-                first_byte: millis(first_byte),
-                idle: millis(idle),
-                content: millis(content),
-                total: total.map_or(NEVER, millis),
-            },
-            max_retries: self.max_retries,
-            largest_event: self.largest_event,
-            source_reports: false,
+        if session.is_none() {
+            problems.tell("the session source is missing (`session`)");
+        }
+        let Some(source) = session.filter(|_| problems.0.is_empty()) else {
+            return Err(Error::new(Reason::InvalidConfig, problems.0));
         };
-        let source = self.session.ok_or_else(|| invalid("the session source is missing"))?;
-        let transport = self.transport.unwrap_or_else(|| Box::new(DefaultTransport::default()));
+        let transport = transport.unwrap_or_else(|| Box::new(DefaultTransport::default()));
         Ok(Client::new(Driver::new(config, source, transport)))
     }
 }
 
-/// An absolute http(s) URL without user, query or fragment, and without its trailing slashes.
-fn base_url(what: &str, url: &str) -> Result<String, Error> {
-    let checked = || {
-        let (scheme, rest) = url.split_once("://")?;
-        let scheme = scheme.to_ascii_lowercase();
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(bracketed) => bracketed.split_once(']')?,
-            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-        };
-        let is_port = |port: &str| port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
-        let is_escape =
-            |after: &str| after.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let is_path = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\\".contains(&byte))
-            && path.split('%').skip(1).all(is_escape);
-        let is_url = matches!(&*scheme, "http" | "https")
-            && !host.is_empty()
-            && host.bytes().all(is_host)
-            && (port.is_empty() || is_port(port))
-            && is_path;
-        is_url.then(|| format!("{scheme}://{}", rest.trim_end_matches('/')))
-    };
-    checked().ok_or_else(|| {
-        let message = format!("{what} must be an absolute http(s) URL without user, query or fragment");
-        Error::new(Reason::InvalidConfig, message)
-    })
+/// All that is wrong, in one text.
+struct Problems(String);
+
+impl Problems {
+    /// Gives what stands in for the value that cannot be had.
+    fn tell(&mut self, problem: &str) -> String {
+        if !self.0.is_empty() {
+            self.0.push_str("; ");
+        }
+        self.0.push_str(problem);
+        String::new()
+    }
+
+    /// An absolute http(s) URL without user, query or fragment, and without its trailing slashes.
+    fn base_url(&mut self, what: &str, url: &str) -> String {
+        checked_url(url).unwrap_or_else(|| {
+            self.tell(what);
+            self.0.push_str(" must be an absolute http(s) URL without user, query or fragment");
+            String::new()
+        })
+    }
 }
 
-fn invalid(message: &'static str) -> Error {
-    Error::new(Reason::InvalidConfig, message)
+fn checked_url(url: &str) -> Option<String> {
+    let (scheme, rest) = split_once(url, b':')?;
+    let scheme = ["https", "http"].into_iter().find(|known| scheme.eq_ignore_ascii_case(known))?;
+    let rest = trim_slashes(rest.strip_prefix("//")?);
+    let (authority, path) = split_once(rest, b'/').unwrap_or((rest, ""));
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(bracketed) => split_once(bracketed, b']')?,
+        None => {
+            authority.split_at_checked(authority.bytes().position(|byte| byte == b':').unwrap_or(authority.len()))?
+        }
+    };
+    let is_port = |port: &str| port.strip_prefix(':').and_then(small_number).is_some();
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
+    let is_path = |(place, byte): (usize, u8)| match byte {
+        b'%' => matches!(path.as_bytes().get(place + 1..place + 3), Some(hex) if hex.iter().all(u8::is_ascii_hexdigit)),
+        b'?' | b'#' | b'@' | b'\\' => false,
+        _ => byte.is_ascii_graphic(),
+    };
+    let is_url = !host.is_empty()
+        && host.bytes().all(is_host)
+        && (port.is_empty() || is_port(port))
+        && path.bytes().enumerate().all(is_path);
+    is_url.then(|| [scheme, "://", rest].concat())
 }

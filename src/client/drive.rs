@@ -1,15 +1,16 @@
 //! Carries out what the engine says, over a [`Transport`]. It decides nothing.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use super::session::SessionSource;
 use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Receive, Table, Want};
 use crate::json::Text;
 use crate::platform::{self, Body, BoxFuture, Failure, Now, Request, Response, Transport};
+use crate::wire::millis;
 use crate::{Error, Reason, Secret};
 
 /// An engine and what it needs.
@@ -61,16 +62,23 @@ pub(crate) enum News {
 /// An item of a stream, and what it changes.
 pub(crate) enum Item {
     Chunk(String),
-    ToolCall { slot: usize, id: String, name: String, arguments: String },
+    ToolCall {
+        slot: usize,
+        id: String,
+        name: String,
+        arguments: String,
+    },
     FinishReason(String),
+    /// As JSON.
+    Usage(String),
 }
 
-/// What has come of a stream and was not asked for yet.
-pub(crate) type Queue = VecDeque<Item>;
+/// What has come of a stream.
+pub(crate) type Queue = Vec<Item>;
 
 impl Receive for Queue {
     fn chunk(&mut self, json: &str) {
-        self.push_back(Item::Chunk(json.to_owned()));
+        self.push(Item::Chunk(json.to_owned()));
     }
 
     fn text(&mut self, _text: Text<'_>, half: Option<u16>) -> Option<u16> {
@@ -79,14 +87,16 @@ impl Receive for Queue {
 
     fn tool_call(&mut self, slot: usize, id: &str, name: &str, arguments: &str) {
         let (id, name, arguments) = (id.to_owned(), name.to_owned(), arguments.to_owned());
-        self.push_back(Item::ToolCall { slot, id, name, arguments });
+        self.push(Item::ToolCall { slot, id, name, arguments });
     }
 
     fn finish_reason(&mut self, reason: &str) {
-        self.push_back(Item::FinishReason(reason.to_owned()));
+        self.push(Item::FinishReason(reason.to_owned()));
     }
 
-    fn usage(&mut self, _json: &str) {}
+    fn usage(&mut self, json: &str) {
+        self.push(Item::Usage(json.to_owned()));
+    }
 }
 
 impl Driver {
@@ -162,20 +172,20 @@ impl Driver {
         }
     }
 
-    /// The next items of a stream go to `queue`; `Ready` means that it has ended.
+    /// Fills `queue` with the next items of a stream, if it is empty. With an end, there are none any more.
     pub(crate) fn poll_stream(
         self: &Arc<Self>,
         id: Id,
         context: &mut Context<'_>,
         sleep: &mut Sleep,
-        queue: &mut Queue,
+        queue: &mut IntoIter<Item>,
     ) -> Poll<Option<engine::End>> {
         loop {
             let interrupted = self.state().calls.get_mut(id).is_some_and(|call| std::mem::take(&mut call.interrupted));
             if interrupted {
-                queue.clear();
+                *queue = IntoIter::default();
             }
-            if !queue.is_empty() {
+            if !queue.as_slice().is_empty() {
                 return Poll::Ready(None);
             }
             let now = self.now();
@@ -183,9 +193,11 @@ impl Driver {
                 self.state().calls.remove(id);
                 return Poll::Ready(Some(end));
             }
-            if !self.turn(id, context, sleep, queue) {
+            let mut items = Queue::new();
+            if !self.turn(id, context, sleep, &mut items) {
                 return Poll::Pending;
             }
+            *queue = items.into_iter();
         }
     }
 
@@ -276,7 +288,7 @@ impl Driver {
         let now = self.now();
         if due > now.monotonic {
             if sleep.due != Some(due) || sleep.timer.is_none() {
-                let left = Duration::try_from_secs_f64((due - now.monotonic) / 1000.0).unwrap_or(Duration::MAX);
+                let left = millis(due - now.monotonic);
                 *sleep = Sleep { due: Some(due), timer: Some(self.platform.sleep(left)) };
             }
             let fired = sleep.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
@@ -482,8 +494,12 @@ impl Drop for Task {
 }
 
 fn moment(now: Now) -> Moment {
-    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-    Moment { wall: millis(now.wall), monotonic: millis(now.monotonic) }
+    Moment { wall: as_millis(now.wall), monotonic: as_millis(now.monotonic) }
+}
+
+/// Milliseconds, as the engine counts.
+pub(crate) fn as_millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 fn head(response: &Response) -> Head {
@@ -499,5 +515,5 @@ fn head(response: &Response) -> Head {
 }
 
 fn broken(failure: &Failure) -> Broken {
-    Broken { message: failure.to_string(), unsent: failure.is_unsent(), is_defect: failure.is_no_response() }
+    Broken { message: failure.message().to_owned(), unsent: failure.is_unsent(), is_defect: failure.is_no_response() }
 }

@@ -4,6 +4,7 @@ mod calls;
 mod chat;
 mod config;
 mod drive;
+mod json;
 mod session;
 mod stream;
 
@@ -30,7 +31,7 @@ pub use stream::{AbortHandle, ChatStream, RawStream, ToolCall};
 
 use crate::engine::{self, Begin, Id, Kind, MAIN};
 use crate::{Error, Secret, platform};
-use drive::{Driver, News};
+use drive::{Driver, News, as_millis};
 
 /// The way from a signed-in user to an answer.
 ///
@@ -164,17 +165,17 @@ impl Client {
         &self.conversation.driver
     }
 
-    /// Begins a call and waits for what comes of it.
-    async fn start(&self, kind: Kind, body: Option<String>) -> (Id, News) {
+    /// A call, which begins as it is first polled: what comes of it.
+    fn start(&self, kind: Kind, body: Option<String>) -> impl Future<Output = (Id, News)> {
         let driver = self.driver();
         let (total, max_retries) = driver.engine(|engine| {
             let config = engine.config();
-            let total = self.total.map_or(config.limits.total, |time| time.as_secs_f64() * 1000.0);
+            let total = self.total.map_or(config.limits.total, as_millis);
             (total, self.max_retries.unwrap_or(config.max_retries))
         });
         let conversation = self.conversation.id;
         let begin = Begin { conversation, kind, body: body.as_ref().map(String::len), total, max_retries };
-        driver.call(begin, body).await
+        driver.call(begin, body)
     }
 }
 

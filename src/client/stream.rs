@@ -2,12 +2,14 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::vec::IntoIter;
 
 use futures_util::Stream;
 
 use super::Client;
 use super::chat::{ChatChunk, Usage};
-use super::drive::{Driver, Item, Queue, Sleep};
+use super::drive::{Driver, Item, Sleep};
+use super::json::{read_chunk, read_usage};
 use crate::engine::{Id, Outcome, Trace};
 use crate::{Error, Reason};
 
@@ -26,11 +28,14 @@ pub struct ToolCall {
 pub struct RawStream {
     client: Client,
     id: Id,
-    queue: Queue,
+    /// What has come and was not asked for yet.
+    queue: IntoIter<Item>,
     sleep: Sleep,
     trace: Trace,
     tool_calls: Vec<ToolCall>,
     finish_reason: Option<String>,
+    /// As JSON, until it is read.
+    usage: Option<String>,
     outcome: Option<Outcome>,
 }
 
@@ -39,11 +44,12 @@ impl RawStream {
         Self {
             client: client.clone(),
             id,
-            queue: Queue::new(),
+            queue: IntoIter::default(),
             sleep: Sleep::default(),
             trace,
             tool_calls: Vec::new(),
             finish_reason: None,
+            usage: None,
             outcome: None,
         }
     }
@@ -93,22 +99,31 @@ impl RawStream {
                 return Poll::Ready(end.error.map(Err));
             }
             self.note_trace(&driver);
-            while let Some(item) = self.queue.pop_front() {
-                if let Item::Chunk(json) = item {
-                    // What belongs to this chunk comes with it.
-                    while self.queue.front().is_some_and(|item| !matches!(item, Item::Chunk(_))) {
-                        self.queue.pop_front().into_iter().for_each(|item| self.note(item));
-                    }
-                    return Poll::Ready(Some(Ok(json)));
-                }
-                self.note(item);
+            if let Some(json) = self.next_chunk() {
+                return Poll::Ready(Some(Ok(json)));
             }
         }
     }
 
-    fn note(&mut self, item: Item) {
-        match item {
+    /// A chunk, and what belongs to it.
+    fn next_chunk(&mut self) -> Option<String> {
+        let mut chunk = None;
+        while let Some(item) = self.queue.as_slice().first() {
+            if chunk.is_some() && matches!(item, Item::Chunk(_)) {
+                break;
+            }
+            match self.queue.next()? {
+                Item::Chunk(json) => chunk = Some(json),
+                change => self.note(change),
+            }
+        }
+        chunk
+    }
+
+    fn note(&mut self, change: Item) {
+        match change {
             Item::Chunk(_) => {}
+            Item::Usage(json) => self.usage = Some(json),
             Item::FinishReason(reason) => self.finish_reason = Some(reason),
             Item::ToolCall { slot, id, name, arguments } => {
                 if slot == self.tool_calls.len() {
@@ -129,14 +144,14 @@ impl RawStream {
         }
     }
 
-    fn fail(&mut self, message: String) -> Error {
+    fn fail(&mut self, message: &'static str) -> Error {
         self.end(Outcome::Failed);
         Error::new(Reason::InvalidResponse, message).with_trace_id(self.trace.trace_id.clone())
     }
 
     fn end(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
-        self.queue.clear();
+        self.queue = IntoIter::default();
         // The stream may be kept for its text; its timer is not.
         self.sleep = Sleep::default();
         self.client.driver().abort(self.id);
@@ -237,10 +252,13 @@ impl ChatStream {
     }
 
     fn read(&mut self, json: &str) -> Result<ChatChunk, Error> {
-        let chunk: ChatChunk = serde_json::from_str(json)
-            .map_err(|error| self.raw.fail(format!("the gateway's stream has a chunk of another shape: {error}")))?;
+        let chunk =
+            read_chunk(json).ok_or_else(|| self.raw.fail("the gateway's stream has a chunk of another shape"))?;
         self.text.push_str(chunk.text());
-        self.usage = chunk.usage.clone().or(self.usage.take());
+        // Read once more: that costs less than code that copies what it holds.
+        if let Some(json) = self.raw.usage.take() {
+            self.usage = read_usage(&json);
+        }
         Ok(chunk)
     }
 }

@@ -140,7 +140,7 @@ impl Call {
             let message = [super::GATEWAY, "'s reply ", what].concat();
             Error::new(Reason::InvalidResponse, message).with_status(exchange.head.status)
         };
-        if self.kind == Kind::Stream {
+        if matches!(self.kind, Kind::Stream) {
             return Err(
                 super::stream::not_a_stream(&exchange.head.kind, &exchange.body).with_status(exchange.head.status)
             );
@@ -148,10 +148,10 @@ impl Call {
         let body = exchange.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&exchange.body);
         let text = std::str::from_utf8(body).map_err(|_| invalid("is not text"))?;
         let is_delete = self.path().0 == "DELETE";
-        if text.trim().is_empty() {
+        if text.trim_ascii().is_empty() {
             return if is_delete { Ok(String::new()) } else { Err(invalid("is empty")) };
         }
-        if let Kind::Resource(_) = self.kind {
+        if let Kind::Resource(_) = &self.kind {
             let mut scan = Scan::new(text);
             return if scan.json().is_some() && scan.ends() {
                 Ok(text.to_owned())
@@ -199,9 +199,7 @@ impl Call {
 /// The text of an answer, where only that is wanted.
 fn answer(choice: &Choice<'_>, invalid: &dyn Fn(&str) -> Error) -> Result<String, Error> {
     if let Some(text) = choice.text {
-        let mut answer = String::new();
-        text.write_to(&mut answer);
-        return Ok(answer);
+        return Ok(text.text());
     }
     Err(if choice.finish_reason.is("content_filter") {
         invalid("has no text").with_reason(Reason::ContentBlocked)

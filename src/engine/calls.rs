@@ -89,12 +89,13 @@ impl Engine {
             call.trace.mint = Some(wire::millis(token.took.function));
         }
         call.trace.session_id.clone_from(&token.session_id);
-        if call.kind == Kind::Warm {
+        if matches!(call.kind, Kind::Warm) {
             let reply = Reply { status: 0, json: String::new(), trace: std::mem::take(&mut call.trace) };
             return self.settle(id, Ok(reply));
         }
         call.generation = token.generation;
-        let accept = if call.kind == Kind::Stream { "text/event-stream" } else { "application/json" };
+        let is_stream = matches!(call.kind, Kind::Stream);
+        let accept = if is_stream { "text/event-stream" } else { "application/json" };
         let mut headers = vec![
             ("authorization", bearer(&token.secret)),
             ("accept", accept.to_owned()),
@@ -130,7 +131,10 @@ impl Engine {
             call.note_head(&exchange, now);
             call.spent = call.body.map(|request| Spent { request, ..Spent::default() });
             let kind = &exchange.head.kind;
-            if call.kind == Kind::Stream && !kind.starts_with("application/json") && !kind.starts_with("text/html") {
+            if matches!(call.kind, Kind::Stream)
+                && !kind.starts_with("application/json")
+                && !kind.starts_with("text/html")
+            {
                 call.due = NEVER;
                 let trace = call.trace.clone();
                 call.phase = Phase::Stream(Box::new(Streaming {

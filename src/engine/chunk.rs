@@ -1,6 +1,7 @@
 //! One pass over a completion or a chunk of a streamed one, as any OpenAI-compatible gateway may write them.
 
 use crate::json::{self, Json, Scan, Text};
+use crate::text::cut;
 
 /// What a chunk says of the first answer, and of the whole.
 #[derive(Default)]
@@ -90,7 +91,7 @@ impl Shape {
     /// If this is such a chunk: its text.
     pub(crate) fn text<'a>(&self, data: &'a str) -> Option<Text<'a>> {
         let (text, length) = self.find(data.as_bytes())?;
-        (length == data.len()).then(|| Scan::new(&data[text..]).string())?
+        (length == data.len()).then(|| Scan::new(cut(data, text, length)).string())?
     }
 
     /// If `bytes` begin with an event of such a chunk: its data, and what follows.
@@ -124,7 +125,7 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 /// Does an `error` field report one?
 pub(crate) fn reports(error: Json<'_>) -> bool {
     match error.is_object() {
-        true => !error.raw()[1..].trim_start().starts_with('}'),
+        true => Scan::new(cut(error.raw(), 1, error.raw().len())).peek() != Some(b'}'),
         false => error.is_string() && error.raw() != "\"\"",
     }
 }

@@ -2,7 +2,7 @@
 
 use super::clock::Moment;
 use super::table::Id;
-use crate::text::digits;
+use crate::text::{digits, split_once};
 use crate::wire::ErrorBody;
 use crate::{Error, Reason, Secret};
 
@@ -111,13 +111,13 @@ pub(crate) fn bearer(secret: &Secret) -> String {
 
 /// `Retry-After` as seconds, as decimals (which some gateways send), or as an HTTP date.
 fn retry_after(value: &str, date: Option<f64>, now: Moment) -> Option<std::time::Duration> {
-    let value = value.trim();
-    let seconds = if value.starts_with(|first: char| first.is_ascii_alphabetic()) {
+    let value = value.trim_ascii();
+    let seconds = if value.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) {
         // An HTTP date begins with the name of a day. Other texts that a date parser takes are none.
         ((date? - now.wall) / 1000.0).max(0.0)
     } else {
         let digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
+        let (whole, fraction) = split_once(value, b'.').unwrap_or((value, "0"));
         if !digits(whole) || !digits(fraction) {
             return None;
         }

@@ -241,9 +241,9 @@ impl Engine {
             Err(error) => (Err(error), Ok(false)),
         };
         let waiting = |wanted: u32| wanted <= number;
-        let calls = self.calls.ids(|call| matches!(call.phase, Phase::Session(wanted) if waiting(wanted)));
+        let calls = self.calls.ids(&|call| matches!(call.phase, Phase::Session(wanted) if waiting(wanted)));
         let fits = |mint: &Mint| matches!(mint.phase, MintPhase::Session(wanted) if waiting(wanted));
-        let mints = self.conversations.ids(|conversation| conversation.mint.as_ref().is_some_and(fits));
+        let mints = self.conversations.ids(&|conversation| conversation.mint.as_ref().is_some_and(fits));
         let changed = match found {
             Ok(changed) => changed,
             // It may belong to somebody else by now, so those who wait for it get a fresh one.
@@ -388,13 +388,13 @@ impl Engine {
             self.session_read(now, reading, Err(error));
         }
         let due = |conversation: &Conversation| conversation.mint.as_ref().is_some_and(|mint| passed(mint.due));
-        for id in self.conversations.ids(due) {
+        for id in self.conversations.ids(&due) {
             self.mint_is_due(now, id);
         }
-        for id in self.calls.ids(|call| passed(call.due) || passed(call.total)) {
+        for id in self.calls.ids(&|call| passed(call.due) || passed(call.total)) {
             self.call_is_due(now, id);
         }
-        for request in self.requests.ids(|owner| matches!(owner, Owner::Drain(due) if passed(*due))) {
+        for request in self.requests.ids(&|owner| matches!(owner, Owner::Drain(due) if passed(*due))) {
             self.cancel(request);
         }
         let calls = self.calls.iter().map(|(_, call)| call.due.min(call.total));
@@ -476,7 +476,7 @@ impl Engine {
         let requests: Vec<_> =
             self.conversations.iter_mut().filter_map(|(_, conversation)| conversation.leave(epoch)).collect();
         requests.into_iter().for_each(|request| self.cancel(request));
-        for id in self.calls.ids(|call| call.epoch != epoch) {
+        for id in self.calls.ids(&|call| call.epoch != epoch) {
             self.fail(id, Outcome::Failed, user_changed());
         }
     }

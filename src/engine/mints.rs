@@ -150,6 +150,6 @@ impl Engine {
     }
 
     pub(super) fn calls_waiting(&self, conversation: Id) -> Vec<Id> {
-        self.calls.ids(|call| call.conversation == conversation && matches!(call.phase, Phase::Token))
+        self.calls.ids(&|call| call.conversation == conversation && matches!(call.phase, Phase::Token))
     }
 }

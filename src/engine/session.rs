@@ -20,7 +20,7 @@ fn check_access_token(token: &Secret) -> Result<(), Error> {
             return Err(Error::new(Reason::ApiKeyAsBearer, "the session source gave an API key"));
         }
     }
-    if !wire::is_header_safe(text) || text.contains(' ') {
+    if !wire::is_header_safe(text) || text.bytes().any(|byte| byte == b' ') {
         return Err(Error::new(Reason::MalformedToken, "the session source gave something that is no token"));
     }
     Ok(())

@@ -185,7 +185,7 @@ impl Content {
         if !event.is_error && self.take_text(&event.data, want, out) {
             return;
         }
-        let data = event.data.trim_start_matches('\u{feff}').trim();
+        let data = event.data.strip_prefix('\u{feff}').unwrap_or(&event.data).trim_ascii();
         if data.is_empty() || data == "null" {
             // A keep-alive.
             return;

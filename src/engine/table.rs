@@ -15,9 +15,16 @@ impl<T> Default for Table<T> {
 impl<T> Table<T> {
     /// Puts a value under this number, in place of the one that was there.
     pub(crate) fn set(&mut self, id: Id, value: T) {
-        match self.0.binary_search_by_key(&id, |(id, _)| *id) {
-            Ok(place) => *self.0[place].1 = value,
-            Err(place) => self.0.insert(place, (id, Box::new(value))),
+        self.put(id, Box::new(value));
+    }
+
+    /// The same code for whatever is boxed, and so only once in a module.
+    #[inline(never)]
+    fn put(&mut self, id: Id, value: Box<T>) {
+        let place = self.0.partition_point(|(other, _)| *other < id);
+        match self.0.get_mut(place) {
+            Some((other, old)) if *other == id => *old = value,
+            _ => self.0.insert(place, (id, value)),
         }
     }
 
@@ -30,7 +37,12 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn remove(&mut self, id: Id) -> Option<T> {
-        self.place(id).map(|place| *self.0.remove(place).1)
+        self.take(id).map(|value| *value)
+    }
+
+    #[inline(never)]
+    fn take(&mut self, id: Id) -> Option<Box<T>> {
+        self.place(id).map(|place| self.0.remove(place).1)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -46,8 +58,14 @@ impl<T> Table<T> {
     }
 
     /// The numbers of those that fit, to go through while the table changes.
-    pub(crate) fn ids(&self, fits: impl Fn(&T) -> bool) -> Vec<Id> {
-        self.iter().filter(|(_, value)| fits(value)).map(|(id, _)| id).collect()
+    pub(crate) fn ids(&self, fits: &dyn Fn(&T) -> bool) -> Vec<Id> {
+        let mut ids = Vec::new();
+        for (id, value) in &self.0 {
+            if fits(value) {
+                ids.push(*id);
+            }
+        }
+        ids
     }
 
     fn place(&self, id: Id) -> Option<usize> {

@@ -103,6 +103,17 @@ pub(crate) fn http_date(text: &str) -> Option<f64> {
     Some(date.as_secs_f64() * 1000.0)
 }
 
+/// The value of a JSON number, to the last bit.
+pub(crate) fn number_of(text: &str) -> f64 {
+    text.parse().unwrap_or(f64::NAN)
+}
+
+/// A finite number in JSON.
+pub(crate) fn number_text(number: f64) -> String {
+    // Unlike `Display`, with an exponent where it is shorter.
+    format!("{number:?}")
+}
+
 /// The whole chain of causes, without the URL: the client's own message names the server.
 fn failure(error: reqwest::Error) -> Failure {
     let is_unsent = error.is_connect() || error.is_builder();

@@ -1,17 +1,21 @@
 //! Browsers, workers and other JavaScript hosts: gloo-net over the Fetch API.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use gloo_net::http::{Method, RequestBuilder, Response as FetchResponse};
+use gloo_net::http::Response as FetchResponse;
+use gloo_timers::callback::Timeout;
 use js_sys::{Date, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, ReadableStreamDefaultReader};
+use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, RequestRedirect};
 
 use super::{Body, BoxFuture, Failure, Now, READ_HEADERS, Request, Response, Transport};
+use crate::wire::millis;
 
 #[wasm_bindgen]
 extern "C" {
@@ -24,6 +28,14 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
     fn fill_random(bytes: &Uint8Array);
+
+    /// The value of a JSON number, to the last bit. (Rust's own parser and writer are 20 kB of tables and code.)
+    #[wasm_bindgen(js_name = parseFloat)]
+    pub(crate) fn number_of(text: &str) -> f64;
+
+    /// A finite number in JSON.
+    #[wasm_bindgen(js_namespace = JSON, js_name = stringify)]
+    pub(crate) fn number_text(number: f64) -> String;
 }
 
 /// [`Transport`] over `fetch`.
@@ -44,7 +56,7 @@ impl Transport for BrowserTransport {
         let fetch = self.fetch.clone();
         Box::pin(async move {
             let controller = AbortController::new().map_err(failure)?;
-            let request = to_fetch(request, &controller)?;
+            let request = to_fetch(&request, &controller).map_err(failure)?;
             let guard = AbortGuard(Some(controller));
             let promise = match fetch {
                 Some(fetch) => fetch.call1(&JsValue::UNDEFINED, &request).map(|value| Promise::resolve(&value)),
@@ -64,13 +76,18 @@ impl Transport for BrowserTransport {
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         // The host's timers take a signed 32-bit number of milliseconds; more fires at once.
-        let millis = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(i32::MAX as u32);
-        Box::pin(gloo_timers::future::TimeoutFuture::new(millis))
+        let millis = (time.as_secs_f64() * 1000.0).ceil().min(f64::from(i32::MAX)) as u32;
+        let state = Rc::new(TimerState::default());
+        let alarm = state.clone();
+        let timeout = Timeout::new(millis, move || {
+            alarm.fired.set(true);
+            alarm.waker.take().into_iter().for_each(Waker::wake);
+        });
+        Box::pin(Timer { state, _timeout: timeout })
     }
 
     fn now(&self) -> Now {
-        let duration = |millis: f64| Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default();
-        Now { wall: duration(Date::now()), monotonic: duration(performance_now()) }
+        Now { wall: millis(Date::now()), monotonic: millis(performance_now()) }
     }
 
     fn random(&self) -> [u8; 16] {
@@ -79,6 +96,27 @@ impl Transport for BrowserTransport {
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {
         wasm_bindgen_futures::spawn_local(future);
+    }
+}
+
+/// A timer, which its drop stops. (gloo's own is a channel, of which one word is needed.)
+struct Timer {
+    state: Rc<TimerState>,
+    _timeout: Timeout,
+}
+
+#[derive(Default)]
+struct TimerState {
+    fired: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.state.waker.set(Some(context.waker().clone()));
+        if self.state.fired.get() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -108,25 +146,21 @@ impl Drop for AbortGuard {
     }
 }
 
-fn to_fetch(request: Request, controller: &AbortController) -> Result<web_sys::Request, Failure> {
-    let method = match request.method {
-        "GET" => Method::GET,
-        "DELETE" => Method::DELETE,
-        _ => Method::POST,
-    };
-    let mut builder = RequestBuilder::new(&request.url)
-        .method(method)
-        .abort_signal(Some(&controller.signal()))
-        // Prompt and token go where they were addressed to, and nowhere else.
-        .redirect(web_sys::RequestRedirect::Manual);
-    for (name, value) in &request.headers {
-        builder = builder.header(name, value);
+fn to_fetch(request: &Request, controller: &AbortController) -> Result<web_sys::Request, JsValue> {
+    let init = RequestInit::new();
+    init.set_method(request.method);
+    init.set_signal(Some(&controller.signal()));
+    // Prompt and token go where they were addressed to, and nowhere else.
+    init.set_redirect(RequestRedirect::Manual);
+    if let Some(body) = &request.body {
+        init.set_body(&body.into());
     }
-    let built = match request.body {
-        Some(body) => builder.body(body),
-        None => builder.build(),
-    };
-    built.map(Into::into).map_err(|error| Failure::new(error.to_string()))
+    let built = web_sys::Request::new_with_str_and_init(&request.url, &init)?;
+    let headers = built.headers();
+    for (name, value) in &request.headers {
+        headers.set(name, value)?;
+    }
+    Ok(built)
 }
 
 fn reader(response: &FetchResponse) -> Result<Option<ReadableStreamDefaultReader>, Failure> {

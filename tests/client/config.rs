@@ -44,16 +44,20 @@ tests! {
         for url in ["", "g.example", "ftp://g.example", "https://", "https:///x", "https://g.example?x=1", "https://g.example/#a", "https://user@g.example", "https://g example", "javascript:alert(1)"] {
             let error = build(url, good.1, good.2).unwrap_err();
             assert_eq!(error.reason(), Reason::InvalidConfig, "{url}");
-            assert!(error.message().contains("behestUrl"), "{error}");
-            assert!(build(good.0, url, good.2).unwrap_err().message().contains("supabaseUrl"), "{url}");
+            assert!(error.message().contains("the gateway URL"), "{error}");
+            assert!(build(good.0, url, good.2).unwrap_err().message().contains("the Supabase URL"), "{url}");
         }
         for name in ["", "a/b", "../x", "a?b", "ü"] {
-            assert!(build(good.0, good.1, name).unwrap_err().message().contains("functionName"), "{name}");
+            assert!(build(good.0, good.1, name).unwrap_err().message().contains("the function's name"), "{name}");
         }
         let missing = Client::builder(good.0).session(Secret::from("t")).build().unwrap_err();
         assert!(missing.message().contains("token function"), "{missing}");
         let missing = Client::builder(good.0).function(good.1, good.2).build().unwrap_err();
         assert!(missing.message().contains("session source"), "{missing}");
+        let everything = Client::builder("g.example").function("p.example", "a/b").api_key("sb_secret_x").build().unwrap_err();
+        for problem in ["the gateway URL", "the Supabase URL", "the function's name", "the key", "the session source"] {
+            assert!(everything.message().contains(problem), "{problem}: {everything}");
+        }
         for key in ["sb_secret_x", "behest_sk_live_x", "a\nb"] {
             let client = Client::builder(good.0).function(good.1, good.2).session(Secret::from("t")).api_key(key);
             assert_eq!(client.build().unwrap_err().reason(), Reason::InvalidConfig, "{key}");
