@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::json::Json;
+use crate::json::{Json, number};
 use crate::text::digits;
 use crate::{Error, Reason, Secret};
 
@@ -107,6 +107,37 @@ pub(crate) fn millis(millis: f64) -> Duration {
     Duration::from_nanos((millis * 1e6) as u64)
 }
 
+/// `Retry-After` as seconds, as decimals (which some gateways send), or as an HTTP date. `date` is that date, if it is one;
+/// it and `now` are in milliseconds since the Unix epoch.
+#[cfg_attr(not(feature = "engine"), allow(dead_code))]
+pub(crate) fn retry_after(value: &str, date: Option<f64>, now: f64) -> Option<Duration> {
+    let value = value.trim();
+    // An HTTP date begins with the name of a day. Other texts that a date parser takes are none.
+    if value.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return Some(millis((date? - now).max(0.0)));
+    }
+    let digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
+    (digits(whole) && digits(fraction)).then(|| duration(number(value)))
+}
+
+/// The version 4 UUID ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-4)) of these random bytes.
+#[cfg_attr(not(feature = "engine"), allow(dead_code))]
+pub(crate) fn uuid_v4(mut random: [u8; 16]) -> String {
+    random[6] = random[6] & 0x0F | 0x40;
+    random[8] = random[8] & 0x3F | 0x80;
+    let mut text = String::with_capacity(36);
+    for (index, byte) in random.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for digit in [byte >> 4, byte & 0x0F] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+    text
+}
+
 /// A session or thread id: 1 to 255 characters that a header can carry.
 pub(crate) fn is_id(id: &str) -> bool {
     id.len() <= 255 && is_header_safe(id)
@@ -161,6 +192,16 @@ pub(crate) fn is_header_safe(value: &str) -> bool {
 }
 
 /// The claims of a token, unverified: for display and debugging, never for a decision. `None` if it is not a JWT.
+///
+/// ```
+/// use behest_client::wire::decode_token;
+///
+/// let claims = decode_token("e30.eyJzaWQiOiJzLTEiLCJuYW1lIjoiWm_DqyJ9.c2ln").unwrap();
+/// assert_eq!((claims["sid"].as_str(), claims["name"].as_str()), (Some("s-1"), Some("Zoë")));
+/// for bad in ["", "a.b", "a.!!.c", "a.e30.c.d"] {
+///     assert!(decode_token(bad).is_none(), "{bad}");
+/// }
+/// ```
 pub fn decode_token(token: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
     serde_json::from_slice(&payload(token)?).ok()
 }
