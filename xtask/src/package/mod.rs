@@ -4,4 +4,5 @@ mod glue;
 pub(crate) mod leptos;
 mod names;
 pub(crate) mod pack;
+mod reasons;
 pub(crate) mod size;

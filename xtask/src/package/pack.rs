@@ -6,12 +6,11 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
-use behest_client::Reason;
-use behest_client::wire::SECRET_KEY_PREFIXES;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::glue::{self, Start};
 use super::names::Names;
+use super::reasons;
 use crate::machine::artifacts;
 use crate::machine::commands::{command, output, step};
 use crate::machine::places::root;
@@ -70,7 +69,7 @@ pub(crate) fn for_pages(tools: &Tools, build: Build) -> Result<PathBuf> {
     let dist = root().join("pkg/dist");
     fs::create_dir_all(&dist)?;
     BROWSER.build(tools, build, &dist)?;
-    write_reasons(&dist.join("reasons.js"))?;
+    reasons::write(&dist.join("reasons.js"))?;
     Ok(dist)
 }
 
@@ -97,19 +96,6 @@ impl Module {
 fn write_bytes(module: &Path, script: &Path) -> Result<()> {
     let text = base64::engine::general_purpose::STANDARD.encode(fs::read(module)?);
     fs::write(script, format!("export default Uint8Array.from(atob(\"{text}\"),(c)=>c.charCodeAt(0));\n"))?;
-    Ok(())
-}
-
-/// What JavaScript must know of the one vocabulary: each reason's action, and its hint where no server sends one.
-fn write_reasons(script: &Path) -> Result<()> {
-    let rows = Reason::ALL.iter().map(|reason| {
-        let action = reason.action().as_str();
-        let row = if reason.is_sent_with_its_hint() { json!([action]) } else { json!([action, reason.hint()]) };
-        (reason.as_str().to_owned(), row)
-    });
-    let reasons = Value::Object(rows.collect());
-    let prefixes = json!(SECRET_KEY_PREFIXES);
-    fs::write(script, format!("export const REASONS={reasons};\nexport const SECRET_PREFIXES={prefixes};\n"))?;
     Ok(())
 }
 
@@ -241,6 +227,8 @@ fn named_files(manifest: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
