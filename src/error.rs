@@ -402,7 +402,7 @@ fn redacted(text: &str, credential: &str) -> Option<String> {
     let known = from > 0;
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let is_credential = |word: &str| {
-        word.len() >= SHORTEST && (word.starts_with("eyJ") || crate::wire::CredentialKind::looks_secret(word))
+        word.len() >= SHORTEST && (word.starts_with("eyJ") || crate::credential::CredentialKind::looks_secret(word))
     };
     let (mut clean, mut rest, mut found) = (String::new(), &*replaced, known);
     while !rest.is_empty() {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::Client;
 use super::drive::Driver;
 use super::session::SessionSource;
+use crate::credential::CredentialKind;
 use crate::engine::{Config, Limits, NEVER};
 use crate::platform::{DefaultTransport, Transport};
-use crate::wire::{CredentialKind, is_header_safe};
+use crate::wire::is_header_safe;
 use crate::{Error, Reason};
 
 /// A limit for each kind of wait.
