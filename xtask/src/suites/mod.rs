@@ -3,6 +3,7 @@
 mod counts;
 mod features;
 mod policy;
+mod published;
 pub(crate) mod run;
 pub(crate) mod table;
 mod upstream;

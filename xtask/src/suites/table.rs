@@ -8,7 +8,7 @@ use std::{cell::OnceCell, fs};
 use anyhow::{Context as _, Result, bail};
 
 use super::counts::Counts;
-use super::{features, policy, upstream};
+use super::{features, policy, published, upstream};
 use crate::demo;
 use crate::machine::artifacts::{self, Artifact};
 use crate::machine::children::{End, watch};
@@ -40,6 +40,9 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("msrv", "the oldest Rust that Cargo.toml promises, where rustup can get it", |_| policy::oldest_rust()),
     suite("xtask", "this tool's own tests", |context| context.native_tests("xtask")),
     suite("native", "behest-client on this machine: unit, integration and documentation tests", native),
+    suite("published", "the crate's own tests, from what cargo would publish", |_| {
+        counted(&mut published::tests()?, BUILD_AND_RUN_LIMIT)
+    }),
     suite("local", "behest-local, over real HTTP", |context| context.native_tests("local")),
     suite("pack", "what is in the npm tarball, and whether it installs and loads", packed),
     suite("size", "compressed size of the browser entry and of a Leptos page, against their ceilings", size_budget),

@@ -1,5 +1,7 @@
 //! `cargo xtask setup`: everything that any task needs.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use super::{Tools, components, npm, webdriver};
@@ -23,6 +25,9 @@ pub(crate) fn ensure_all(tools: &Tools) -> Result<()> {
     for (name, place) in rows {
         println!("{name:<16}{}", place.display());
     }
-    println!("everything is there");
+    let ours = [tools.wasm_pack()?, tools.wasm_bindgen()?, tools.geckodriver()?];
+    let folders: BTreeSet<_> = ours.iter().filter_map(|program| program.parent()).collect();
+    let list: Vec<_> = folders.iter().map(|folder| folder.to_string_lossy()).collect();
+    println!("everything is there; for use by hand: export PATH={}:$PATH", list.join(":"));
     Ok(())
 }
