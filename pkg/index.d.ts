@@ -1,65 +1,122 @@
 /** What the caller can do about an error. */
 export type Action = "retry_after" | "re_mint" | "sign_in" | "upgrade" | "fix_config" | "give_up";
 
-/** Why something failed. Stable: match on these, never on message text. */
+/**
+ * Why something failed, each with its usual action and what to do. Stable: match on these, never on message text. First
+ * what the client finds out itself, then what gateway and token function say, last the token endpoint's own words.
+ */
 export type Reason =
-  // found out by the client
+  /** `sign_in`: Nobody is signed in. Sign in and call again. */
   | "signed_out"
+  /** `retry_after`: The session source did not answer in time. Check that getAccessToken always settles. */
   | "session_timeout"
+  /** `retry_after`: The session could not be read. See the cause given by the session source. */
   | "session_failed"
+  /** `give_up`: The user who began this is no longer signed in. Begin anew as the one who is. */
   | "user_changed"
+  /** `fix_config`: Correct the option named in the message. */
   | "invalid_config"
+  /** `retry_after`: No answer came. Check the connection, the URL, and that the server allows this page's origin (CORS). */
   | "network"
-  | "timeout"
+  /** `give_up`: The caller cancelled this call. */
   | "aborted"
+  /** `fix_config`: The token function must answer with JSON {token, ttl, sessionId, expiresAt}. */
   | "invalid_bundle"
+  /** `give_up`: The server's reply is not what its API documents. Check that the URL is the right one. */
   | "invalid_response"
-  | "session_refused"
-  | "invalid_token"
-  | "quota_exceeded"
+  /** `upgrade`: The budget set for this conversation is spent. Raise it or begin a new conversation. */
   | "budget_exhausted"
-  | "forbidden"
-  | "not_found"
-  | "conflict"
-  | "rate_limited"
-  | "invalid_request"
-  | "pii_blocked"
-  | "content_blocked"
-  | "server_error"
+  /** `retry_after`: The answer stopped without its end marker, so it may be incomplete. Ask again or continue from the text so far. */
   | "truncated"
+  /** `retry_after`: The connection broke during the answer. The text so far is kept; ask again to go on. */
   | "disconnected"
+  /** `retry_after`: The answer went silent. The text so far is kept; ask again to go on. */
   | "stalled"
+  /** `give_up`: One event of the stream is larger than the limit. Check what the URL serves. */
   | "event_too_large"
+  /** `give_up`: This is a defect of behest-client. Please report it with the message. */
   | "internal"
+  /** `retry_after`: The .wasm file could not be loaded. The message says what came instead. */
   | "wasm_load_failed"
-  // said by the token endpoint
+  /** `retry_after`: No answer came in time. Try again, or raise the limit named in the message. */
+  | "timeout"
+  /** `sign_in`: The token function does not accept this session. Sign in again. */
+  | "session_refused"
+  /** `re_mint`: The gateway does not accept the token. Check that function and gateway belong to the same project. */
+  | "invalid_token"
+  /** `upgrade`: The allowance of this plan is spent. Offer an upgrade, or wait for the next period. */
+  | "quota_exceeded"
+  /** `give_up`: This caller may not do this. Check the project's settings. */
+  | "forbidden"
+  /** `fix_config`: Nothing is there. Check the URL, the function's name, and the id. */
+  | "not_found"
+  /** `retry_after`: The request conflicts with another one. Try again. */
+  | "conflict"
+  /** `retry_after`: Too many requests. Wait as long as the server says, then try again. */
+  | "rate_limited"
+  /** `fix_config`: Correct the request as the message says. */
+  | "invalid_request"
+  /** `give_up`: The gateway found personal data in the text. Remove it and ask again. */
+  | "pii_blocked"
+  /** `give_up`: The gateway's guardrail refused this content. */
+  | "content_blocked"
+  /** `retry_after`: The server failed. Try again in a moment. */
+  | "server_error"
+  /** `sign_in`: Send the user's Supabase access token as `Authorization: Bearer <token>`. */
   | "missing_token"
+  /** `fix_config`: The authorization header must be `Bearer`, one space, and one access token. */
   | "invalid_authorization"
+  /** `fix_config`: That is an API key, not a user's access token. Keys go into the `apikey` header. */
   | "api_key_as_bearer"
+  /** `sign_in`: The access token is not a JWT. Send session.access_token as it is. */
   | "malformed_token"
+  /** `sign_in`: The token's algorithm does not fit the key it names. */
   | "unsupported_algorithm"
+  /** `sign_in`: No key of this project signed the token. Check that page and function use the same Supabase project. */
   | "unknown_key"
+  /** `sign_in`: The token names no key (`kid`), and not exactly one key of this project fits. Send session.access_token as it is. */
   | "missing_kid"
+  /** `sign_in`: The token's signature is not valid. Sign in again. */
   | "invalid_signature"
+  /** `sign_in`: The access token has expired. Refresh the session and try again. */
   | "token_expired"
+  /** `retry_after`: The token is not valid yet. Check the clocks of the servers. */
   | "token_not_yet_valid"
+  /** `fix_config`: The token was issued by another project. Check SUPABASE_URL. */
   | "wrong_issuer"
+  /** `fix_config`: The token is meant for another audience. */
   | "wrong_audience"
+  /** `sign_in`: A claim of the token is missing or of the wrong type. */
   | "invalid_claims"
+  /** `sign_in`: The session has ended. Sign in again. */
   | "session_revoked"
+  /** `give_up`: Only a signed-in user may get a gateway token, not this role. */
   | "role_refused"
+  /** `sign_in`: Anonymous users may not get a token here. Sign in with an account. */
   | "anonymous_refused"
+  /** `fix_config`: Send one of this endpoint's keys in the `apikey` header. */
   | "missing_api_key"
+  /** `fix_config`: The API key is not one of this endpoint's. */
   | "invalid_api_key"
+  /** `fix_config`: Check that the endpoint has the signing secret of this sender, and its clock. */
   | "invalid_webhook"
+  /** `fix_config`: This origin is not allowed. Add it, exactly as the browser sends it, to CORS_ORIGIN. */
   | "origin_refused"
+  /** `fix_config`: Use POST. */
   | "method_not_allowed"
+  /** `fix_config`: The request body is too large. */
   | "payload_too_large"
+  /** `fix_config`: The server is set up wrongly. Its log names the setting. */
   | "misconfigured"
+  /** `retry_after`: The project's signing keys could not be fetched. Try again in a moment. */
   | "jwks_unavailable"
+  /** `retry_after`: Supabase Auth could not be reached. Try again in a moment. */
   | "auth_unavailable"
+  /** `retry_after`: The user's plan could not be read. Try again in a moment. */
   | "plan_unavailable"
+  /** `retry_after`: Behest could not mint a token just now. Try again in a moment. */
   | "mint_unavailable"
+  /** `fix_config`: Behest refused to mint. Check BEHEST_KEY and BEHEST_BASE_URL. */
   | "mint_refused";
 
 /**

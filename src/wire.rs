@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::json::Json;
+pub use crate::credential::{SECRET_KEY_PREFIXES, decode_token};
+
+use crate::credential::Claims;
+use crate::json::{Json, number};
 use crate::text::{digits, find, small_number, split_once};
 use crate::{Error, Reason, Secret};
 
@@ -108,52 +111,40 @@ pub(crate) fn millis(millis: f64) -> Duration {
     Duration::from_nanos((millis * 1e6) as u64)
 }
 
+/// `Retry-After` as seconds, as decimals (which some gateways send), or as an HTTP date. `date` is that date, if it is one;
+/// it and `now` are in milliseconds since the Unix epoch.
+#[cfg_attr(not(feature = "engine"), allow(dead_code))]
+pub(crate) fn retry_after(value: &str, date: Option<f64>, now: f64) -> Option<Duration> {
+    let value = value.trim_ascii();
+    // An HTTP date begins with the name of a day. Other texts that a date parser takes are none.
+    if value.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) {
+        return Some(millis((date? - now).max(0.0)));
+    }
+    let digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = split_once(value, b'.').unwrap_or((value, "0"));
+    (digits(whole) && digits(fraction)).then(|| duration(number(value)))
+}
+
+/// The version 4 UUID ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-4)) of these random bytes.
+#[cfg_attr(not(feature = "engine"), allow(dead_code))]
+pub(crate) fn uuid_v4(mut random: [u8; 16]) -> String {
+    random[6] = random[6] & 0x0F | 0x40;
+    random[8] = random[8] & 0x3F | 0x80;
+    let mut text = String::with_capacity(36);
+    for (index, byte) in random.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for digit in [byte >> 4, byte & 0x0F] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+    text
+}
+
 /// A session or thread id: 1 to 255 characters that a header can carry.
 pub(crate) fn is_id(id: &str) -> bool {
     id.len() <= 255 && is_header_safe(id)
-}
-
-/// How the keys begin that no browser may have: Supabase's, OpenAI's and its like, Behest's.
-pub const SECRET_KEY_PREFIXES: &[&str] = &["sb_", "sk-", "sk_", "behest_", "bh_"];
-
-/// What a text that is used as a credential is, by its looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "engine"), allow(dead_code))]
-pub(crate) enum CredentialKind {
-    /// Supabase's publishable key, which may be seen.
-    Publishable,
-    /// A key that no browser may have: Supabase's, Behest's, OpenAI's.
-    SecretKey,
-    /// Supabase's older keys: tokens of a role and of no user.
-    ServiceRole,
-    /// The one of them that may be seen.
-    Anon,
-    /// Perhaps a user's token.
-    Other,
-}
-
-#[cfg_attr(not(feature = "engine"), allow(dead_code))]
-impl CredentialKind {
-    const PUBLISHABLE_PREFIX: &str = "sb_publishable_";
-    /// Does it begin as those keys do?
-    pub(crate) fn looks_secret(credential: &str) -> bool {
-        let begins = |prefix: &&str| credential.starts_with(*prefix);
-        !credential.starts_with(Self::PUBLISHABLE_PREFIX) && SECRET_KEY_PREFIXES.iter().any(begins)
-    }
-
-    pub(crate) fn of(credential: &str) -> Self {
-        if credential.starts_with(Self::PUBLISHABLE_PREFIX) {
-            return Self::Publishable;
-        }
-        if Self::looks_secret(credential) {
-            return Self::SecretKey;
-        }
-        match Claims::of(credential).and_then(|claims| claims.role).as_deref() {
-            Some("service_role") => Self::ServiceRole,
-            Some("anon") => Self::Anon,
-            _ => Self::Other,
-        }
-    }
 }
 
 /// Can this text be sent as a header value, unchanged? Visible ASCII and inner spaces only.
@@ -161,72 +152,6 @@ pub(crate) fn is_header_safe(value: &str) -> bool {
     !value.is_empty()
         && value.trim_ascii() == value
         && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
-}
-
-/// The claims of a token, unverified: for display and debugging, never for a decision. `None` if it is not a JWT.
-pub fn decode_token(token: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
-    serde_json::from_slice(&payload(token)?).ok()
-}
-
-/// The three parts of a JWT, as they are written.
-pub(crate) fn jwt_parts(token: &str) -> Option<[&str; 3]> {
-    let (header, rest) = split_once(token, b'.')?;
-    let (payload, signature) = split_once(rest, b'.')?;
-    (split_once(signature, b'.').is_none()).then_some([header, payload, signature])
-}
-
-fn payload(token: &str) -> Option<Vec<u8>> {
-    let [_, payload, _] = jwt_parts(token)?;
-    base64url(payload)
-}
-
-/// [Base64url](https://www.rfc-editor.org/rfc/rfc4648#section-5) without padding, as JWTs have it. (A library for it is as
-/// large as the engine's whole token cache.)
-fn base64url(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let (mut bits, mut count) = (0u32, 0);
-    for byte in text.bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    // What is left over must be less than a character, and nothing.
-    let left = bits & ((1 << count) - 1);
-    (count < 6 && left == 0).then_some(bytes)
-}
-
-/// The claims of a JWT that the client looks at. Nothing is verified: that is the server's part.
-#[derive(Clone, Debug, Default)]
-#[cfg_attr(not(feature = "engine"), allow(dead_code))]
-pub(crate) struct Claims {
-    pub(crate) sub: Option<String>,
-    pub(crate) session_id: Option<String>,
-    pub(crate) role: Option<String>,
-    /// `exp - iat`, in seconds.
-    lifetime: Option<f64>,
-}
-
-impl Claims {
-    /// The claims of `token`; `None` if it is not a JWT.
-    pub(crate) fn of(token: &str) -> Option<Self> {
-        let payload = payload(token)?;
-        let claims = Json::of_bytes(&payload)?.fields();
-        let text = |name: &str| claims.get(name)?.text();
-        let number = |name: &str| claims.get(name)?.number();
-        let lifetime = number("exp").and_then(|exp| Some(exp - number("iat")?));
-        Some(Self { sub: text("sub"), session_id: text("session_id"), role: text("role"), lifetime })
-    }
 }
 
 /// An error body in any of the shapes that Behest, Supabase and OpenAI-compatible servers send.

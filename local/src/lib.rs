@@ -23,6 +23,7 @@ mod running;
 mod servers;
 mod start;
 mod store;
+mod style;
 
 pub use admin::Admin;
 pub use config::{Config, Upstream};

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::Client;
 use super::drive::{Driver, as_millis};
 use super::session::SessionSource;
+use crate::credential::CredentialKind;
 use crate::engine::{Config, Limits, NEVER};
 use crate::platform::{DefaultTransport, Transport};
 use crate::text::{small_number, split_once, trim_slashes};
-use crate::wire::{CredentialKind, is_header_safe};
+use crate::wire::is_header_safe;
 use crate::{Error, Reason};
 
 /// A limit for each kind of wait.

@@ -29,8 +29,8 @@ pub use config::{ClientBuilder, Timeouts};
 pub use session::{Session, SessionSource, Watcher};
 pub use stream::{AbortHandle, ChatStream, RawStream, ToolCall};
 
-use crate::engine::{self, Begin, Id, Kind, MAIN};
-use crate::{Error, Secret, platform};
+use crate::engine::{Begin, Id, Kind, MAIN};
+use crate::{Error, Secret, platform, wire};
 use drive::{Driver, News, as_millis};
 
 /// The way from a signed-in user to an answer.
@@ -152,7 +152,7 @@ impl Client {
         let driver = self.driver();
         let now = driver.now();
         let token = driver.engine(|engine| engine.token(now, self.conversation.id))?;
-        let (ttl, remaining) = (crate::wire::millis(token.ttl), crate::wire::millis(token.remaining));
+        let (ttl, remaining) = (wire::millis(token.ttl), wire::millis(token.remaining));
         Some(TokenInfo { session_id: token.session_id, ttl, remaining })
     }
 
@@ -199,5 +199,5 @@ impl std::fmt::Debug for Client {
 
 /// A new session id: a random UUID.
 pub fn generate_session_id() -> String {
-    engine::uuid_v4(platform::random())
+    wire::uuid_v4(platform::random())
 }

@@ -54,24 +54,8 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// [RFC 9562](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-4)'s version 4.
+    /// A random id.
     pub(crate) fn uuid(&mut self) -> String {
-        uuid_v4((u128::from(self.next()) << 64 | u128::from(self.next())).to_le_bytes())
+        crate::wire::uuid_v4((u128::from(self.next()) << 64 | u128::from(self.next())).to_le_bytes())
     }
-}
-
-/// The version 4 UUID of these random bytes.
-pub(crate) fn uuid_v4(mut random: [u8; 16]) -> String {
-    random[6] = random[6] & 0x0F | 0x40;
-    random[8] = random[8] & 0x3F | 0x80;
-    let mut text = String::with_capacity(36);
-    for (index, byte) in random.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        for digit in [byte >> 4, byte & 0x0F] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-    }
-    text
 }

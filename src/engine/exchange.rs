@@ -2,8 +2,8 @@
 
 use super::clock::Moment;
 use super::table::Id;
-use crate::text::{digits, split_once};
-use crate::wire::ErrorBody;
+use crate::text::digits;
+use crate::wire::{self, ErrorBody};
 use crate::{Error, Reason, Secret};
 
 /// Larger than any JSON reply worth having in memory.
@@ -86,7 +86,8 @@ impl Exchange {
         } else {
             ErrorBody::parse(&self.body).into_error(server, status)
         };
-        let wait = self.head.retry_after.as_deref().and_then(|value| retry_after(value, self.head.retry_date, now));
+        let wait =
+            self.head.retry_after.as_deref().and_then(|value| wire::retry_after(value, self.head.retry_date, now.wall));
         let wait = wait.or(error.retry_after());
         self.tell(error.with_retry_after(wait))
     }
@@ -107,23 +108,6 @@ impl Exchange {
 /// What a request carries to be let in.
 pub(crate) fn bearer(secret: &Secret) -> String {
     ["Bearer ", secret.expose()].concat()
-}
-
-/// `Retry-After` as seconds, as decimals (which some gateways send), or as an HTTP date.
-fn retry_after(value: &str, date: Option<f64>, now: Moment) -> Option<std::time::Duration> {
-    let value = value.trim_ascii();
-    let seconds = if value.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) {
-        // An HTTP date begins with the name of a day. Other texts that a date parser takes are none.
-        ((date? - now.wall) / 1000.0).max(0.0)
-    } else {
-        let digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let (whole, fraction) = split_once(value, b'.').unwrap_or((value, "0"));
-        if !digits(whole) || !digits(fraction) {
-            return None;
-        }
-        crate::json::number(value)
-    };
-    Some(crate::wire::duration(seconds))
 }
 
 /// The error of a limit that passed.

@@ -34,7 +34,7 @@ mod trace;
 pub use budget::{Budget, Cost};
 pub use call::Reply;
 pub(crate) use call::{Begin, Kind, Resource};
-pub(crate) use clock::{Limits, Moment, NEVER, uuid_v4};
+pub(crate) use clock::{Limits, Moment, NEVER};
 pub use conversation::ConversationOptions;
 pub(crate) use exchange::{Broken, Head};
 pub(crate) use machine::{Action, Body, Config, Engine, MAIN, Read};

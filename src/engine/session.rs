@@ -2,7 +2,8 @@
 
 use super::clock::NEVER;
 use super::table::Id;
-use crate::wire::{self, Claims, CredentialKind};
+use crate::credential::{Claims, CredentialKind};
+use crate::wire;
 use crate::{Error, Reason, Secret};
 
 /// Refuses what must never leave the browser as a bearer token, and what no header can carry.

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use crate::wire::SECRET_KEY_PREFIXES;
+use crate::credential::SECRET_KEY_PREFIXES;
 use crate::{Error, Reason, Secret};
 
 /// The longest access token that is looked at, in bytes. Supabase's own are one to three thousand.

@@ -1,13 +1,15 @@
 //! The one door through which the server module reaches other servers: key set, plan, mint.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, Response};
 use url::{Host, Url};
+
+use crate::wire;
 
 /// Sends one request and reads the whole answer, within [`Limits`].
 ///
@@ -96,24 +98,12 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-/// Reads `Retry-After`: seconds, decimals included, or an HTTP date.
+/// `Retry-After`, counted from `now` (since the Unix epoch).
 pub(super) fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Some(wait) = decimal_seconds(text) {
-        return Some(wait);
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::UNIX_EPOCH).ok()?.saturating_sub(now))
-}
-
-/// `12` or `1.5`, to the millisecond. (The standard library's parser of floats is 12 kB, and this needs no exponents.)
-fn decimal_seconds(text: &str) -> Option<Duration> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    if ![whole, fraction].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())) {
-        return None;
-    }
-    let millis: u64 = format!("{fraction:0<3}")[..3].parse().ok()?;
-    Some(Duration::from_secs(whole.parse().ok()?) + Duration::from_millis(millis))
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+    let date = httpdate::parse_http_date(text.trim()).ok().and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+    wire::retry_after(text, date.map(millis), millis(now))
 }
 
 /// `base` with `path` appended to its own path, whether or not `base` ends in a slash.

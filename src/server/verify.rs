@@ -17,7 +17,7 @@ use super::jwks::{Jwks, LookupError};
 use super::platform::crypto::VerifyingKey;
 use super::settings::Reader;
 use super::user::User;
-use crate::wire::jwt_parts;
+use crate::credential::jwt_parts;
 use crate::{Error, Reason, Secret};
 
 /// The part of a token's header that is looked at. `jku`, `jwk`, `x5u` and `x5c` are not: keys come from the settings.

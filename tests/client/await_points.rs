@@ -1,15 +1,16 @@
 //! Every place where a call waits, broken in every way: it settles within its limit, and the next call works.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use behest_client::client::transport::Transport;
 use behest_client::client::{ChatRequest, Client};
-use behest_client::testing::{Chunk, FUNCTION, Reply, World, default_reply};
+use behest_client::testing::{Chunk, FUNCTION, Reply, World, access_token, default_reply};
 use behest_client::{Error, Reason};
 use futures_util::StreamExt;
 
-use crate::tests;
+use crate::test;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Point {
@@ -58,15 +59,14 @@ fn broken(point: Point, how: Break) -> (World, Client) {
     }
     let client = match (point, how) {
         (Point::Session, Break::Hang) => {
-            let (answers, mended) = (world.clone(), std::sync::atomic::AtomicBool::new(false));
-            let _ = &answers;
+            let first = AtomicBool::new(true);
             world.builder().session(move || {
-                let first = !mended.swap(true, std::sync::atomic::Ordering::SeqCst);
+                let first = first.swap(false, Ordering::SeqCst);
                 async move {
                     if first {
                         std::future::pending::<()>().await;
                     }
-                    Ok(Some(behest_client::testing::access_token("user-1", "login-1")))
+                    Ok(Some(access_token("user-1", "login-1")))
                 }
             })
         }
@@ -93,59 +93,61 @@ async fn call(client: &Client, point: Point) -> Result<(), Error> {
     Ok(())
 }
 
-tests! {
-    fn a_hang_ends_at_its_limit() {
-        for point in POINTS {
-            let (world, client) = broken(point, Break::Hang);
-            let error = world.run(call(&client, point)).unwrap_err();
-            let (reason, limit) = match point {
-                Point::Session => (Reason::SessionTimeout, 10.0),
-                Point::FunctionHead | Point::FunctionBody => (Reason::Timeout, 15.0),
-                Point::GatewayHead => (Reason::Timeout, 120.0),
-                Point::GatewayBody => (Reason::Timeout, 60.0),
-                Point::StreamBody => (Reason::Stalled, 60.0),
-            };
-            assert_eq!((error.reason(), world.seconds()), (reason, limit), "{point:?}");
-            mend(&world);
-            assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello", "{point:?}");
-        }
+#[test]
+fn a_hang_ends_at_its_limit() {
+    for point in POINTS {
+        let (world, client) = broken(point, Break::Hang);
+        let error = world.run(call(&client, point)).unwrap_err();
+        let (reason, limit) = match point {
+            Point::Session => (Reason::SessionTimeout, 10.0),
+            Point::FunctionHead | Point::FunctionBody => (Reason::Timeout, 15.0),
+            Point::GatewayHead => (Reason::Timeout, 120.0),
+            Point::GatewayBody => (Reason::Timeout, 60.0),
+            Point::StreamBody => (Reason::Stalled, 60.0),
+        };
+        assert_eq!((error.reason(), world.seconds()), (reason, limit), "{point:?}");
+        mend(&world);
+        assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello", "{point:?}");
     }
+}
 
-    fn a_failure_is_a_typed_error() {
-        for point in POINTS {
-            let (world, client) = broken(point, Break::Fail);
-            let error = world.run(call(&client, point)).unwrap_err();
-            let reason = match point {
-                Point::Session => Reason::SessionFailed,
-                Point::FunctionHead | Point::GatewayHead => Reason::Network,
-                Point::FunctionBody | Point::GatewayBody | Point::StreamBody => Reason::Disconnected,
-            };
-            assert_eq!(error.reason(), reason, "{point:?}");
-            mend(&world);
-            assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello", "{point:?}");
-        }
+#[test]
+fn a_failure_is_a_typed_error() {
+    for point in POINTS {
+        let (world, client) = broken(point, Break::Fail);
+        let error = world.run(call(&client, point)).unwrap_err();
+        let reason = match point {
+            Point::Session => Reason::SessionFailed,
+            Point::FunctionHead | Point::GatewayHead => Reason::Network,
+            Point::FunctionBody | Point::GatewayBody | Point::StreamBody => Reason::Disconnected,
+        };
+        assert_eq!(error.reason(), reason, "{point:?}");
+        mend(&world);
+        assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello", "{point:?}");
     }
+}
 
-    fn cancelling_leaves_nothing_behind() {
-        for point in POINTS {
-            let (world, client) = broken(point, Break::Hang);
-            {
-                let mut waiting = pin!(call(&client, point));
-                assert!(world.poll_once(waiting.as_mut()).is_pending(), "{point:?}");
-            }
-            let at_the_gateway = matches!(point, Point::GatewayHead | Point::GatewayBody | Point::StreamBody);
-            world.log(|log| assert_eq!(log.cancelled, usize::from(at_the_gateway), "{point:?}"));
-            mend(&world);
-            assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello", "{point:?}");
+#[test]
+fn cancelling_leaves_nothing_behind() {
+    for point in POINTS {
+        let (world, client) = broken(point, Break::Hang);
+        {
+            let mut waiting = pin!(call(&client, point));
+            assert!(world.poll_once(waiting.as_mut()).is_pending(), "{point:?}");
         }
+        let at_the_gateway = matches!(point, Point::GatewayHead | Point::GatewayBody | Point::StreamBody);
+        world.log(|log| assert_eq!(log.cancelled, usize::from(at_the_gateway), "{point:?}"));
+        mend(&world);
+        assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello", "{point:?}");
     }
+}
 
-    fn the_limit_of_a_call_covers_every_point() {
-        for point in POINTS {
-            let (world, client) = broken(point, Break::Hang);
-            let error = world.run(call(&client.with_timeout(Duration::from_secs(5)), point)).unwrap_err();
-            assert_eq!((error.reason(), world.seconds()), (Reason::Timeout, 5.0), "{point:?}");
-        }
+#[test]
+fn the_limit_of_a_call_covers_every_point() {
+    for point in POINTS {
+        let (world, client) = broken(point, Break::Hang);
+        let error = world.run(call(&client.with_timeout(Duration::from_secs(5)), point)).unwrap_err();
+        assert_eq!((error.reason(), world.seconds()), (Reason::Timeout, 5.0), "{point:?}");
     }
 }
 
@@ -173,12 +175,12 @@ fn a_panic_at_any_point_spares_the_next_call() {
 fn a_panic_in_the_applications_session_source_spares_the_next_call() {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     let world = World::new();
-    let panics = std::sync::atomic::AtomicBool::new(true);
+    let panics = AtomicBool::new(true);
     let client = world.builder().session(move || {
-        let panics = panics.swap(false, std::sync::atomic::Ordering::SeqCst);
+        let panics = panics.swap(false, Ordering::SeqCst);
         async move {
             assert!(!panics, "a defect of the application");
-            Ok(Some(behest_client::testing::access_token("user-1", "login-1")))
+            Ok(Some(access_token("user-1", "login-1")))
         }
     });
     let client = client.build().unwrap();

@@ -11,7 +11,6 @@ mod browser;
 mod budgets;
 mod calls;
 mod config;
-mod defects;
 mod errors;
 mod retries;
 #[cfg(not(target_arch = "wasm32"))]
@@ -20,13 +19,8 @@ mod session;
 mod streams;
 mod tokens;
 
-/// `#[test]` on every target.
-macro_rules! tests {
-    ($($(#[$doc:meta])* fn $name:ident() $body:block)*) => {$(
-        $(#[$doc])*
-        #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test::wasm_bindgen_test)]
-        #[cfg_attr(not(target_arch = "wasm32"), test)]
-        fn $name() $body
-    )*};
-}
-pub(crate) use tests;
+// `#[test]` on every target: each module takes it from here.
+#[cfg(not(target_arch = "wasm32"))]
+use std::prelude::v1::test;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;

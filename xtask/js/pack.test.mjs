@@ -90,6 +90,21 @@ test("the module carries no names, debug information or build notes", async () =
   }
 });
 
+test("script and types know the same reasons, with the same actions and hints", async () => {
+  const { REASONS } = await import(pathToFileURL(join(installed, "dist/reasons.js")).href);
+  const types = readFileSync(join(installed, "index.d.ts"), "utf8").match(/export type Reason =([^]*?)";/)[1] + '"';
+  const rows = [...types.matchAll(/\/\*\* `(\w+)`: (.*) \*\/\n  \| "(\w+)"/g)].map(([, action, hint, name]) => [name, action, hint]);
+  assert.deepEqual(rows.map(([name]) => name).sort(), Object.keys(REASONS).sort());
+  let withHint = 0;
+  for (const [name, action, hint] of rows) {
+    // Where the script has no hint, the server sends it along.
+    const [usualAction, usualHint = hint] = REASONS[name];
+    assert.deepEqual([usualAction, usualHint], [action, hint], name);
+    withHint += REASONS[name].length > 1;
+  }
+  assert.ok(withHint > 25 && withHint < rows.length, `${withHint} of ${rows.length} have a hint`);
+});
+
 test("each createGlue gives an instance of its own, and every export passes the guard", async () => {
   const { createGlue } = await import(pathToFileURL(join(installed, "dist/glue.js")).href);
   const bytes = readFileSync(moduleFile());

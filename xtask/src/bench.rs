@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::children::Running;
-use crate::process::{command, root};
-use crate::setup::{self, Tools};
+use crate::machine::children::Running;
+use crate::machine::commands::command;
+use crate::machine::places::root;
+use crate::tools::{Tools, npm};
 
 /// What is run, and how.
 #[derive(clap::Args, Debug)]
@@ -109,7 +110,7 @@ pub(crate) fn run(tools: &Tools, tarball: &Path, options: &Options) -> Result<()
     if let Some(unknown) = options.only.iter().find(|name| !BENCHES.contains(&name.as_str())) {
         bail!("there is no benchmark {unknown:?}; there are {}", BENCHES.join(", "));
     }
-    setup::npm_packages("benches/peers")?;
+    npm::packages("benches/peers")?;
     let mut rows = Vec::new();
     for name in BENCHES {
         if options.only.is_empty() || options.only.iter().any(|wanted| wanted == name) {

@@ -1,17 +1,19 @@
 //! `cargo xtask demo`: the whole system on this machine, to look at or to check.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::artifacts;
-use crate::children::{self, End, Running, watch};
-use crate::pack::{self, Larger};
-use crate::process::{command, root};
-use crate::setup::{self, Tools};
+use crate::machine::artifacts;
+use crate::machine::children::{self, End, Running, watch};
+use crate::machine::commands::command;
+use crate::machine::places::root;
+use crate::machine::progress::Progress;
+use crate::package::pack;
+use crate::tools::{BINDGEN, Tools, npm};
 
 /// Where `behest-local` forwards questions; to nowhere by default: it answers by itself.
 #[derive(clap::Args, Debug, Default)]
@@ -28,67 +30,31 @@ pub(crate) struct Upstream {
 const START_LIMIT: Duration = Duration::from_secs(60);
 const CHECK_LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// What has to be there before the demo runs, with the seconds it takes on a small machine when it is not there yet.
-struct Step {
-    what: &'static str,
-    seconds: u64,
-    make: fn(&Tools) -> Result<()>,
-}
-
 /// Makes what the demo needs and nothing else, and runs it: for a person, or in headless Chromium with `check`.
-pub(crate) fn run(tools: &Tools, check: bool, upstream: &Upstream) -> Result<()> {
+pub(crate) fn run(check: bool, upstream: &Upstream) -> Result<()> {
     let there = |path: &str| root().join(path).exists();
     let unless = |there: bool, seconds| if there { 1 } else { seconds };
-    let mut steps = vec![
-        Step {
-            what: "what packing needs from npm",
-            seconds: unless(there("tests/js/node_modules/.installed-from"), 10),
-            make: |_| setup::npm_packages("tests/js"),
-        },
-        Step { what: "a Rust toolchain for browsers", seconds: 5, make: |tools| tools.wasm().map(drop) },
-        Step {
-            what: "wasm-bindgen",
-            seconds: unless(setup::has_wasm_bindgen(), 120),
-            make: |tools| tools.wasm_bindgen().map(drop),
-        },
-        Step {
-            what: "the npm package",
-            seconds: if there("target/wasm32-unknown-unknown/wasm-release") { 15 } else { 60 },
-            make: |tools| pack::tarball(tools, Larger::Allowed).map(drop),
-        },
-        Step {
-            what: "behest-local",
-            seconds: unless(there("target/debug/behest-local"), 120),
-            make: |_| build_behest_local().map(drop),
-        },
-    ];
-    if check {
-        steps.push(Step { what: "Chromium", seconds: 1, make: |tools| tools.chromium().map(drop) });
+    let mut progress = Progress::new([
+        ("what packing needs from npm", unless(there("tests/js/node_modules/.installed-from"), 10)),
+        ("behest-local", unless(there("target/debug/behest-local") && there("target/debug/xtask-bindgen"), 120)),
+        ("the npm package", unless(there("target/wasm32-unknown-unknown/debug/behest_client.wasm"), 15)),
+        ("a browser", 1),
+    ]);
+    progress.next();
+    npm::packages("tests/js")?;
+    progress.next();
+    let [behest_local, bindgen] = artifacts::programs(["behest-local", BINDGEN])?;
+    progress.next();
+    // Unoptimised, with names and messages: it is ready sooner, and says more when something is wrong.
+    let tools = Tools::default().with_bindgen(bindgen);
+    pack::for_pages(&tools, pack::Build::Dev)?;
+    if !check {
+        return serve(&behest_local, upstream);
     }
-    for (index, step) in steps.iter().enumerate() {
-        let left: u64 = steps[index..].iter().map(|step| step.seconds).sum();
-        eprintln!("[{}/{}] {} (ready in about {})", index + 1, steps.len(), step.what, words(left));
-        (step.make)(tools)?;
-    }
-    let behest_local = build_behest_local()?;
-    if check { self::check(&behest_local, tools, upstream) } else { serve(&behest_local, upstream) }
-}
-
-fn words(seconds: u64) -> String {
-    match seconds {
-        0..90 => format!("{} s", seconds.next_multiple_of(10)),
-        _ => format!("{} minutes", (seconds + 30) / 60),
-    }
-}
-
-/// Compiles `behest-local` and says where it is.
-pub(crate) fn build_behest_local() -> Result<PathBuf> {
-    let mut cargo = command("cargo");
-    cargo.args(["build", "--package", "behest-local", "--message-format=json-render-diagnostics"]);
-    artifacts::build("compiling behest-local (some minutes the first time)", &mut cargo)?
-        .into_iter()
-        .find_map(|artifact| artifact.executable.filter(|_| artifact.target == "behest-local"))
-        .context("cargo built no behest-local")
+    progress.next();
+    tools.chromium()?;
+    drop(progress);
+    self::check(&behest_local, &tools, upstream)
 }
 
 /// Runs the demo until Ctrl-C.

@@ -1,32 +1,22 @@
 //! `cargo xtask`: everything a fresh machine needs to build, run, test and pack this project.
 
-mod artifacts;
 mod bench;
-mod children;
-mod counts;
 mod demo;
-mod features;
-mod glue;
-mod install;
-mod leptos;
-mod names;
-mod pack;
-mod policy;
-mod process;
-mod setup;
-mod size;
+mod machine;
+mod package;
 mod suites;
-mod test;
-mod toolchain;
-mod upstream;
+mod tools;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
-use pack::Larger;
-use setup::Tools;
+use machine::children;
+use package::pack::{self, Larger};
+use package::{leptos, size};
+use suites::{run as test, table};
+use tools::{Tools, setup};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Set-up, demo, tests, packing, size and benchmarks of behest-client")]
@@ -85,7 +75,7 @@ fn run(task: Task) -> Result<()> {
     let tools = Tools::default();
     match task {
         Task::Setup => setup::ensure_all(&tools),
-        Task::Demo { check, upstream } => demo::run(&tools, check, &upstream),
+        Task::Demo { check, upstream } => demo::run(check, &upstream),
         Task::Test(options) => test::run(&options),
         Task::Pack { dev: true, .. } => {
             println!("{}", pack::dist(&tools, pack::Build::Dev)?.display());
@@ -103,8 +93,8 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Bench(options) => bench::run(&tools, &pack::tarball(&tools, Larger::Refused)?, &options),
         Task::Check => {
-            let mut counts = suites::format()?;
-            counts += suites::native_lint();
+            let mut counts = table::format()?;
+            counts += table::native_lint();
             if counts.failed > 0 {
                 bail!("{} of {} checks failed", counts.failed, counts.failed + counts.passed)
             }

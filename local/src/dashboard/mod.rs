@@ -22,6 +22,7 @@ use axum::{Router, middleware};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::servers::this_machine::this_machine;
+use crate::style;
 
 pub(crate) use state::Dashboard;
 
@@ -43,7 +44,7 @@ impl Dashboard {
             .route("/dashboard/faults", post(forms::faults))
             .route("/dashboard/switches", post(forms::switches))
             .route("/dashboard/keys", post(forms::keys))
-            .route("/dashboard/style.css", get(|| async { asset("text/css; charset=utf-8", STYLES) }))
+            .route("/dashboard/style.css", get(|| async { asset("text/css; charset=utf-8", style::DASHBOARD) }))
             .route("/dashboard/live.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
             .with_state(self)
             .layer(set(header::CONTENT_SECURITY_POLICY, POLICY))
@@ -54,7 +55,6 @@ impl Dashboard {
     }
 }
 
-const STYLES: &str = concat!(include_str!("../style.css"), include_str!("dashboard.css"));
 const SCRIPT: &str = include_str!("live.js");
 
 fn asset(media_type: &'static str, text: &'static str) -> Response {

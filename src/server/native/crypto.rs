@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{self, ParsedPublicKey};
 use aws_lc_rs::{hmac, rand};
 
 use crate::server::algorithm::Algorithm;
+use crate::wire::uuid_v4;
 use crate::{Error, Reason};
 
 /// A key that checks signatures, together with the algorithms it is for.
@@ -106,5 +107,5 @@ pub(crate) fn random_uuid() -> Result<String, Error> {
     let mut bytes = [0; 16];
     let random: &dyn SecureRandom = &rand::SystemRandom::new();
     random.fill(&mut bytes).map_err(|_| Error::new(Reason::Internal, "the system gives no random numbers"))?;
-    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
+    Ok(uuid_v4(bytes))
 }

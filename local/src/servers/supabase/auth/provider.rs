@@ -21,9 +21,7 @@ use super::input::{Reply, address, parse};
 use crate::servers::supabase::state::Supabase;
 use crate::store::flows::{self, Flow};
 use crate::store::{sessions, users};
-
-/// Colours and controls, the same as the dashboard's.
-const STYLE: &str = include_str!("../../../style.css");
+use crate::style;
 
 /// What the page sends the browser here with.
 #[derive(Debug, Deserialize)]
@@ -82,7 +80,7 @@ fn show(asked: &Authorize, problem: Option<&str>) -> Response {
                 meta charset="utf-8";
                 title { "Sign in with " (asked.provider) }
                 meta name="viewport" content="width=device-width";
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(style::PLAIN)) }
             }
             body {
                 main.card.narrow {

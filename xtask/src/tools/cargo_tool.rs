@@ -1,4 +1,4 @@
-//! Programs that are not part of the project: found on this machine, fetched ready-made, or built from source.
+//! Programs from crates.io: found on this machine, fetched ready-made, or built from source.
 
 use std::env;
 use std::env::consts::EXE_SUFFIX;
@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{apt_install, command, may_apt_install, on_path, output, step};
-use crate::setup::cache;
+use crate::machine::commands::{command, output, step};
+use crate::machine::places::{cache, on_path};
 
 /// A program from crates.io.
 #[derive(Clone, Debug)]
@@ -107,30 +107,6 @@ fn release(package: &str, version: &str) -> Option<String> {
     (package == "wasm-bindgen-cli").then(|| {
         format!(
             "https://github.com/wasm-bindgen/wasm-bindgen/releases/download/{version}/wasm-bindgen-{version}-{target}.tar.gz"
-        )
-    })
-}
-
-/// A program of the operating system: named by `variable`, from PATH, or from Debian's packages.
-pub(crate) fn system_tool(
-    what: &str,
-    variable: &str,
-    names: &[&str],
-    packages: &[&str],
-    cask: &str,
-) -> Result<PathBuf> {
-    let find = || env::var_os(variable).map(PathBuf::from).or_else(|| on_path(names));
-    if let Some(found) = find() {
-        return Ok(found);
-    }
-    if may_apt_install() {
-        apt_install(packages)?;
-    }
-    find().with_context(|| {
-        format!(
-            "{what} is missing: it must be on PATH, or named in {variable}.\n\
-             Debian and Ubuntu: sudo apt-get install {}\nmacOS: brew install --cask {cask}",
-            packages.join(" ")
         )
     })
 }

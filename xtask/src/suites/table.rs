@@ -7,13 +7,16 @@ use std::{cell::OnceCell, fs};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::artifacts::{self, Artifact};
-use crate::children::{End, watch};
-use crate::counts::Counts;
-use crate::process::{command, root, step};
-use crate::setup::{self, Tools, once};
-use crate::toolchain::TARGET;
-use crate::{demo, features, leptos, pack, policy, size, upstream};
+use super::counts::Counts;
+use super::{features, policy, published, upstream};
+use crate::demo;
+use crate::machine::artifacts::{self, Artifact};
+use crate::machine::children::{End, watch};
+use crate::machine::commands::{command, step};
+use crate::machine::places::root;
+use crate::package::{leptos, pack, size};
+use crate::tools::toolchain::TARGET;
+use crate::tools::{Tools, components, npm, once, python, webdriver};
 
 /// One suite.
 pub(crate) struct Suite {
@@ -37,6 +40,9 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("msrv", "the oldest Rust that Cargo.toml promises, where rustup can get it", |_| policy::oldest_rust()),
     suite("xtask", "this tool's own tests", |context| context.native_tests("xtask")),
     suite("native", "behest-client on this machine: unit, integration and documentation tests", native),
+    suite("published", "the crate's own tests, from what cargo would publish", |_| {
+        counted(&mut published::tests()?, BUILD_AND_RUN_LIMIT)
+    }),
     suite("local", "behest-local, over real HTTP", |context| context.native_tests("local")),
     suite("pack", "what is in the npm tarball, and whether it installs and loads", packed),
     suite("size", "compressed size of the browser entry and of a Leptos page, against their ceilings", size_budget),
@@ -125,7 +131,7 @@ impl Context {
             .iter()
             .filter(|artifact| artifact.target == "behest-local" && artifact.kind == "bin" && !artifact.is_test)
             .find_map(|artifact| artifact.executable.clone())
-            .map_or_else(demo::build_behest_local, Ok)
+            .map_or_else(|| artifacts::programs(["behest-local"]).map(|[program]| program), Ok)
     }
 }
 
@@ -162,7 +168,7 @@ fn check(what: &str, command: &mut Command) -> Counts {
 
 /// Formatting of every Rust file.
 pub(crate) fn format() -> Result<Counts> {
-    setup::components()?;
+    components::ensure()?;
     Ok(check("cargo fmt --check (to repair: cargo fmt)", command("cargo").args(["fmt", "--all", "--", "--check"])))
 }
 
@@ -216,11 +222,11 @@ fn in_browser(context: &Context, browser: Browser) -> Result<Counts> {
     wasm_pack.args(["test", "--headless", "--mode", "no-install"]);
     match browser {
         Browser::Chrome => {
-            setup::configure_chromium(tools)?;
+            webdriver::for_chromium(tools)?;
             wasm_pack.args(["--chrome", "--chromedriver"]).arg(tools.chromedriver()?);
         }
         Browser::Firefox => {
-            setup::configure_firefox(tools)?;
+            webdriver::for_firefox(tools)?;
             wasm_pack.args(["--firefox", "--geckodriver"]).arg(tools.geckodriver()?);
         }
     }
@@ -272,7 +278,7 @@ fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
     if files.is_empty() {
         bail!("there are no test files");
     }
-    setup::npm_packages("tests/js")?;
+    npm::packages("tests/js")?;
     let mut node = command("node");
     // Each file starts servers and a browser: one at a time.
     node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]).args(files);
@@ -303,7 +309,7 @@ fn demo_check(context: &Context) -> Result<Counts> {
 fn python_clients(context: &Context) -> Result<Counts> {
     // behest-ai imports httpx without naming it among its requirements.
     let packages = ["behest-ai==1.5.0b1", "httpx", "openai"];
-    let python = upstream::virtual_environment("foreign", &packages, "import behest, httpx, openai", "Python clients")?;
+    let python = python::virtual_environment("foreign", &packages, "import behest, httpx, openai", "Python clients")?;
     let mut run = command(&python);
     run.arg(root().join("tests/py/foreign.py")).env("BEHEST_LOCAL", context.behest_local()?);
     let mut counts = counted(&mut run, RUN_LIMIT)?;

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::artifacts;
-use crate::process::{command, root, step};
-use crate::setup::{Tools, npm_program};
-use crate::size::{Budget, Size, measure, ratio, row};
-use crate::toolchain::TARGET;
+use super::size::{Budget, Size, measure, ratio, row};
+use crate::machine::artifacts;
+use crate::machine::commands::{command, step};
+use crate::machine::places::root;
+use crate::tools::toolchain::TARGET;
+use crate::tools::{Tools, npm};
 
 /// Programs of `benches/leptos`: the page alone, with this crate, and with gloo-net by hand.
 const PAGES: [&str; 3] = ["echo", "behest", "by_hand"];
@@ -55,14 +56,12 @@ fn build(tools: &Tools) -> Result<Vec<PathBuf>> {
 fn ship(tools: &Tools, module: &Path) -> Result<[PathBuf; 2]> {
     let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let work = root().join("target/leptos/pages");
-    let mut bindgen = command(tools.wasm_bindgen()?);
-    bindgen.args(["--target", "web", "--no-typescript", "--out-name", &name, "--out-dir"]);
-    step(&format!("wasm-bindgen {name}"), bindgen.arg(&work).arg(module))?;
+    step(&format!("wasm-bindgen {name}"), command(tools.bindgen()?).args([module, &work]).arg(&name))?;
     let (small, script) = (work.join(format!("{name}.wasm")), work.join(format!("{name}.min.js")));
-    let mut optimise = npm_program("wasm-opt")?;
+    let mut optimise = npm::program("wasm-opt")?;
     optimise.arg("-Oz").arg(work.join(format!("{name}_bg.wasm"))).arg("-o").arg(&small);
     step(&format!("wasm-opt -Oz {name}"), &mut optimise)?;
-    let mut minify = npm_program("esbuild")?;
+    let mut minify = npm::program("esbuild")?;
     minify.arg(work.join(format!("{name}.js"))).args(["--minify", "--format=esm", "--log-level=warning"]);
     step(&format!("minifying {name}"), minify.arg(format!("--outfile={}", script.display())))?;
     Ok([small, script])

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::names::Names;
-use crate::process::output;
-use crate::setup::npm_program;
+use super::names::Names;
+use crate::machine::commands::output;
+use crate::tools::npm;
 
 /// When a module starts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) fn write(generated: &Path, glue: &Path, names: Option<&Names>, start:
         text = names.apply(&text, &format!("./{stem}_bg.js"))?;
     }
     fs::write(&woven, text)?;
-    let mut esbuild = npm_program("esbuild")?;
+    let mut esbuild = npm::program("esbuild")?;
     esbuild.arg(&woven).args(["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--log-level=error"]);
     if names.is_some() {
         esbuild.args(["--minify", "--legal-comments=none"]);
@@ -77,7 +77,7 @@ fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
         1 => Ok(text.replacen(from, to, 1)),
         found => bail!(
             "wasm-bindgen's output has `{from}` {found} times instead of once: its version changed, so \
-             xtask/src/glue.rs must follow"
+             xtask/src/package/glue.rs must follow"
         ),
     }
 }

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 
-use crate::counts::Counts;
-use crate::process::{command, on_path, output, root, step};
-use crate::setup::Tools;
+use super::counts::Counts;
+use crate::machine::commands::{command, output, step};
+use crate::machine::places::{on_path, root};
+use crate::tools::Tools;
 
 /// The stated minimum, as a toolchain of rustup's.
 const OLDEST_RUST: &str = env!("CARGO_PKG_RUST_VERSION");

@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::pack;
-use crate::process::{command, output, root, step};
-use crate::setup::{self, npm_program};
+use super::pack;
+use crate::machine::commands::{command, output, step};
+use crate::machine::places::root;
+use crate::tools::npm;
 
 /// Where the other packages of the comparisons are installed.
 const PEERS: &str = "benches/peers";
@@ -83,7 +84,7 @@ const COMPARISONS: [Comparison; 2] = [
 /// Measures what `pkg/` holds now and fails above the ceiling of size-budget.json.
 pub(crate) fn report() -> Result<()> {
     let ceiling = Budget::read()?.browser_entry_brotli_bytes;
-    setup::npm_packages(PEERS)?;
+    npm::packages(PEERS)?;
     let module = measure(&[root().join("pkg/dist/behest.wasm")])?[0];
     let entry = browser_entry(&pack::manifest()?)?;
     let scripts: Vec<PathBuf> = COMPARISONS
@@ -142,7 +143,7 @@ fn bundle(name: &str, source: &str, entry: &Path) -> Result<PathBuf> {
     let stem: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let (start, bundled) = (work.join(&stem).with_extension("mjs"), work.join(&stem).with_extension("js"));
     fs::write(&start, source)?;
-    let mut esbuild = npm_program("esbuild")?;
+    let mut esbuild = npm::program("esbuild")?;
     esbuild.arg(start).args(["--bundle", "--minify", "--format=esm", "--platform=browser", "--target=es2022"]);
     esbuild.args(["--external:node:*", "--legal-comments=none", "--log-level=warning"]);
     esbuild.arg(format!("--alias:behest-client={}", entry.display()));

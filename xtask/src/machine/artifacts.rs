@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::children::Running;
+use super::children::Running;
+use super::commands::command;
 
 /// One thing cargo built.
 #[derive(Clone, Debug)]
@@ -37,6 +38,20 @@ pub(crate) fn build(what: &str, cargo: &mut Command) -> Result<Vec<Artifact>> {
         }
         _ => bail!("{what} failed: {cargo:?}"),
     }
+}
+
+/// Compiles these packages of the workspace, in one go so that they share their work, and finds the program of each.
+pub(crate) fn programs<const N: usize>(packages: [&str; N]) -> Result<[PathBuf; N]> {
+    let mut cargo = command("cargo");
+    cargo.args(["build", "--message-format=json-render-diagnostics"]);
+    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
+    let built = build(&format!("compiling {} (minutes the first time)", packages.join(" and ")), &mut cargo)?;
+    let mut places = packages.map(|_| PathBuf::new());
+    for (package, place) in packages.iter().zip(&mut places) {
+        let program = built.iter().filter(|artifact| artifact.target == *package).find_map(|a| a.executable.clone());
+        *place = program.with_context(|| format!("cargo built no {package}"))?;
+    }
+    Ok(places)
 }
 
 fn parse(line: &str) -> Option<Artifact> {

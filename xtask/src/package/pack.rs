@@ -6,15 +6,16 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
-use behest_client::Reason;
-use behest_client::wire::SECRET_KEY_PREFIXES;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::glue::{self, Start};
-use crate::names::Names;
-use crate::process::{command, output, root, step};
-use crate::setup::{Tools, npm_program};
-use crate::toolchain::TARGET;
+use super::glue::{self, Start};
+use super::names::Names;
+use super::reasons;
+use crate::machine::artifacts;
+use crate::machine::commands::{command, output, step};
+use crate::machine::places::root;
+use crate::tools::toolchain::TARGET;
+use crate::tools::{Tools, npm};
 
 /// Unwinding, source locations and `Debug` output are what a small module can do without: a panic traps at once, and the
 /// guard in the package turns the trap into a rejected promise.
@@ -57,13 +58,18 @@ pub(crate) enum Build {
 
 /// Fills `pkg/dist`.
 pub(crate) fn dist(tools: &Tools, build: Build) -> Result<PathBuf> {
+    let dist = for_pages(tools, build)?;
+    SERVER.build(tools, build, &dist)?;
+    write_bytes(&dist.join("server.wasm"), &dist.join("server-bytes.js"))?;
+    Ok(dist)
+}
+
+/// Fills `pkg/dist` with what a page needs.
+pub(crate) fn for_pages(tools: &Tools, build: Build) -> Result<PathBuf> {
     let dist = root().join("pkg/dist");
     fs::create_dir_all(&dist)?;
-    for module in [&BROWSER, &SERVER] {
-        module.build(tools, build, &dist)?;
-    }
-    write_bytes(&dist.join("server.wasm"), &dist.join("server-bytes.js"))?;
-    write_reasons(&dist.join("reasons.js"))?;
+    BROWSER.build(tools, build, &dist)?;
+    reasons::write(&dist.join("reasons.js"))?;
     Ok(dist)
 }
 
@@ -90,19 +96,6 @@ impl Module {
 fn write_bytes(module: &Path, script: &Path) -> Result<()> {
     let text = base64::engine::general_purpose::STANDARD.encode(fs::read(module)?);
     fs::write(script, format!("export default Uint8Array.from(atob(\"{text}\"),(c)=>c.charCodeAt(0));\n"))?;
-    Ok(())
-}
-
-/// What JavaScript must know of the one vocabulary: each reason's action, and its hint where no server sends one.
-fn write_reasons(script: &Path) -> Result<()> {
-    let rows = Reason::ALL.iter().map(|reason| {
-        let action = reason.action().as_str();
-        let row = if reason.is_sent_with_its_hint() { json!([action]) } else { json!([action, reason.hint()]) };
-        (reason.as_str().to_owned(), row)
-    });
-    let reasons = Value::Object(rows.collect());
-    let prefixes = json!(SECRET_KEY_PREFIXES);
-    fs::write(script, format!("export const REASONS={reasons};\nexport const SECRET_PREFIXES={prefixes};\n"))?;
     Ok(())
 }
 
@@ -168,7 +161,7 @@ fn compile(tools: &Tools, build: Build, module: &Module) -> Result<PathBuf> {
         Build::Release(_) => "(about a minute the first time)",
         Build::Dev => "unoptimised",
     };
-    crate::artifacts::build(&format!("compiling {}.wasm {what}", module.name), &mut cargo)?
+    artifacts::build(&format!("compiling {}.wasm {what}", module.name), &mut cargo)?
         .into_iter()
         .find(|artifact| artifact.target == "behest_client")
         .and_then(|artifact| artifact.files.into_iter().find(|file| file.extension().is_some_and(|e| e == "wasm")))
@@ -176,19 +169,19 @@ fn compile(tools: &Tools, build: Build, module: &Module) -> Result<PathBuf> {
 }
 
 fn bind(tools: &Tools, module: &Path, work: &Path, build: Build, name: &str) -> Result<()> {
-    let mut bindgen = command(tools.wasm_bindgen()?);
-    bindgen.args(["--target", "web", "--no-typescript", "--omit-default-module-path", "--out-name", name]);
+    let mut bindgen = command(tools.bindgen()?);
+    bindgen.args([module, work]).arg(name);
     if build == Build::Dev {
         bindgen.arg("--debug");
     }
-    step("wasm-bindgen", bindgen.arg("--out-dir").arg(work).arg(module))
+    step("wasm-bindgen", &mut bindgen)
 }
 
 fn optimise(bound: &Path, shipped: &Path) -> Result<Names> {
     let small = bound.with_extension("small.wasm");
-    step("wasm-opt -Oz", npm_program("wasm-opt")?.args(["-Oz", "--converge"]).arg(bound).arg("-o").arg(&small))?;
+    step("wasm-opt -Oz", npm::program("wasm-opt")?.args(["-Oz", "--converge"]).arg(bound).arg("-o").arg(&small))?;
     // Renaming once, in a run of its own: it prints the map of names.
-    let mut rename = npm_program("wasm-opt")?;
+    let mut rename = npm::program("wasm-opt")?;
     rename.args(["--minify-imports-and-exports-and-modules", "--strip-debug", "--strip-producers"]);
     rename.arg("--strip-target-features").arg(small).arg("-o").arg(shipped);
     Names::parse(&output(&mut rename).with_context(|| format!("wasm-opt failed: {rename:?}"))?)
@@ -234,6 +227,8 @@ fn named_files(manifest: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::counts::Counts;
-use crate::process::root;
-use crate::suites::{Context, SUITES, Suite};
+use super::counts::Counts;
+use super::table::{Context, SUITES, Suite};
+use crate::machine::places::root;
 
 /// Prints the names of the suites.
 fn list() {

@@ -6,8 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{apt_install, command, may_apt_install, on_path, output, step};
-use crate::setup::cache;
+use super::debian::{apt_install, may_apt_install};
+use crate::machine::commands::{command, output, step};
+use crate::machine::places::{cache, on_path};
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use crate::counts::Counts;
-use crate::process::{command, output_of, step};
-use crate::setup::Tools;
-use crate::toolchain::TARGET;
+use super::counts::Counts;
+use crate::machine::commands::{command, output_of, step};
+use crate::tools::Tools;
+use crate::tools::toolchain::TARGET;
 
 /// What must come of a set of features on one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ fn refused_with(said: &str, sentence: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::root;
+    use crate::machine::places::root;
 
     #[test]
     fn every_feature_is_there_alone_and_with_all_others() {

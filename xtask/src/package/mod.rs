@@ -1,0 +1,8 @@
+//! The npm package: from Rust to tarball, and what it weighs.
+
+mod glue;
+pub(crate) mod leptos;
+mod names;
+pub(crate) mod pack;
+mod reasons;
+pub(crate) mod size;
