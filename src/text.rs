@@ -34,14 +34,6 @@ pub(crate) fn small_number(text: &str) -> Option<u16> {
     if text.is_empty() { None } else { text.bytes().try_fold(0, add) }
 }
 
-/// Without the slashes at its end.
-pub(crate) fn trim_slashes(mut text: &str) -> &str {
-    while let Some(rest) = text.strip_suffix('/') {
-        text = rest;
-    }
-    text
-}
-
 /// Where `part` begins in `text`.
 pub(crate) fn find(text: &str, part: &str) -> Option<usize> {
     text.as_bytes().windows(part.len().max(1)).position(|window| window == part.as_bytes())

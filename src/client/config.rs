@@ -8,7 +8,7 @@ use super::session::SessionSource;
 use crate::credential::CredentialKind;
 use crate::engine::{Config, Limits, NEVER};
 use crate::platform::{DefaultTransport, Transport};
-use crate::text::{small_number, split_once, trim_slashes};
+use crate::text::{small_number, split_once};
 use crate::wire::is_header_safe;
 use crate::{Error, Reason};
 
@@ -241,4 +241,12 @@ fn checked_url(url: &str) -> Option<String> {
         && (port.is_empty() || is_port(port))
         && path.bytes().enumerate().all(is_path);
     is_url.then(|| [scheme, "://", rest].concat())
+}
+
+/// Without the slashes at its end.
+fn trim_slashes(mut text: &str) -> &str {
+    while let Some(rest) = text.strip_suffix('/') {
+        text = rest;
+    }
+    text
 }
