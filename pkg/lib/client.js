@@ -52,7 +52,8 @@ function conversation(driver, config, options) {
 const unused = new FinalizationRegistry((engines) => engines.forget());
 
 function calls(driver, conversation, config) {
-  const start = (spec, body, options) => driver.start(conversation, spec, body, callOptions(options, config));
+  const start = (spec, body, options, through) =>
+    driver.start(conversation, spec, body, callOptions(options, config), through);
 
   async function json(spec, body, options) {
     const [text, trace] = await start(spec, body, options);
@@ -64,6 +65,9 @@ function calls(driver, conversation, config) {
     const text = stringify({ ...body, model: body.model ?? "default" });
     return body.stream ? start({ kind: "stream" }, text, options) : json({ kind: "chat" }, text, options);
   }
+
+  /** What a page that does not use it does not download. */
+  const lazy = (load) => async (...given) => (await load()).default(start, config, driver, conversation, ...given);
 
   const resource = async (kind, id, options) => json({ kind, id: requireText("the thread id", id) }, undefined, options);
 
@@ -90,6 +94,9 @@ function calls(driver, conversation, config) {
       },
     },
     models: { list: (options) => resource("models", "", options) },
+    openaiBaseUrl: `${config.gatewayUrl}/v1`,
+    fetch: lazy(() => import("./lazy/fetch.js")),
+    doctor: lazy(() => import("./lazy/doctor.js")),
     async warm() {
       await start({ kind: "warm" });
     },

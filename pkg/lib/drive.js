@@ -134,7 +134,9 @@ export function createDriver({ load, config, source, fetch }) {
       const init = { method, headers, body: body === true ? calls.get(owner).body : body, signal, redirect: "manual" };
       try {
         // Kept as long as the request: Node's follows its signal only as long as it is reachable itself.
-        const answer = fetch ? fetch((request.kept = new Request(url, init))) : globalThis.fetch(url, init);
+        const go = (url, init) => (fetch ? fetch((request.kept = new Request(url, init))) : globalThis.fetch(url, init));
+        const through = calls.get(owner)?.through;
+        const answer = through ? through.send(go, url, init) : go(url, init);
         Promise.resolve(answer).then((response) => answered(request, response), (thrown) => broken(request, thrown));
       } catch (thrown) {
         queueMicrotask(() => broken(request, thrown));
@@ -146,7 +148,9 @@ export function createDriver({ load, config, source, fetch }) {
     cancel: cancel,
     open(id, requestId) {
       const call = calls.get(id);
-      const stream = new ChatStream(sourceOf(call, requests.get(requestId)));
+      const source = sourceOf(call, requests.get(requestId));
+      if (call.through) return call.through.open(source, call);
+      const stream = new ChatStream(source);
       // Should the module stop, this is what is known of the call.
       call.trace = ask("trace", face, id);
       call.stream = new WeakRef(stream);
@@ -353,10 +357,10 @@ export function createDriver({ load, config, source, fetch }) {
   }
 
   /** Begins a call of `conversation` and settles as it does: `[text, trace]`, or a stream. */
-  function start(conversation, spec, body, { signal, timeoutMs, maxRetries }) {
+  function start(conversation, spec, body, { signal, timeoutMs, maxRetries }, through) {
     const began = performance.now();
     return new Promise((resolve, reject) => {
-      const call = { resolve, reject, body };
+      const call = { resolve, reject, body, through };
       let settled = false;
       const giveUp = (error) => {
         settled = true;

@@ -58,6 +58,7 @@ pub(super) fn begin(text: &str, conversation: Id, total: f64) -> Result<Begin, E
         "chat" => Kind::Chat,
         "stream" => Kind::Stream,
         "warm" => Kind::Warm,
+        "raw" => Kind::Raw(given.text("path").unwrap_or_default()),
         "threads" => Kind::Resource(Resource::get("/v1/threads")),
         "thread" => Kind::Resource(Resource::thread("GET", &id(), "")?),
         "messages" => Kind::Resource(Resource::thread("GET", &id(), "/messages")?),
