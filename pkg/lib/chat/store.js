@@ -169,7 +169,7 @@ export function chatStore(behest, options = {}) {
   async function hydrate() {
     const of = threadId;
     change({ loading: true, error: null });
-    const came = await behest.threads.messages(of).then(list, (error) => (error.status === 404 ? [] : { error }));
+    const came = await behest.threads.messages(of).then(list).catch((error) => (error.status === 404 ? [] : { error }));
     if (of !== threadId || !state.loading) return;
     hydration = undefined;
     isHydrated = !came.error;
