@@ -372,6 +372,8 @@ export interface Client extends Calls {
     origin?: string;
     /** Whether to ask for an answer. Default true. */
     stream?: boolean;
+    /** `false`: nobody is expected to be signed in, and what needs a session is skipped. Default true. */
+    session?: boolean;
   }): Promise<DoctorReport>;
   /** Stops listening to supabase-js. */
   close(): void;

@@ -17,6 +17,7 @@ before(async () => {
   opened = await openBundle(browser, installed, "ai-sdk.jsx");
 });
 after(async () => {
+  await opened?.close();
   await browser?.close();
   await installed?.remove();
 });

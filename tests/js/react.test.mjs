@@ -32,7 +32,7 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
     before(async () => {
       opened = await openBundle(browser, installed, "react.jsx", { alias });
     });
-    after(() => opened?.context.close());
+    after(() => opened?.close());
 
     /** A scenario in the page; what it gives is compared, and the console must have nothing to complain of. */
     const scenario = (name, run, expected) =>

@@ -10,10 +10,11 @@ const OF_SESSION = /^(signed_out|session_failed|session_timeout|api_key_as_beare
 
 /**
  * Looks at the whole way from the session to a streamed answer, and says what to change. Never rejects: what goes wrong is a
- * line. `origin` is whose CORS rules are asked for where there is no page; without `stream` no answer is asked for.
+ * line. `origin` is whose CORS rules are asked for where there is no page; without `stream` no answer is asked for; without
+ * `session` nobody is expected to be signed in.
  */
 export default async function doctor(start, config, driver, conversation, options) {
-  const { origin = pageOrigin(), stream = true } = options ?? {};
+  const { origin = pageOrigin(), stream = true, session = true } = options ?? {};
   const report = new Report();
   const { gatewayUrl, functionUrl, apiKey } = config;
   checkUrls(report, config);
@@ -40,7 +41,7 @@ export default async function doctor(start, config, driver, conversation, option
 
   // A new token, or the function would not be asked.
   driver.clearToken(conversation);
-  const ready = await start({ kind: "warm" }).then(() => true, (error) => refused(report, error, functionAnswers));
+  const ready = await start({ kind: "warm" }).then(() => true, (error) => refused(report, error, functionAnswers, session));
   if (!ready || !gatewayAnswers || !stream) {
     const why = !ready ? "there is no token" : !gatewayAnswers ? "the gateway cannot be called" : "stream is off";
     for (const what of ["the gateway accepts the token", "the token is as it should be", "answers stream in"]) report.skip(what, why);
@@ -54,9 +55,10 @@ export default async function doctor(start, config, driver, conversation, option
 }
 
 /** Why there is no token. */
-function refused(report, error, functionAnswers) {
+function refused(report, error, functionAnswers, session) {
   const { reason, message, hint } = error instanceof BehestError ? error : { message: String(error), hint: "" };
   if (reason === "wasm_load_failed") report.fail("the WebAssembly module loads", message, hint);
+  else if (reason === "signed_out" && !session) report.skip("somebody is signed in", "there is no session");
   else if (OF_SESSION.test(reason)) report.fail("somebody is signed in", message, hint);
   else if (functionAnswers) report.fail("the token function gives a token", message, hint);
   else report.skip("the token function gives a token", "it cannot be called");

@@ -8,6 +8,9 @@ const STREAMS = "answers stream in";
 const BUFFERED =
   "Something between gateway and page collects the answer (a proxy, a service worker, compression): let text/event-stream pass unbuffered (nginx: proxy_buffering off).";
 
+/** So many events may well arrive together. */
+const SOON_TOGETHER = 8;
+
 const REFUSED = {
   401: "Token function and gateway must belong to the same Behest project: compare BEHEST_BASE_URL, BEHEST_KEY and BEHEST_KID of the function with behestUrl.",
   402: "The plan's allowance is spent: raise the tier's limits in the Behest dashboard, or wait.",
@@ -71,6 +74,6 @@ async function read(report, source) {
   if (events === 0) report.fail(STREAMS, "the stream has no events", "See the gateway's log: its model gave nothing.");
   else if (/^data:\s*\{"error"/m.test(text)) report.fail(STREAMS, "the stream reports an error", "See the gateway's log, and the model's provider key.");
   else if (!/^data:\s*\[DONE\]|"finish_reason":\s*"/m.test(text)) report.fail(STREAMS, "the stream has no end", "See what limits the time of an answer: gateway, proxy, firewall.");
-  else if (pieces === 1 && events > 4) report.fail(STREAMS, `${events} events came all at once`, BUFFERED);
+  else if (pieces === 1 && events > SOON_TOGETHER) report.fail(STREAMS, `${events} events came all at once`, BUFFERED);
   else report.pass(STREAMS, `${events} events in ${pieces} pieces`);
 }

@@ -1,16 +1,15 @@
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import path from "node:path";
 
 import { build } from "esbuild";
 
 import { openPage } from "./browser.mjs";
 
-/** A secure context without a server: everything below it is answered here. */
-const ORIGIN = "http://localhost:1";
-
 /**
  * A page with this module as a bundler makes it from the installed package: `alias` names other versions of packages.
- * What the module exports is `globalThis.app`. The `.wasm` file lies where the bundle looks for it.
+ * The module sets `globalThis.app`. The `.wasm` file lies where the bundle looks for it. `close` ends page and server.
  */
 export async function openBundle(browser, { packageFolder }, file, { alias = {}, headers = {}, nodePaths = [] } = {}) {
   const here = path.resolve(import.meta.dirname, "..");
@@ -34,11 +33,19 @@ export async function openBundle(browser, { packageFolder }, file, { alias = {},
     "/app.js": ["text/javascript", outputFiles[0].text],
     "/dist/behest.wasm": ["application/wasm", await readFile(path.join(packageFolder, "dist/behest.wasm"))],
   };
-  await page.route(`${ORIGIN}/**`, (route) => {
-    const [contentType, body] = files[new URL(route.request().url()).pathname] ?? [];
-    return body ? route.fulfill({ contentType, body, headers }) : route.fulfill({ status: 404, body: "" });
+  const server = createServer((request, response) => {
+    const [type, body] = files[request.url] ?? [];
+    response.writeHead(body ? 200 : 404, { "content-type": type ?? "text/plain", ...headers }).end(body);
   });
-  await page.goto(ORIGIN);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  await page.goto(origin);
   await page.waitForFunction(() => globalThis.app !== undefined);
-  return opened;
+  const close = async () => {
+    await opened.context.close();
+    server.closeAllConnections();
+    server.close();
+  };
+  return { ...opened, origin, close };
 }
