@@ -24,8 +24,7 @@ export interface BehestChat
   input: string;
   setInput: (input: string) => void;
   /** Asks `input` and empties it; or asks what it is given, and leaves `input` alone. */
-  send(): Promise<Turn>;
-  send: ChatStore["send"];
+  send: ChatStore["send"] & (() => Promise<Turn>);
 }
 
 /**
