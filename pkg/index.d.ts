@@ -384,6 +384,18 @@ export interface Calls {
   };
   /** What the user has spent, as the gateway reports it. */
   usage: { get(query?: UsageQuery, options?: CallOptions): Promise<Record<string, any> & CallInfo> };
+  /**
+   * For any library that speaks OpenAI's API:
+   * `new OpenAI({ apiKey: "unused", baseURL: behest.openaiBaseUrl, fetch: behest.fetch, dangerouslyAllowBrowser: true })`.
+   */
+  readonly openaiBaseUrl: string;
+  /**
+   * `fetch` under this client's rules: the token and the session id, a new token after a 401, retries before the first byte,
+   * and an error that names the CORS setting to change. Only requests below `behestUrl` get the token; all others go out as
+   * they are. Answers come as they are, and what the library's own retries would repeat is marked `x-should-retry: false`.
+   * Without an answer it rejects with a `BehestError` (an abort: with the signal's reason).
+   */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /** The models the gateway offers. */
   models: { list(options?: CallOptions): Promise<Record<string, any> & CallInfo> };
   /** Loads the module and gets a token now, so that the first question need not wait for either. */
@@ -408,8 +420,34 @@ export interface Client extends Calls {
    * first call); once that user has left, its calls are refused with `user_changed`.
    */
   conversation(options?: { sessionId?: string; threadId?: string; budget?: Budget }): Conversation;
+  /**
+   * Looks at the whole way from the session to a streamed answer: URLs, CORS of both servers, session, token, streaming. Each
+   * line says what to change; `String(report)` is all of them as text. Never rejects. It asks the gateway one short question.
+   */
+  doctor(options?: {
+    /** Whose CORS rules are asked for where there is no page, in Node.js say. Default: the page's origin. */
+    origin?: string;
+    /** Whether to ask for an answer. Default true. */
+    stream?: boolean;
+    /** `false`: nobody is expected to be signed in, and what needs a session is skipped. Default true. */
+    session?: boolean;
+  }): Promise<DoctorReport>;
   /** Stops listening to supabase-js. */
   close(): void;
+}
+
+export interface DoctorReport {
+  /** Nothing is wrong. */
+  readonly ok: boolean;
+  readonly lines: readonly {
+    check: string;
+    /** null where nothing can be said. */
+    ok: boolean | null;
+    detail?: string;
+    /** What to change. */
+    fix?: string;
+  }[];
+  toString(): string;
 }
 
 export interface Conversation extends Calls {

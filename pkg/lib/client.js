@@ -52,7 +52,8 @@ function conversation(driver, config, options) {
 const unused = new FinalizationRegistry((engines) => engines.forget());
 
 function calls(driver, conversation, config) {
-  const start = (kind, text, body, options) => driver.start(conversation, kind, text, body, callOptions(options, config));
+  const start = (kind, about, body, options, through) =>
+    driver.start(conversation, kind, about, body, callOptions(options, config), through);
 
   async function json(kind, about, body, options) {
     const [text, trace] = await start(kind, about, body, options);
@@ -64,6 +65,9 @@ function calls(driver, conversation, config) {
     const text = stringify({ ...body, model: body.model ?? "default" });
     return body.stream ? start("stream", "", text, options) : json("chat", "", text, options);
   }
+
+  /** What a page that does not use it does not download. */
+  const lazy = (load) => async (...given) => (await load()).default(start, config, driver, conversation, ...given);
 
   const resource = async (kind, id, options) => json(kind, requireText("the thread id", id), undefined, options);
 
@@ -92,6 +96,9 @@ function calls(driver, conversation, config) {
       },
     },
     models: { list: (options) => resource("models", "", options) },
+    openaiBaseUrl: `${config.gatewayUrl}/v1`,
+    fetch: lazy(() => import("./lazy/fetch.js")),
+    doctor: lazy(() => import("./lazy/doctor.js")),
     async warm() {
       await start("warm", "");
     },

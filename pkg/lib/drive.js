@@ -16,7 +16,7 @@ const EVENTS = {
 };
 
 /** What a call can be. */
-const KINDS = ["ask", "chat", "stream", "warm", "threads", "thread", "messages", "delete", "models", "usage"];
+const KINDS = ["ask", "chat", "stream", "warm", "threads", "thread", "messages", "delete", "models", "usage", "raw"];
 
 /** How a request failed: whether it was sent is not known, it was not, or what came was no response. */
 const BROKEN = 0;
@@ -136,7 +136,9 @@ export function createDriver({ load, config, source, fetch }) {
       const init = { method, headers, body: body === true ? calls.get(owner).body : body, signal, redirect: "manual" };
       try {
         // Kept as long as the request: Node's follows its signal only as long as it is reachable itself.
-        const answer = fetch ? fetch((request.kept = new Request(url, init))) : globalThis.fetch(url, init);
+        const go = (url, init) => (fetch ? fetch((request.kept = new Request(url, init))) : globalThis.fetch(url, init));
+        const through = calls.get(owner)?.through;
+        const answer = through ? through.send(go, url, init) : go(url, init);
         Promise.resolve(answer).then((response) => answered(request, response), (thrown) => broken(request, thrown));
       } catch (thrown) {
         queueMicrotask(() => broken(request, thrown));
@@ -148,7 +150,9 @@ export function createDriver({ load, config, source, fetch }) {
     cancel: cancel,
     open(id, requestId) {
       const call = calls.get(id);
-      const stream = new ChatStream(sourceOf(call, requests.get(requestId)));
+      const source = sourceOf(call, requests.get(requestId));
+      if (call.through) return call.through.open(source, call);
+      const stream = new ChatStream(source);
       // Should the module stop, this is what is known of the call.
       call.trace = ask("trace", face, id);
       call.stream = new WeakRef(stream);
@@ -364,9 +368,9 @@ export function createDriver({ load, config, source, fetch }) {
   }
 
   /** Begins a call of `conversation` and settles as it does: `[text, trace]`, or a stream. */
-  function start(conversation, kind, text, body, { signal, timeoutMs, maxRetries }) {
+  function start(conversation, kind, about, body, { signal, timeoutMs, maxRetries }, through) {
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    const call = { kind, body, signal };
+    const call = { kind, body, signal, through };
     const settled = new Promise((resolve, reject) => {
       call.resolve = resolve;
       call.reject = reject;
@@ -377,7 +381,7 @@ export function createDriver({ load, config, source, fetch }) {
         const id = conversation.id(driver);
         beginning = call;
         const length = body === undefined ? -1 : body.length;
-        carryOut(ask("begin", face, Date.now(), clock.now(), id, KINDS.indexOf(kind), left, length, maxRetries, text));
+        carryOut(ask("begin", face, Date.now(), clock.now(), id, KINDS.indexOf(kind), left, length, maxRetries, about));
         if (!instance.alive) giveUp(call, instance.error);
       } catch (error) {
         giveUp(call, error);

@@ -4,7 +4,7 @@ import { decodeToken } from "./token.js";
 
 /** What `createClient` was given, checked: what the engine is told. Every problem is named at once. */
 export function engineConfig(options) {
-  if (typeof options !== "object" || !options) throw invalidConfig("createClient needs an object of options");
+  if (typeof options !== "object" || !options) bad("createClient needs an object of options");
   const problems = [];
   const { supabase, getAccessToken, timeouts = {} } = options;
   const say = (problem) => void problems.push(problem);
@@ -12,11 +12,7 @@ export function engineConfig(options) {
     if (value === undefined || value === null || typeof value === "string") return value ?? undefined;
     say(`the option ${name} must be a string`);
   };
-  const number = (name, { [name]: value } = options, otherwise, most = Number.MAX_SAFE_INTEGER) => {
-    if (value === undefined || value === null) return otherwise;
-    if (typeof value === "number" && value >= 0 && value <= most) return value;
-    say(`the option ${name} must be a ${most === Infinity ? "" : "finite "}number of zero or more${value > most ? ", and is too large" : ""}`);
-  };
+  const number = (name, given, otherwise, most = Number.MAX_SAFE_INTEGER) => numberOf(say, name, given[name], otherwise, most);
   const url = (name, value) => {
     if (value !== undefined) return baseUrl(value) ?? say(`the option ${name} must be an absolute http(s) URL without user, query or fragment`);
   };
@@ -56,21 +52,25 @@ export function engineConfig(options) {
     maxRetries: number("maxRetries", options, 2),
     largestEventBytes: number("largestEventBytes", options, 1 << 20),
   };
-  if (problems.length > 0) throw invalidConfig(problems.join("; "));
+  if (problems.length > 0) bad(problems.join("; "));
   return config;
+}
+
+const bad = (what) => {
+  throw invalidConfig(what);
+};
+
+/** A number of zero or more, or what stands for none. `say` is told of anything else. */
+function numberOf(say, name, value, otherwise, most = Infinity) {
+  if (value === undefined || value === null) return otherwise;
+  if (typeof value === "number" && value >= 0 && value <= most) return value;
+  say(`the option ${name} must be a ${most === Infinity ? "" : "finite "}number of zero or more${value > most ? ", and is too large" : ""}`);
 }
 
 /** The options of one call, checked, over those of the client. */
 export function callOptions(options, { totalMs, maxRetries }) {
   if (options === undefined || options === null) return { timeoutMs: totalMs, maxRetries };
-  const bad = (what) => {
-    throw invalidConfig(what);
-  };
-  const number = (name, otherwise) => {
-    const value = options[name];
-    if (value === undefined || value === null) return otherwise;
-    return typeof value === "number" && value >= 0 ? value : bad(`the option ${name} must be a number of zero or more`);
-  };
+  const number = (name, otherwise) => numberOf(bad, name, options[name], otherwise);
   if (typeof options !== "object") bad("the options of a call must be an object");
   const signal = options.signal ?? undefined;
   if (signal !== undefined && (typeof signal !== "object" || typeof signal.addEventListener !== "function")) {
@@ -82,15 +82,13 @@ export function callOptions(options, { totalMs, maxRetries }) {
 /** The options of a conversation as the engine is told them. */
 export function conversationOptions({ sessionId, threadId, budget }) {
   for (const id of [sessionId, threadId]) {
-    if (id !== undefined && typeof id !== "string") throw invalidConfig("session and thread ids must be strings");
+    if (id !== undefined && typeof id !== "string") bad("session and thread ids must be strings");
   }
-  if (budget !== undefined && (typeof budget !== "object" || !budget)) throw invalidConfig("the option budget must be an object");
+  if (budget !== undefined && (typeof budget !== "object" || !budget)) bad("the option budget must be an object");
   const { tokens, cost, promptPrice, completionPrice } = budget ?? {};
   for (const [name, value] of Object.entries({ tokens, cost, promptPrice, completionPrice })) {
-    const needed = cost !== undefined && name.endsWith("Price");
-    if ((needed || value !== undefined) && !(typeof value === "number" && value >= 0)) {
-      throw invalidConfig(value === undefined ? `the option ${name} is missing` : `the option ${name} must be a number of zero or more`);
-    }
+    if (cost !== undefined && (value ?? undefined) === undefined && name.endsWith("Price")) bad(`the option ${name} is missing`);
+    numberOf(bad, name, value);
   }
   return { sessionId, threadId, tokens, cost, promptPrice, completionPrice };
 }

@@ -26,6 +26,9 @@ pub(crate) enum Kind {
     Warm,
     /// Something else of the gateway's.
     Resource(Resource),
+    /// Somebody else's request at this path, whose answer is theirs to read: only its bytes are counted.
+    #[cfg_attr(not(feature = "js"), allow(dead_code))]
+    Raw(String),
 }
 
 /// A path of the gateway's data plane.
@@ -87,6 +90,8 @@ pub(crate) enum Phase {
     /// Before it is sent again.
     Retry,
     Stream(Box<Streaming>),
+    /// Whoever asked reads the answer.
+    Raw(Exchange),
     /// A stream whose end nobody has been told.
     Ended(End),
 }
@@ -116,7 +121,9 @@ pub struct Reply {
 impl Call {
     pub(crate) fn exchange(&self) -> Option<&Exchange> {
         match &self.phase {
-            Phase::Head(exchange) | Phase::Body(exchange) | Phase::Refusal(exchange) => Some(exchange),
+            Phase::Head(exchange) | Phase::Body(exchange) | Phase::Refusal(exchange) | Phase::Raw(exchange) => {
+                Some(exchange)
+            }
             Phase::Stream(streaming) => Some(&streaming.exchange),
             Phase::Session(_) | Phase::Token | Phase::Retry | Phase::Ended(_) => None,
         }
@@ -125,6 +132,8 @@ impl Call {
     pub(crate) fn path(&self) -> (&'static str, &str) {
         match &self.kind {
             Kind::Resource(resource) => (resource.method, &resource.path),
+            // The face knows the method, what is accepted, and what the body is.
+            Kind::Raw(path) => ("", path),
             Kind::Ask | Kind::Chat | Kind::Stream | Kind::Warm => ("POST", CHAT_PATH),
         }
     }
@@ -151,7 +160,7 @@ impl Call {
         if text.trim_ascii().is_empty() {
             return if is_delete { Ok(String::new()) } else { Err(invalid("is empty")) };
         }
-        if let Kind::Resource(_) = &self.kind {
+        if let Kind::Resource(_) | Kind::Raw(_) = &self.kind {
             let mut scan = Scan::new(text);
             return if scan.json().is_some() && scan.ends() {
                 Ok(text.to_owned())

@@ -130,6 +130,12 @@ impl Engine {
         } else {
             call.note_head(&exchange, now);
             call.spent = call.body.map(|request| Spent { request, ..Spent::default() });
+            if matches!(call.kind, Kind::Raw(_)) {
+                call.due = NEVER;
+                let trace = call.trace.clone();
+                call.phase = Phase::Raw(exchange);
+                return self.actions.push(Action::Open { call: id, request, trace });
+            }
             let kind = &exchange.head.kind;
             if matches!(call.kind, Kind::Stream)
                 && !kind.starts_with("application/json")
@@ -184,6 +190,7 @@ impl Engine {
                     self.end_stream(now, id, end);
                 }
             }
+            Phase::Raw(_) => call.spent.iter_mut().for_each(|spent| spent.answer += bytes.len()),
             Phase::Session(_) | Phase::Token | Phase::Head(_) | Phase::Retry | Phase::Ended(_) => {}
         }
     }
@@ -210,6 +217,10 @@ impl Engine {
                     self.end_stream(now, id, end);
                 }
             }
+            Phase::Raw(exchange) => {
+                let trace = std::mem::take(&mut call.trace);
+                self.settle(id, Ok(Reply { status: exchange.head.status, json: String::new(), trace }));
+            }
             other => call.phase = other,
         }
     }
@@ -222,7 +233,7 @@ impl Engine {
                 let repeatable = !broken.is_defect && (broken.unsent || call.is_repeatable());
                 self.call_attempt_failed(now, id, error, repeatable);
             }
-            Phase::Body(exchange) => {
+            Phase::Body(exchange) | Phase::Raw(exchange) => {
                 let error = exchange.broken_off("the gateway's reply", broken);
                 self.settle(id, Err(error));
             }
@@ -285,7 +296,7 @@ impl Engine {
                 self.close_stream(id, end);
                 self.actions.push(Action::Interrupt { call: id });
             }
-            Phase::Session(_) | Phase::Token | Phase::Ended(_) => {}
+            Phase::Session(_) | Phase::Token | Phase::Raw(_) | Phase::Ended(_) => {}
         }
     }
 

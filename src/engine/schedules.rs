@@ -216,11 +216,14 @@ impl World {
             self.conversations.push(self.engine.converse(ConversationOptions::default()).unwrap());
         }
         let conversation = self.pick_conversation();
-        let kind =
-            [Kind::Ask, Kind::Stream, Kind::Warm, Kind::Resource(Resource::get("/v1/models"))][self.pick(4)].clone();
-        let is_paid = matches!(kind, Kind::Ask | Kind::Stream);
+        let resource = Kind::Resource(Resource::get("/v1/models"));
+        let raw = Kind::Raw("/v1/completions".to_owned());
+        let kind = [Kind::Ask, Kind::Stream, Kind::Warm, resource, raw][self.pick(5)].clone();
+        let is_raw = matches!(kind, Kind::Raw(_));
+        let is_paid = is_raw || matches!(kind, Kind::Ask | Kind::Stream);
         let is_stream = kind == Kind::Stream;
-        let total = [NEVER, 30e3][self.pick(2)];
+        // Whoever reads a raw answer may never come to its end.
+        let total = [30e3, NEVER][self.pick(if is_raw { 1 } else { 2 })];
         let may_be_of = vec![self.user];
         // What the engine does at once must find the call in the model.
         let body = is_paid.then_some(10);

@@ -59,11 +59,12 @@ pub(super) fn kind(number: u32, text: &str) -> Result<Kind, Error> {
         6 => Resource::thread("GET", text, "/messages")?,
         7 => Resource::thread("DELETE", text, "")?,
         8 => Resource::get("/v1/models"),
-        _ => {
+        9 => {
             let mut lines = text.split('\n').map(present);
             let mut next = || lines.next().flatten();
             Resource::usage(&UsageQuery { from: next(), to: next(), granularity: next() })
         }
+        _ => return Ok(Kind::Raw(text.to_owned())),
     };
     Ok(Kind::Resource(resource))
 }

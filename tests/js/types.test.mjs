@@ -6,8 +6,12 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
+import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
+import { publint } from "publint";
+
 import { LIMIT } from "./support/limits.mjs";
 import { installPackage } from "./support/package.mjs";
+import { required } from "./support/required.mjs";
 
 const run = promisify(execFile);
 const here = import.meta.dirname;
@@ -16,8 +20,9 @@ let installed;
 before(async () => {
   installed = await installPackage();
   const modules = path.join(installed.folder, "node_modules");
-  await mkdir(path.join(modules, "@supabase"), { recursive: true });
-  for (const name of ["openai", "@supabase/supabase-js"]) {
+  const libraries = ["openai", "@supabase/supabase-js", "react", "@types/react", "csstype", "ai", "@ai-sdk/react", "@ai-sdk/openai-compatible", "zod", "valibot"];
+  for (const name of libraries) {
+    await mkdir(path.dirname(path.join(modules, name)), { recursive: true });
     await symlink(path.join(here, "node_modules", name), path.join(modules, name), "junction");
   }
   await cp(path.join(here, "types"), installed.folder, { recursive: true });
@@ -36,31 +41,59 @@ const STRICT = {
 };
 
 /** What the compiler says about `file`. */
-async function compile(file, options) {
+async function compile(file, options, typescript = "typescript") {
   const project = path.join(installed.folder, "tsconfig.json");
   await writeFile(project, JSON.stringify({ compilerOptions: { ...STRICT, ...options }, files: [file] }));
-  const compiler = path.join(here, "node_modules", "typescript", "bin", "tsc");
+  const compiler = path.join(here, "node_modules", typescript, "bin", "tsc");
   return run(process.execPath, [compiler, "--project", project, "--pretty", "false"]).then(
     () => "",
     ({ stdout, message }) => stdout || message,
   );
 }
 
-for (const [name, options] of Object.entries({
-  "bundlers": { module: "esnext", moduleResolution: "bundler" },
-  "Node.js": { module: "nodenext", moduleResolution: "nodenext" },
-})) {
-  test(`a sample application compiles as for ${name}`, LIMIT, async () => {
-    // `openai`'s and supabase-js's own declarations need the libraries of several platforms at once.
-    assert.equal(await compile("sample.ts", { ...options, skipLibCheck: true }), "");
-  });
+const BUNDLER = { module: "esnext", moduleResolution: "bundler" };
+const NODE = { module: "nodenext", moduleResolution: "nodenext" };
+/** The oldest TypeScript that `openai` supports, the usual one, and the newest. */
+const COMPILERS = {
+  "typescript-oldest": { "Node.js": { ...NODE, lib: ["es2022", "dom", "dom.iterable"] } },
+  "typescript": { "bundlers": BUNDLER, "Node.js": NODE },
+  "typescript-newest": { "bundlers": BUNDLER, "Node.js": NODE },
+};
+
+for (const [typescript, kinds] of Object.entries(COMPILERS)) {
+  for (const [name, options] of Object.entries(kinds)) {
+    // The other libraries' own declarations need the libraries of several platforms at once, and newer compilers.
+    const files = typescript === "typescript-oldest" ? ["sample.ts", "entries.ts"] : ["sample.ts", "entries.ts", "libraries.ts"];
+    for (const file of files) {
+      test(`${file} compiles as for ${name} with ${typescript}`, LIMIT, async () => {
+        assert.equal(await compile(file, { ...options, skipLibCheck: true }, typescript), "");
+      });
+    }
+  }
 }
 
-test("the declarations themselves are sound and need no other package", LIMIT, async () => {
-  await writeFile(path.join(installed.folder, "alone.ts"), 'export * from "behest-client";\n');
-  assert.equal(await compile("alone.ts", { module: "nodenext", moduleResolution: "nodenext", skipLibCheck: false }), "");
-  const { dependencies = {}, peerDependencies = {} } = JSON.parse(await readFile(path.join(installed.packageFolder, "package.json")));
-  assert.deepEqual([...Object.keys(dependencies), ...Object.keys(peerDependencies)], []);
+test("the declarations themselves are sound and need no other package, React's hooks excepted", LIMIT, async () => {
+  const entries = ["", "/chat", "/ai-sdk", "/testing"].map((entry, index) => `export * as entry${index} from "behest-client${entry}";\n`);
+  await writeFile(path.join(installed.folder, "alone.ts"), entries.join(""));
+  assert.equal(await compile("alone.ts", { ...NODE, skipLibCheck: false }), "");
+  const manifest = JSON.parse(await readFile(path.join(installed.packageFolder, "package.json")));
+  assert.deepEqual(manifest.dependencies ?? {}, {});
+  assert.deepEqual(Object.keys(manifest.peerDependencies), ["react"]);
+  assert.equal(manifest.peerDependenciesMeta.react.optional, true);
+});
+
+test("publint has nothing to say", LIMIT, async () => {
+  const { messages } = await publint({ pkgDir: installed.packageFolder, level: "suggestion", strict: true, pack: false });
+  assert.deepEqual(messages, []);
+});
+
+test("are-the-types-wrong has nothing to say of a package of modules", LIMIT, async () => {
+  const tarball = await readFile(required("BEHEST_TARBALL", "the packed npm tarball"));
+  const { problems, entrypoints } = await checkPackage(createPackageFromTarballData(new Uint8Array(tarball)));
+  // What can only `require`, or knows no `exports`, cannot load an ES module anyway.
+  const ofModules = problems.filter(({ resolutionKind }) => resolutionKind !== "node10" && resolutionKind !== "node16-cjs");
+  assert.deepEqual(ofModules, []);
+  assert.deepEqual(Object.keys(entrypoints).sort(), [".", "./ai-sdk", "./chat", "./package.json", "./react", "./server", "./testing"]);
 });
 
 test("a wrong use is found, so the checks above mean something", LIMIT, async () => {

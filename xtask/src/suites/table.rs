@@ -279,6 +279,8 @@ fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
         bail!("there are no test files");
     }
     npm::packages("tests/js")?;
+    // The oldest React that is supported, beside the newest one.
+    npm::packages("tests/js/react-18")?;
     let mut node = command("node");
     // Each file starts servers and a browser: one at a time.
     node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]).args(files);

@@ -1,0 +1,94 @@
+import { failure } from "../error.js";
+import { answers, answersAll, definitions } from "../chat/tools.js";
+
+const MOST_ROUNDS = 8;
+
+const FINISH = { stop: "stop", length: "length", content_filter: "content-filter", tool_calls: "tool-calls", function_call: "tool-calls" };
+
+/** One answer in the AI SDK's chunks: as many steps as the tools that run here make of it. */
+export async function* stepsOf(calls, request, { tools, maxRounds = MOST_ROUNDS }, signal) {
+  const defined = definitions(tools);
+  let { messages } = request;
+  for (let round = 1; ; round++) {
+    const body = { ...request, messages, ...(defined.length > 0 && { tools: defined }), stream: true };
+    const stream = await calls.chat.completions.create(body, { signal }).catch((error) => {
+      // The AI SDK knows what its own signal says.
+      throw error.reason === "aborted" && signal?.aborted ? signal.reason : error;
+    });
+    try {
+      if (round === 1) yield { type: "start" };
+      yield { type: "start-step" };
+      yield* parts(stream, tools);
+      if (stream.outcome === "aborted") return yield { type: "abort" };
+      yield { type: "finish-step" };
+    } finally {
+      stream.abort();
+    }
+    const { toolCalls, content, finishReason, outcome, usage, sessionId, traceId } = stream;
+    if (toolCalls.length === 0 || !answersAll(toolCalls, tools)) {
+      const messageMetadata = { usage: usage ?? undefined, outcome, sessionId, traceId };
+      return yield { type: "finish", finishReason: FINISH[finishReason] ?? "other", messageMetadata };
+    }
+    if (round >= maxRounds) throw failure("budget_exhausted", `the model called tools ${round} times without an answer (maxRounds)`);
+    const results = await answers(toolCalls, tools, signal);
+    for (const { tool_call_id: toolCallId, content } of results) yield { type: "tool-output-available", toolCallId, output: value(content) };
+    messages = [...messages, { role: "assistant", content: content || null, tool_calls: toolCalls }, ...results];
+  }
+}
+
+/** What a stream brings: text, reasoning, and the tools that are called. */
+async function* parts(stream, tools) {
+  let open;
+  let count = 0;
+  const known = (name) => tools !== undefined && Object.hasOwn(tools, name);
+  const close = () => (open ? [{ type: `${open.type}-end`, id: open.id }] : []);
+  function* more(type, delta) {
+    if (!delta) return;
+    if (open?.type !== type) {
+      yield* close();
+      open = { type, id: `${type}-${++count}-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}` };
+      yield { type: `${type}-start`, id: open.id };
+    }
+    yield { type: `${type}-delta`, id: open.id, delta };
+  }
+  const started = new Set();
+  try {
+    for await (const chunk of stream) {
+      const delta = chunk.choices?.find((choice) => !choice.index)?.delta ?? {};
+      yield* more("reasoning", delta.reasoning_content ?? delta.reasoning);
+      yield* more("text", delta.content);
+      for (const { index = 0, function: piece } of delta.tool_calls ?? []) {
+        const { id: toolCallId, function: { name: toolName } } = stream.toolCalls[index] ?? { function: {} };
+        if (!toolCallId || !toolName) continue;
+        if (!started.has(toolCallId)) {
+          started.add(toolCallId);
+          yield { type: "tool-input-start", toolCallId, toolName, dynamic: !known(toolName) };
+        }
+        if (piece?.arguments) yield { type: "tool-input-delta", toolCallId, inputTextDelta: piece.arguments };
+      }
+    }
+  } catch (error) {
+    // No part stays open.
+    yield* close();
+    throw error;
+  }
+  yield* close();
+  if (stream.outcome === "aborted") return;
+  for (const { id: toolCallId, function: { name: toolName, arguments: text } } of stream.toolCalls) {
+    const call = { toolCallId, toolName, dynamic: !known(toolName) };
+    try {
+      yield { type: "tool-input-available", ...call, input: JSON.parse(text || "{}") };
+    } catch {
+      yield { type: "tool-input-error", ...call, input: text, errorText: "the arguments are not JSON" };
+    }
+  }
+}
+
+/** What a tool gave, as it was before it was written for the model. */
+function value(content) {
+  try {
+    return JSON.parse(content);
+  } catch {
+    return content;
+  }
+}

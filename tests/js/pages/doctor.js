@@ -1,0 +1,3 @@
+import { createClient } from "behest-client";
+
+globalThis.app = { createClient };
