@@ -151,20 +151,19 @@ test("a body that aborts its own stream while it is read does no harm", LIMIT, a
   assert.equal(stream.outcome, "aborted");
 });
 
-/** A client whose module traps at the next answer's head, as a defect in it would, once `poisoned` says so. */
-async function poisonable(gateway) {
+/** A client whose module traps in one of its functions, as a defect in it would, once `poisoned` says so. */
+async function poisonable(gateway, where = "head") {
   const part = (name) => import(pathToFileURL(`${installed.packageFolder}/lib/${name}.js`).href);
   const [{ clientFactory }, { moduleLoader }] = await Promise.all([part("client"), part("wasm")]);
   const state = { poisoned: false };
   const wasm = readFile(`${installed.packageFolder}/dist/behest.wasm`);
   const load = moduleLoader(async () => WebAssembly.compile(await wasm));
-  const HEAD = 4;
   const create = clientFactory(async () => {
     const instance = await load();
-    const { tell } = instance.glue;
-    instance.glue.tell = (...given) => {
-      if (state.poisoned && given[3] === HEAD) throw new WebAssembly.RuntimeError("unreachable");
-      return tell(...given);
+    const whole = instance.glue[where];
+    instance.glue[where] = (...given) => {
+      if (state.poisoned) throw new WebAssembly.RuntimeError("unreachable");
+      return whole(...given);
     };
     return instance;
   });
@@ -192,6 +191,17 @@ test("when the module stops, every pending call rejects, its requests are cancel
   assert.equal(await conversation.ask("Hi!"), "Hello");
   assert.equal(world.requests.at(-1).headers["x-session-id"], "hanging");
 });
+
+for (const where of ["begin", "asked", "tell", "head", "bytes", "end", "actions", "reply"]) {
+  test(`a call ends wherever the module stops: in ${where}`, LIMIT, async () => {
+    const { state, behest } = await poisonable(undefined, where);
+    await behest.warm();
+    state.poisoned = true;
+    await assert.rejects(behest.ask("Hi!"), fails("internal"));
+    state.poisoned = false;
+    assert.equal(await behest.ask("Hi!"), "Hello");
+  });
+}
 
 test("a stream whose module stops is failed and keeps its text", LIMIT, async () => {
   const { state, behest } = await poisonable(() => lab.stream([lab.delta("Hi"), lab.STALL]));
