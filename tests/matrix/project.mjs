@@ -9,19 +9,19 @@ const run = promisify(execFile);
 const here = import.meta.dirname;
 
 /**
- * A project of this name with the packed package in its `node_modules` and the application beside it. It lies below this
- * folder, so that it finds the tools that are installed here.
+ * A project of this name with the packed package in its `node_modules` and the application (`from`) beside it. It lies below
+ * this folder, so that it finds the tools that are installed here.
  */
-export async function project(name, files = {}) {
+export async function project(name, files = {}, from = path.join(here, "app")) {
   const folder = path.join(here, "work", name);
   await rm(folder, { recursive: true, force: true });
   const modules = path.join(folder, "node_modules");
   await mkdir(modules, { recursive: true });
   await run("tar", ["-xzf", path.resolve(required("BEHEST_TARBALL", "the packed npm tarball")), "-C", modules]);
   await rename(path.join(modules, "package"), path.join(modules, "behest-client"));
-  await cp(path.join(here, "app"), folder, { recursive: true });
-  const manifest = { name, private: true, type: "module", dependencies: { "behest-client": "*" } };
-  for (const [file, text] of Object.entries({ "package.json": JSON.stringify(manifest), ...files })) {
+  await cp(from, folder, { recursive: true });
+  const manifest = JSON.stringify({ name, private: true, type: "module", dependencies: { "behest-client": "*" } });
+  for (const [file, text] of Object.entries({ "package.json": manifest, ...files })) {
     await mkdir(path.dirname(path.join(folder, file)), { recursive: true });
     await writeFile(path.join(folder, file), text);
   }

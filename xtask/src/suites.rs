@@ -48,6 +48,7 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("matrix-short", "the packed tarball in plain pages, Node, Deno, Bun and workerd", |context| {
         matrix(context, Matrix::Short)
     }),
+    suite("examples", "the web examples and the quickstart, built and driven in headless Chromium", examples),
     suite("demo", "cargo xtask demo --check", demo_check),
     Suite {
         name: "matrix",
@@ -269,6 +270,13 @@ fn matrix(context: &Context, which: Matrix) -> Result<Counts> {
     } else {
         setup::npm_packages("tests/matrix")?;
     }
+    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
+    counted(&mut node, RUN_LIMIT)
+}
+
+fn examples(context: &Context) -> Result<Counts> {
+    let mut node = node_tests(context, vec![root().join("tests/matrix/examples.test.mjs")])?;
+    setup::npm_packages("tests/matrix")?;
     node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
     counted(&mut node, RUN_LIMIT)
 }
