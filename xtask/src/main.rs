@@ -5,8 +5,6 @@ mod bench;
 mod children;
 mod counts;
 mod demo;
-#[cfg(test)]
-mod errors_page;
 mod features;
 mod glue;
 mod install;

@@ -1,14 +1,16 @@
 //! `docs/errors.md`, which is made from the one vocabulary of errors.
 
 use std::fs;
+use std::path::Path;
 
 use behest_client::Reason;
 
-use crate::process::root;
-
 /// What one can do about an error, in the words of the page.
 const ACTIONS: [(&str, &str); 6] = [
-    ("retry_after", "Try again, after `retryAfterMs` if it is there. The client has tried itself, as often as `maxRetries` says."),
+    (
+        "retry_after",
+        "Try again, after `retryAfterMs` if it is there. The client has tried itself, as often as `maxRetries` says.",
+    ),
     ("re_mint", "A new token was tried already. See whether token function and gateway belong to one project."),
     ("sign_in", "Let the user sign in (again)."),
     ("upgrade", "Offer more, or wait for the next period."),
@@ -49,12 +51,12 @@ try {
 
 #[test]
 fn it_is_as_the_vocabulary_says() {
-    let file = root().join("docs/errors.md");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&file, page()).unwrap();
     }
     let is_current = fs::read_to_string(&file).is_ok_and(|text| text == page());
-    assert!(is_current, "docs/errors.md is out of date: UPDATE_DOCS=1 cargo test -p xtask errors_page");
+    assert!(is_current, "docs/errors.md is out of date: UPDATE_DOCS=1 cargo test -p xtask --test errors_page");
 }
 
 #[test]
