@@ -2,6 +2,7 @@ import { createDriver } from "./drive.js";
 import { invalidConfig, invalidRequest, requireText } from "./error.js";
 import { callOptions, conversationOptions, engineConfig } from "./options.js";
 import { sessionSource } from "./session.js";
+import { namedModule } from "./wasm.js";
 
 /** `createClient` over a way to load the module. Synchronous: the module loads with the first call, or with `warm()`. */
 export function clientFactory(load) {
@@ -9,7 +10,7 @@ export function clientFactory(load) {
     const config = engineConfig(options);
     const source = sessionSource(options);
     if (source.reports) config.sourceReports = 1;
-    const driver = createDriver({ load, config, source, fetch: options.fetch });
+    const driver = createDriver({ load: namedModule(options) ?? load, config, source, fetch: options.fetch });
     const sessionChanged = (accessToken) => {
       driver.user(accessToken ? requireText("the access token", accessToken) : undefined);
     };

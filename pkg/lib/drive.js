@@ -1,3 +1,4 @@
+import { beginEarly } from "./early.js";
 import { aborted, BehestError, failure, invalidConfig, words } from "./error.js";
 import { ChatStream } from "./stream.js";
 import { randomBytes } from "./token.js";
@@ -46,8 +47,11 @@ export function createDriver({ load, config, source, fetch }) {
   let beginning;
   /** What the session source or the token function failed with last. */
   let sessionCause;
-  /** What happened while the module was loading, in its order. */
+  /** What happened while the module was loading, in its order; and what was begun meanwhile. */
   let backlog;
+  let early;
+  /** What was begun, while the engine may ask for it. */
+  let offered;
   const calls = new Map();
   const requests = new Map();
   // In pages the global is a getter, which takes longer than the clock itself.
@@ -68,6 +72,7 @@ export function createDriver({ load, config, source, fetch }) {
   function failed(error) {
     const waiting = backlog;
     backlog = undefined;
+    takeEarly()?.discard();
     for (const [, otherwise] of waiting) otherwise(error);
   }
 
@@ -78,6 +83,14 @@ export function createDriver({ load, config, source, fetch }) {
     const waiting = backlog;
     backlog = undefined;
     for (const [then] of waiting) then();
+    // Everybody may have left while it was loading.
+    takeEarly()?.discard();
+  }
+
+  function takeEarly() {
+    const taken = early;
+    early = undefined;
+    return taken;
   }
 
   /** Calls a function of the module. One that throws is the end of it. */
@@ -90,8 +103,10 @@ export function createDriver({ load, config, source, fetch }) {
     }
   }
 
-  function tell(event, id = 0, number = 0, text = "") {
-    if (instance.alive) carryOut(ask("tell", face, Date.now(), clock.now(), EVENTS[event], id, number, text));
+  /** `at`: when it happened, if not now. */
+  function tell(event, id = 0, number = 0, text = "", at = undefined) {
+    if (!instance.alive) return;
+    carryOut(ask("tell", face, at?.wall ?? Date.now(), at?.monotonic ?? clock.now(), EVENTS[event], id, number, text));
   }
 
   function carryOut(list) {
@@ -115,34 +130,39 @@ export function createDriver({ load, config, source, fetch }) {
     readSession(reading) {
       // Not now: whoever calls in the same turn may share this reading.
       const of = instance;
+      const begun = takeEarly();
       const answer = (...event) => of === instance && tell(...event);
       queueMicrotask(async () => {
         if (of === instance) ask("asked", face, reading);
         try {
-          const token = (await source.read()) ?? "";
-          if (typeof token === "string") answer("sessionRead", reading, 0, token);
+          offered = begun && (await begun.whenUsable());
+          const token = (offered ? await offered.token : await source.read()) ?? "";
+          if (typeof token === "string") answer("sessionRead", reading, 0, token, offered);
           else answer("sessionFailed", reading, 0, "getAccessToken must give the access token as a string, or null");
         } catch (thrown) {
           sessionCause = thrown;
           answer("sessionFailed", reading, 0, `the session source threw: ${words(thrown)}`);
         }
+        offered = undefined;
+        begun?.discard();
       });
     },
     send(id, owner, method, url, headers, body) {
-      const request = { id, owner, controller: new AbortController() };
+      const begun = offered?.isFor(method, url, headers, body) ? offered : undefined;
+      const controller = begun ? begun.controller : new AbortController();
+      const request = { id, owner, controller, kept: begun };
       requests.set(id, request);
-      const { signal } = request.controller;
-      // Prompt and token go where they were addressed to, and nowhere else.
-      const init = { method, headers, body: body === true ? calls.get(owner).body : body, signal, redirect: "manual" };
-      try {
-        // Kept as long as the request: Node's follows its signal only as long as it is reachable itself.
-        const go = (url, init) => (fetch ? fetch((request.kept = new Request(url, init))) : globalThis.fetch(url, init));
-        const through = calls.get(owner)?.through;
-        const answer = through ? through.send(go, url, init) : go(url, init);
-        Promise.resolve(answer).then((response) => answered(request, response), (thrown) => broken(request, thrown));
-      } catch (thrown) {
-        queueMicrotask(() => broken(request, thrown));
+      let answer;
+      if (begun) {
+        begun.isTaken = true;
+        ({ answer } = begun);
+      } else {
+        const call = calls.get(owner);
+        const { signal } = controller;
+        const init = { method, headers, body: body === true ? call.body : body, signal, redirect: "manual" };
+        answer = call?.through ? call.through.send((...to) => send(request, ...to), url, init) : send(request, url, init);
       }
+      answer.then((response) => answered(request, response), (thrown) => broken(request, thrown));
     },
     pump(id) {
       pump(requests.get(id));
@@ -200,6 +220,12 @@ export function createDriver({ load, config, source, fetch }) {
       timer = setTimeout(() => tell("wake"), wait);
     },
   };
+
+  /** Prompt and token go where they were addressed to (`redirect: "manual"`), and nowhere else. */
+  async function send(request, url, init) {
+    // Kept as long as the request: Node's follows its signal only as long as it is reachable itself.
+    return fetch ? fetch((request.kept = new Request(url, init))) : globalThis.fetch(url, init);
+  }
 
   const errorOf = (call, fields) => {
     const cause = call.cause ?? (/^(session_failed|network)$/.test(fields.reason) ? sessionCause : undefined);
@@ -390,6 +416,9 @@ export function createDriver({ load, config, source, fetch }) {
     if (driver.ready) {
       beginWith(timeoutMs);
     } else {
+      // What a source that does not tell of changes has answered may be too old for whoever comes now.
+      if (early?.asked && !source.reports) early.isOutdated = true;
+      if (!backlog) early = beginEarly({ read: source.read, send, config, mints: conversation === driver.main, clock });
       // Until the engine has the call, its time is measured here.
       const began = clock.now();
       if (timeoutMs < LONGEST_TIMER) {
@@ -445,6 +474,7 @@ export function createDriver({ load, config, source, fetch }) {
   };
   driver.main = { id: () => MAIN };
   driver.user = (accessToken) => {
+    if (early) early.user = accessToken ?? null;
     // Also while the module is loading: whoever asks before a sign-out asks as the one who leaves.
     if (instance?.alive || backlog) whenReady(() => tell("user", 0, 0, accessToken ?? ""), () => {});
   };

@@ -6,7 +6,7 @@ import { decodeToken } from "./token.js";
 export function engineConfig(options) {
   if (typeof options !== "object" || !options) bad("createClient needs an object of options");
   const problems = [];
-  const { supabase, getAccessToken, timeouts = {} } = options;
+  const { supabase, getAccessToken, timeouts = {}, wasmUrl, wasmModule } = options;
   const say = (problem) => void problems.push(problem);
   const text = (name, value = options[name]) => {
     if (value === undefined || value === null || typeof value === "string") return value ?? undefined;
@@ -21,6 +21,11 @@ export function engineConfig(options) {
   else if (getAccessToken && supabase) say("give `supabase` or `getAccessToken`, not both");
   else if (!getAccessToken && !supabase?.auth) say("createClient needs `supabase`, a supabase-js client, or `getAccessToken`");
   if (options.fetch !== undefined && typeof options.fetch !== "function") say("the option fetch must be a function");
+  if (wasmUrl !== undefined && typeof wasmUrl !== "string" && !wasmUrl?.href) say("the option wasmUrl must be a URL");
+  if (wasmModule !== undefined && (typeof wasmModule !== "object" || !wasmModule)) {
+    say("the option wasmModule must be a WebAssembly.Module, its bytes, or a promise of either");
+  }
+  if (wasmUrl && wasmModule) say("give `wasmUrl` or `wasmModule`, not both");
 
   const behestUrl = text("behestUrl");
   if (!behestUrl) say(`the option behestUrl is missing`);

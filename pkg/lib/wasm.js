@@ -24,6 +24,17 @@ export function moduleLoader(compile) {
   return () => (running ??= start());
 }
 
+/** Loaders of modules that applications name, one for all clients that name the same. */
+const named = new Map();
+
+/** The loader of the module that the options `wasmUrl` or `wasmModule` name, if they do. */
+export function namedModule({ wasmUrl, wasmModule }) {
+  const name = wasmModule ?? wasmUrl?.toString();
+  if (name === undefined) return;
+  if (!named.has(name)) named.set(name, moduleLoader(async () => wasmModule ?? fetchModule(name)));
+  return named.get(name);
+}
+
 /** What runs, and who stands on it. */
 function instanceOf(glue, onDeath) {
   const drivers = new Set();

@@ -51,7 +51,17 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("firefox", "behest-client in headless Firefox", |context| in_browser(context, Browser::Firefox)),
     suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", runtimes),
     suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", end_to_end),
+    suite("matrix-short", "the packed tarball in plain pages, Node, Deno, Bun and workerd", |context| {
+        matrix(context, Matrix::Short)
+    }),
+    suite("examples", "the web examples and the quickstart, built and driven in headless Chromium", examples),
     suite("demo", "cargo xtask demo --check", demo_check),
+    Suite {
+        name: "matrix",
+        what: "the packed tarball in every bundler, framework and test runner; writes docs/matrix.md (only when named)",
+        by_default: false,
+        run: |context| matrix(context, Matrix::Whole),
+    },
     Suite {
         name: "upstream",
         what: "cargo xtask demo --check against a real model (downloads 300 MB once; only when named)",
@@ -248,6 +258,31 @@ fn types(context: &Context) -> Result<Counts> {
 fn end_to_end(context: &Context) -> Result<Counts> {
     let mut node =
         node_tests(context, javascript_tests(|name| !name.starts_with("types") && !name.starts_with("server"))?)?;
+    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
+    counted(&mut node, RUN_LIMIT)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Matrix {
+    /// What needs no tools of its own.
+    Short,
+    Whole,
+}
+
+fn matrix(context: &Context, which: Matrix) -> Result<Counts> {
+    let mut node = node_tests(context, vec![root().join("tests/matrix/matrix.test.mjs")])?;
+    if which == Matrix::Short {
+        node.env("MATRIX", "short");
+    } else {
+        npm::packages("tests/matrix")?;
+    }
+    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
+    counted(&mut node, RUN_LIMIT)
+}
+
+fn examples(context: &Context) -> Result<Counts> {
+    let mut node = node_tests(context, vec![root().join("tests/matrix/examples.test.mjs")])?;
+    npm::packages("tests/matrix")?;
     node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
     counted(&mut node, RUN_LIMIT)
 }

@@ -1,0 +1,58 @@
+import { decodeToken } from "./token.js";
+
+/**
+ * What the first call needs in any case, begun while the module is on its way: the session is read, and a token asked for.
+ * The engine still decides. What it does not ask for in the same words is thrown away.
+ *
+ * `read` gives the user's access token, `send` a response; `mints` says whether the call will ask for a token of the client's
+ * own session.
+ */
+export function beginEarly({ read, send, config, mints, clock }) {
+  const { functionUrl: url, apiKey } = config;
+  const early = { asked: false, user: undefined, isOutdated: false, wall: 0, monotonic: 0, isTaken: false };
+  // Not now: whoever calls in the same turn may share this reading.
+  early.token = Promise.resolve().then(async () => {
+    early.asked = true;
+    const token = await read();
+    // When it was known: no token may be taken for younger than it is.
+    [early.wall, early.monotonic] = [Date.now(), clock.now()];
+    if (mints && isUsers(token) && !early.isOutdated && early.fits(token)) {
+      early.headers = { authorization: `Bearer ${token}` };
+      if (apiKey !== undefined) early.headers.apikey = apiKey;
+      early.controller = new AbortController();
+      const { signal } = early.controller;
+      early.answer = send(early, url, { method: "POST", headers: early.headers, signal, redirect: "manual" });
+      early.answer.catch(() => {});
+    }
+    return token;
+  });
+  early.token.catch(() => {});
+
+  /** Nobody else has signed in meanwhile, as far as was told. */
+  early.fits = (token) => early.user === undefined || early.user === (token ?? null);
+  /** Itself, once the session is read; nothing if somebody else may be signed in by now. */
+  early.whenUsable = async () => {
+    if (early.isOutdated) return;
+    const token = await early.token;
+    if (!early.isOutdated && early.fits(token)) return early;
+  };
+  /** Is this the request that was sent already? */
+  early.isFor = (method, target, headers, body) =>
+    early.answer !== undefined && method === "POST" && target === url && body === undefined &&
+    JSON.stringify(headers) === JSON.stringify(early.headers);
+  /** What nobody took is not wanted. */
+  early.discard = () => {
+    early.isOutdated = true;
+    if (!early.isTaken) early.controller?.abort();
+  };
+  return early;
+}
+
+/** Surely the access token of a user, and no key. */
+function isUsers(token) {
+  try {
+    return /^[\w.-]+$/.test(token) && !/^(anon|service_role)$/.test(decodeToken(token).role);
+  } catch {
+    return false;
+  }
+}
