@@ -10,7 +10,8 @@ export class BehestChatTransport {
   #conversations = new Map();
 
   constructor(behest, options = {}) {
-    if (typeof behest?.conversation !== "function") throw invalidConfig("BehestChatTransport needs a client: createClient(…)");
+    if (typeof behest?.conversation !== "function")
+      throw invalidConfig("BehestChatTransport needs a client: createClient(…)");
     this.#behest = behest;
     this.#options = options;
   }

@@ -113,7 +113,10 @@ export interface ChatStore {
   /** Known after the first call. */
   readonly sessionId: string | undefined;
   /** Asks: a text, OpenAI's content parts, or a whole message (a tool's result, say). Empty text is ignored. */
-  send<Schema extends StandardSchema>(content: string | readonly unknown[] | NewMessage, options: { schema: Schema }): Promise<Turn<OutputOf<Schema>>>;
+  send<Schema extends StandardSchema>(
+    content: string | readonly unknown[] | NewMessage,
+    options: { schema: Schema },
+  ): Promise<Turn<OutputOf<Schema>>>;
   send(content: string | readonly unknown[] | NewMessage): Promise<Turn>;
   /** Cancels the answer, on the wire too. What came so far stays. */
   stop(): void;

@@ -15,9 +15,7 @@ export interface UseBehestChatOptions extends ChatOptions {
   client?: Client;
 }
 
-export interface BehestChat
-  extends ChatState,
-    Pick<ChatStore, "stop" | "regenerate" | "edit" | "clear" | "setMessages"> {
+export interface BehestChat extends ChatState, Pick<ChatStore, "stop" | "regenerate" | "edit" | "clear" | "setMessages"> {
   /** An answer is under way, or the thread is being fetched. */
   isLoading: boolean;
   /** For an input field. */
@@ -54,11 +52,13 @@ export function useBehestThreads(options?: {
 };
 
 /** What the user has spent, as the gateway reports it; loaded anew when the query changes. */
-export function useBehestUsage(options?: UsageQuery & {
-  client?: Client;
-  /** Load with the first render. Default true. */
-  autoLoad?: boolean;
-}): {
+export function useBehestUsage(
+  options?: UsageQuery & {
+    client?: Client;
+    /** Load with the first render. Default true. */
+    autoLoad?: boolean;
+  },
+): {
   usage: (Record<string, any> & CallInfo) | undefined;
   loading: boolean;
   error: BehestError | null;

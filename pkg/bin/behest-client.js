@@ -41,7 +41,11 @@ async function main() {
     tokenUrl: values["token-url"],
     getAccessToken: () => session,
   });
-  const report = await behest.doctor({ origin: originOf(values.origin), stream: !values["no-stream"], session: session !== null });
+  const report = await behest.doctor({
+    origin: originOf(values.origin),
+    stream: !values["no-stream"],
+    session: session !== null,
+  });
   console.log(String(report));
   return report.ok ? 0 : 1;
 }
@@ -51,13 +55,16 @@ function originOf(text) {
   if (text === undefined) return undefined;
   const { origin } = URL.canParse(text) ? new URL(text) : {};
   if (origin === text) return origin;
-  throw new TypeError(`--origin: write scheme, host and port without a path, as in ${origin && origin !== "null" ? origin : "http://localhost:5173"}`);
+  throw new TypeError(
+    `--origin: write scheme, host and port without a path, as in ${origin && origin !== "null" ? origin : "http://localhost:5173"}`,
+  );
 }
 
 main().then(
   (code) => (process.exitCode = code),
   (error) => {
-    const isUsers = error instanceof BehestError || error?.code?.startsWith?.("ERR_PARSE_ARGS") || error instanceof TypeError;
+    const isUsers =
+      error instanceof BehestError || error?.code?.startsWith?.("ERR_PARSE_ARGS") || error instanceof TypeError;
     console.error(isUsers ? error.message : error);
     process.exitCode = 2;
   },

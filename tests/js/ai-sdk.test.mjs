@@ -18,7 +18,8 @@ const opened = {};
 before(async () => {
   installed = await installPackage();
   browser = await launch();
-  for (const [version, alias] of Object.entries(VERSIONS)) opened[version] = await openBundle(browser, installed, "ai-sdk.jsx", { alias });
+  for (const [version, alias] of Object.entries(VERSIONS))
+    opened[version] = await openBundle(browser, installed, "ai-sdk.jsx", { alias });
 });
 after(async () => {
   for (const page of Object.values(opened)) await page.close();
@@ -43,9 +44,19 @@ scenario(
     const { setting, mount, until, bodies, lab } = app;
     const { world, behest } = setting();
     const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
-    const thinks = (text) => lab.event({ id: "c", choices: [{ index: 0, delta: { reasoning_content: text }, finish_reason: null }] });
+    const thinks = (text) =>
+      lab.event({ id: "c", choices: [{ index: 0, delta: { reasoning_content: text }, finish_reason: null }] });
     world.serve((request) =>
-      lab.isMint(request) ? lab.bundle() : lab.stream([thinks("Hm"), thinks("m"), lab.delta("Hel"), lab.delta("lo"), lab.finish(), lab.event({ id: "c", choices: [], usage })]),
+      lab.isMint(request)
+        ? lab.bundle()
+        : lab.stream([
+            thinks("Hm"),
+            thinks("m"),
+            lab.delta("Hel"),
+            lab.delta("lo"),
+            lab.finish(),
+            lab.event({ id: "c", choices: [], usage }),
+          ]),
     );
     const { seen, unmount } = mount(behest, { system: "Be brief.", body: { temperature: 0 } });
     await until(() => seen.now);
@@ -70,14 +81,31 @@ scenario(
     };
   },
   {
-    parts: [["step-start", null, null], ["reasoning", "Hmm", "done"], ["text", "Hello", "done"]],
+    parts: [
+      ["step-start", null, null],
+      ["reasoning", "Hmm", "done"],
+      ["text", "Hello", "done"],
+    ],
     metadata: ["complete", 3, true],
     asked: true,
-    first: [[{ role: "system", content: "Be brief." }, { role: "user", content: "Hi!" }], 0, "default"],
+    first: [
+      [
+        { role: "system", content: "Be brief." },
+        { role: "user", content: "Hi!" },
+      ],
+      0,
+      "default",
+    ],
     second: [
       { role: "user", content: "Hi!" },
       { role: "assistant", content: "Hello" },
-      { role: "user", content: [{ type: "text", text: "And this?" }, { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } }] },
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "And this?" },
+          { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } },
+        ],
+      },
     ],
     mints: 1,
   },
@@ -108,7 +136,11 @@ scenario(
     unmount();
     return [first, second, chats(world).map(({ cancelled }) => cancelled)].map((part) => part.map((value) => value ?? null));
   },
-  [[null, 1], [null, "Half"], [true, true]],
+  [
+    [null, 1],
+    [null, "Half"],
+    [true, true],
+  ],
 );
 
 scenario(
@@ -116,7 +148,11 @@ scenario(
   async () => {
     const { setting, mount, until, bodies, lab } = app;
     const { world, behest } = setting();
-    const replies = [lab.json(402, { error: { code: "quota_exceeded", message: "spent" } }), lab.stream([lab.delta("Half"), lab.CUT]), lab.stream([lab.delta("Whole"), lab.finish()])];
+    const replies = [
+      lab.json(402, { error: { code: "quota_exceeded", message: "spent" } }),
+      lab.stream([lab.delta("Half"), lab.CUT]),
+      lab.stream([lab.delta("Whole"), lab.finish()]),
+    ];
     world.serve((request) => (lab.isMint(request) ? lab.bundle() : replies.shift()));
     const { seen, unmount } = mount(behest);
     await until(() => seen.now);
@@ -142,14 +178,25 @@ scenario(
     const { world, behest } = setting();
     const replies = [calls("add", '{"a":1,"b":2}'), lab.stream([lab.delta("3"), lab.finish()])];
     world.serve((request) => (lab.isMint(request) ? lab.bundle() : replies.shift()));
-    const { seen, unmount } = mount(behest, { tools: { add: { description: "Adds", run: ({ a, b }) => ({ sum: a + b }) } } });
+    const { seen, unmount } = mount(behest, {
+      tools: { add: { description: "Adds", run: ({ a, b }) => ({ sum: a + b }) } },
+    });
     await until(() => seen.now);
     await seen.now.sendMessage({ text: "1 + 2?" });
     await until(() => seen.now.status === "ready" && seen.now.messages.length === 2);
-    const parts = seen.now.messages[1].parts.map(({ type, state, input, output, text }) => [type, state ?? null, input ?? null, output ?? text ?? null]);
+    const parts = seen.now.messages[1].parts.map(({ type, state, input, output, text }) => [
+      type,
+      state ?? null,
+      input ?? null,
+      output ?? text ?? null,
+    ]);
     unmount();
     const [first, second] = bodies(world);
-    return [parts, first.tools[0].function.name, second.messages.map(({ role, content, tool_call_id }) => [role, content, tool_call_id ?? null])];
+    return [
+      parts,
+      first.tools[0].function.name,
+      second.messages.map(({ role, content, tool_call_id }) => [role, content, tool_call_id ?? null]),
+    ];
   },
   [
     [
@@ -159,7 +206,11 @@ scenario(
       ["text", "done", null, "3"],
     ],
     "add",
-    [["user", "1 + 2?", null], ["assistant", null, null], ["tool", '{"sum":3}', "call-1"]],
+    [
+      ["user", "1 + 2?", null],
+      ["assistant", null, null],
+      ["tool", '{"sum":3}', "call-1"],
+    ],
   ],
 );
 
@@ -171,20 +222,31 @@ scenario(
     const replies = [calls("pick", '{"of":"colours"}'), lab.stream([lab.delta("Red it is"), lab.finish()])];
     world.serve((request) => (lab.isMint(request) ? lab.bundle() : replies.shift()));
     const asked = [];
-    const { seen, unmount } = mount(behest, { tools: { pick: { description: "The user picks" } } }, {
-      sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
-      onToolCall({ toolCall }) {
-        asked.push([toolCall.toolName, toolCall.input.of]);
-        void seen.now.addToolOutput({ tool: "pick", toolCallId: toolCall.toolCallId, output: "red" });
+    const { seen, unmount } = mount(
+      behest,
+      { tools: { pick: { description: "The user picks" } } },
+      {
+        sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
+        onToolCall({ toolCall }) {
+          asked.push([toolCall.toolName, toolCall.input.of]);
+          void seen.now.addToolOutput({ tool: "pick", toolCallId: toolCall.toolCallId, output: "red" });
+        },
       },
-    });
+    );
     await until(() => seen.now);
     await seen.now.sendMessage({ text: "Ask me" });
     await until(() => seen.now.status === "ready" && seen.now.messages.at(-1).parts.at(-1).text === "Red it is");
     unmount();
     return [asked, bodies(world)[1].messages.map(({ role, content }) => [role, content])];
   },
-  [[["pick", "colours"]], [["user", "Ask me"], ["assistant", null], ["tool", "red"]]],
+  [
+    [["pick", "colours"]],
+    [
+      ["user", "Ask me"],
+      ["assistant", null],
+      ["tool", "red"],
+    ],
+  ],
 );
 
 scenario(
@@ -192,7 +254,9 @@ scenario(
   async () => {
     const { setting, mount, until, chats, bodies, lab } = app;
     const { world, behest } = setting();
-    world.serve((request, world) => (lab.isMint(request) ? lab.json(200, { token: `t${world.mints}`, ttl: 900 }) : lab.defaultReply(request, world)));
+    world.serve((request, world) =>
+      lab.isMint(request) ? lab.json(200, { token: `t${world.mints}`, ttl: 900 }) : lab.defaultReply(request, world),
+    );
     const one = mount(behest, { threads: true });
     await until(() => one.seen.now);
     await one.seen.now.sendMessage({ text: "a" });

@@ -27,7 +27,13 @@ after(() => installed?.remove());
 function setting(options = {}) {
   const world = new lab.World();
   const { getAccessToken, fetch } = world;
-  const behest = createClient({ getAccessToken, fetch, behestUrl: "https://gateway.example", supabaseUrl: "https://project.example", maxRetries: 0 });
+  const behest = createClient({
+    getAccessToken,
+    fetch,
+    behestUrl: "https://gateway.example",
+    supabaseUrl: "https://project.example",
+    maxRetries: 0,
+  });
   const chat = chatStore(behest, options);
   const seen = [];
   chat.subscribe((state) => seen.push(state));
@@ -45,7 +51,8 @@ function answers(world, ...replies) {
 }
 
 const says = (...texts) => lab.stream([...texts.map(lab.delta), lab.finish()]);
-const bodies = (world) => world.requests.filter((request) => request.url.endsWith("/chat/completions")).map(({ body }) => JSON.parse(body));
+const bodies = (world) =>
+  world.requests.filter((request) => request.url.endsWith("/chat/completions")).map(({ body }) => JSON.parse(body));
 const spoken = (messages) => messages.map(({ role, content }) => `${role}: ${content}`);
 
 /** Waits for a condition that the event loop brings about. */
@@ -56,14 +63,28 @@ async function until(condition) {
 const calls = (...made) =>
   lab.stream([
     ...made.map(([name, args], index) =>
-      lab.event({ id: "c", choices: [{ index: 0, delta: { tool_calls: [{ index, id: `call-${index}`, type: "function", function: { name, arguments: args } }] }, finish_reason: null }] }),
+      lab.event({
+        id: "c",
+        choices: [
+          {
+            index: 0,
+            delta: { tool_calls: [{ index, id: `call-${index}`, type: "function", function: { name, arguments: args } }] },
+            finish_reason: null,
+          },
+        ],
+      }),
     ),
     lab.finish("tool_calls"),
   ]);
 
 test("a turn: asked, streaming, complete; states that were told never change", LIMIT, async () => {
   const finished = [];
-  const { world, chat, seen } = setting({ model: "m-1", system: "Be brief.", body: { temperature: 0 }, onFinish: (turn) => finished.push(turn) });
+  const { world, chat, seen } = setting({
+    model: "m-1",
+    system: "Be brief.",
+    body: { temperature: 0 },
+    onFinish: (turn) => finished.push(turn),
+  });
   const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
   answers(world, lab.stream([lab.delta("Hel"), lab.delta("lo"), lab.finish(), lab.event({ id: "c1", choices: [], usage })]));
   const turn = await chat.send("  Hi!  ");
@@ -76,10 +97,19 @@ test("a turn: asked, streaming, complete; states that were told never change", L
   assert.deepEqual(spoken(chat.messages), ["user: Hi!", "assistant: Hello"]);
   assert.deepEqual(spoken(seen.find(({ status }) => status === "streaming").messages), ["user: Hi!", "assistant: Hel"]);
   const [body] = bodies(world);
-  assert.deepEqual([body.model, body.temperature, body.stream, body.stream_options], ["m-1", 0, true, { include_usage: true }]);
-  assert.deepEqual(body.messages, [{ role: "system", content: "Be brief." }, { role: "user", content: "Hi!" }]);
+  assert.deepEqual(
+    [body.model, body.temperature, body.stream, body.stream_options],
+    ["m-1", 0, true, { include_usage: true }],
+  );
+  assert.deepEqual(body.messages, [
+    { role: "system", content: "Be brief." },
+    { role: "user", content: "Hi!" },
+  ]);
   await chat.send("More");
-  assert.deepEqual(bodies(world)[1].messages.map(({ content }) => content), ["Be brief.", "Hi!", "Hello", "More"]);
+  assert.deepEqual(
+    bodies(world)[1].messages.map(({ content }) => content),
+    ["Be brief.", "Hi!", "Hello", "More"],
+  );
   assert.equal(world.mints, 1);
 });
 
@@ -101,35 +131,47 @@ test("only one turn at a time, and nothing for an empty question", LIMIT, async 
   assert.equal((await chat.regenerate()).outcome, "complete");
 });
 
-test("stop before the first byte and in the middle: aborted, no error, what came stays, and the next turn begins at once", LIMIT, async () => {
-  const called = [];
-  const { world, chat } = setting({ onFinish: () => called.push("finish"), onError: () => called.push("error") });
-  answers(world, lab.hang(), () => lab.stream([lab.delta("Half"), lab.STALL]), says("Whole"));
-  const early = chat.send("a");
-  await until(() => bodies(world).length === 1);
-  chat.stop();
-  assert.deepEqual([chat.status, chat.outcome, chat.error], ["ready", "aborted", null]);
-  assert.deepEqual(spoken(chat.messages), ["user: a"]);
-  assert.equal((await early).outcome, "aborted");
+test(
+  "stop before the first byte and in the middle: aborted, no error, what came stays, and the next turn begins at once",
+  LIMIT,
+  async () => {
+    const called = [];
+    const { world, chat } = setting({ onFinish: () => called.push("finish"), onError: () => called.push("error") });
+    answers(world, lab.hang(), () => lab.stream([lab.delta("Half"), lab.STALL]), says("Whole"));
+    const early = chat.send("a");
+    await until(() => bodies(world).length === 1);
+    chat.stop();
+    assert.deepEqual([chat.status, chat.outcome, chat.error], ["ready", "aborted", null]);
+    assert.deepEqual(spoken(chat.messages), ["user: a"]);
+    assert.equal((await early).outcome, "aborted");
 
-  const late = chat.send("b");
-  await until(() => chat.messages.at(-1).content === "Half");
-  chat.stop();
-  const whole = chat.send("c");
-  const turn = await late;
-  assert.deepEqual([turn.outcome, turn.error, turn.message.content], ["aborted", null, "Half"]);
-  assert.deepEqual(called, []);
-  assert.equal((await whole).outcome, "complete");
-  assert.deepEqual(called, ["finish"]);
-  assert.deepEqual(spoken(chat.messages), ["user: a", "user: b", "assistant: Half", "user: c", "assistant: Whole"]);
-  const requests = world.requests.filter((request) => !lab.isMint(request));
-  assert.deepEqual(requests.map(({ cancelled }) => cancelled), [true, true, false]);
-});
+    const late = chat.send("b");
+    await until(() => chat.messages.at(-1).content === "Half");
+    chat.stop();
+    const whole = chat.send("c");
+    const turn = await late;
+    assert.deepEqual([turn.outcome, turn.error, turn.message.content], ["aborted", null, "Half"]);
+    assert.deepEqual(called, []);
+    assert.equal((await whole).outcome, "complete");
+    assert.deepEqual(called, ["finish"]);
+    assert.deepEqual(spoken(chat.messages), ["user: a", "user: b", "assistant: Half", "user: c", "assistant: Whole"]);
+    const requests = world.requests.filter((request) => !lab.isMint(request));
+    assert.deepEqual(
+      requests.map(({ cancelled }) => cancelled),
+      [true, true, false],
+    );
+  },
+);
 
 test("a failed turn leaves no empty answer, keeps what came, and can be tried again", LIMIT, async () => {
   const failed = [];
   const { world, chat } = setting({ onError: (error) => failed.push(error.reason) });
-  answers(world, lab.json(503, { error: { message: "down" } }), () => lab.stream([lab.delta("Half"), lab.CUT]), says("Whole"));
+  answers(
+    world,
+    lab.json(503, { error: { message: "down" } }),
+    () => lab.stream([lab.delta("Half"), lab.CUT]),
+    says("Whole"),
+  );
   const turn = await chat.send("a");
   assert.deepEqual([turn.outcome, turn.error.reason, turn.message], ["failed", "server_error", null]);
   assert.deepEqual([chat.status, chat.error], ["error", turn.error]);
@@ -181,7 +223,10 @@ test("tools run by themselves, together; what goes wrong is told to the model", 
   assert.equal(turn.message.content, "Done");
   assert.deepEqual(ran, [[1, 2, true, "call-0"]]);
   const [first, second] = bodies(world);
-  assert.deepEqual(first.tools.map((tool) => tool.function.name), ["add", "fail"]);
+  assert.deepEqual(
+    first.tools.map((tool) => tool.function.name),
+    ["add", "fail"],
+  );
   assert.deepEqual(first.tools[0].function.parameters.required, ["a", "b"]);
   const results = second.messages.filter(({ role }) => role === "tool").map(({ content }) => content);
   assert.equal(results[0], '{"sum":3}');
@@ -205,13 +250,19 @@ test("tools have a limit of rounds, and one without a function is the applicatio
   assert.deepEqual([asked.outcome, asked.error, asked.message.tool_calls[0].function.name], ["tool_calls", null, "pick"]);
   const answered = await own.chat.send({ role: "tool", tool_call_id: "call-0", content: "red" });
   assert.equal(answered.message.content, "Fine");
-  assert.deepEqual(bodies(own.world)[1].messages.map(({ role }) => role), ["user", "assistant", "tool"]);
+  assert.deepEqual(
+    bodies(own.world)[1].messages.map(({ role }) => role),
+    ["user", "assistant", "tool"],
+  );
 });
 
 test("stop while a tool runs: the call is answered for, and the conversation goes on", LIMIT, async () => {
   let signalled;
   const { world, chat } = setting({
-    tools: { slow: (_args, { signal }) => new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject((signalled = signal.reason)))) },
+    tools: {
+      slow: (_args, { signal }) =>
+        new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject((signalled = signal.reason)))),
+    },
   });
   answers(world, calls(["slow", "{}"]), says("On"));
   const turn = chat.send("Go");
@@ -228,7 +279,13 @@ test("stop while a tool runs: the call is answered for, and the conversation goe
 test("structured output: the schema is sent, the answer is checked, what does not fit is a typed error", LIMIT, async () => {
   const schema = z.object({ name: z.string(), age: z.number() });
   const { world, chat } = setting();
-  answers(world, says('{"name":"Ada",', '"age":36}'), says('{"name":5}'), says("no JSON"), says('```json\n{"name":"Ada","age":1}\n```'));
+  answers(
+    world,
+    says('{"name":"Ada",', '"age":36}'),
+    says('{"name":5}'),
+    says("no JSON"),
+    says('```json\n{"name":"Ada","age":1}\n```'),
+  );
   const good = await chat.send("Who?", { schema });
   assert.deepEqual([good.error, good.data], [null, { name: "Ada", age: 36 }]);
   const { response_format: format } = bodies(world)[0];
@@ -251,44 +308,57 @@ test("structured output: the schema is sent, the answer is checked, what does no
   assert.deepEqual((await chat.send("Who?", { schema: withJson })).data, { name: "Grace" });
 });
 
-test("a thread: fetched once, only what is new is sent, another thread ends the answer and mixes nothing", LIMIT, async () => {
-  const { world, chat } = setting({ threadId: "t-1" });
-  const stored = { "t-1": [{ role: "user", content: "before" }, { role: "assistant", content: "then" }], "t-2": { messages: [] } };
-  let chatReply = says("new");
-  const serve = (request) => {
-    if (lab.isMint(request)) return lab.bundle();
-    const [, thread] = /threads\/(.*)\/messages/.exec(request.url) ?? [];
-    return thread ? (stored[thread] ? lab.json(200, stored[thread]) : lab.json(404, { error: "none" })) : chatReply;
-  };
-  world.serve(serve);
-  await chat.send("now");
-  assert.deepEqual(spoken(chat.messages), ["user: before", "assistant: then", "user: now", "assistant: new"]);
-  await chat.send("and");
-  assert.deepEqual(bodies(world).map(({ messages }) => messages.map(({ content }) => content)), [["now"], ["and"]]);
-  const [request] = world.requests.filter(({ url }) => url.endsWith("/chat/completions"));
-  assert.equal(request.headers["x-thread-id"], "t-1");
+test(
+  "a thread: fetched once, only what is new is sent, another thread ends the answer and mixes nothing",
+  LIMIT,
+  async () => {
+    const { world, chat } = setting({ threadId: "t-1" });
+    const stored = {
+      "t-1": [
+        { role: "user", content: "before" },
+        { role: "assistant", content: "then" },
+      ],
+      "t-2": { messages: [] },
+    };
+    let chatReply = says("new");
+    const serve = (request) => {
+      if (lab.isMint(request)) return lab.bundle();
+      const [, thread] = /threads\/(.*)\/messages/.exec(request.url) ?? [];
+      return thread ? (stored[thread] ? lab.json(200, stored[thread]) : lab.json(404, { error: "none" })) : chatReply;
+    };
+    world.serve(serve);
+    await chat.send("now");
+    assert.deepEqual(spoken(chat.messages), ["user: before", "assistant: then", "user: now", "assistant: new"]);
+    await chat.send("and");
+    assert.deepEqual(
+      bodies(world).map(({ messages }) => messages.map(({ content }) => content)),
+      [["now"], ["and"]],
+    );
+    const [request] = world.requests.filter(({ url }) => url.endsWith("/chat/completions"));
+    assert.equal(request.headers["x-thread-id"], "t-1");
 
-  chatReply = () => lab.stream([lab.delta("Half"), lab.STALL]);
-  world.serve((request) => (request.url.endsWith("/chat/completions") ? chatReply() : serve(request)));
-  const turn = chat.send("left behind");
-  await until(() => chat.messages.at(-1).content === "Half");
-  const going = chat.setThread("t-2");
-  assert.deepEqual([chat.messages.length, chat.getSnapshot().loading], [0, true]);
-  assert.equal((await turn).outcome, "aborted");
-  await going;
-  assert.deepEqual([chat.messages.length, chat.getSnapshot().loading], [0, false]);
+    chatReply = () => lab.stream([lab.delta("Half"), lab.STALL]);
+    world.serve((request) => (request.url.endsWith("/chat/completions") ? chatReply() : serve(request)));
+    const turn = chat.send("left behind");
+    await until(() => chat.messages.at(-1).content === "Half");
+    const going = chat.setThread("t-2");
+    assert.deepEqual([chat.messages.length, chat.getSnapshot().loading], [0, true]);
+    assert.equal((await turn).outcome, "aborted");
+    await going;
+    assert.deepEqual([chat.messages.length, chat.getSnapshot().loading], [0, false]);
 
-  // A new thread begins with its first question; of two quick changes the later one counts.
-  const [first, second] = [chat.setThread("t-1"), chat.setThread("new")];
-  await Promise.all([first, second]);
-  assert.deepEqual([chat.threadId, chat.messages.length, chat.error], ["new", 0, null]);
+    // A new thread begins with its first question; of two quick changes the later one counts.
+    const [first, second] = [chat.setThread("t-1"), chat.setThread("new")];
+    await Promise.all([first, second]);
+    assert.deepEqual([chat.threadId, chat.messages.length, chat.error], ["new", 0, null]);
 
-  stored.odd = { threads: "?" };
-  await chat.setThread("odd");
-  assert.deepEqual([chat.status, chat.error.reason], ["error", "invalid_response"]);
-  await chat.setThread(null);
-  assert.deepEqual([chat.status, chat.threadId], ["ready", undefined]);
-});
+    stored.odd = { threads: "?" };
+    await chat.setThread("odd");
+    assert.deepEqual([chat.status, chat.error.reason], ["error", "invalid_response"]);
+    await chat.setThread(null);
+    assert.deepEqual([chat.status, chat.threadId], ["ready", undefined]);
+  },
+);
 
 test("a conversation belongs to its user: under another one nothing of it is sent, until it is cleared", LIMIT, async () => {
   const { world, chat } = setting();

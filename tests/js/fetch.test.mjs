@@ -26,7 +26,13 @@ const GATEWAY = "https://gateway.example/base";
 function setting(options = {}) {
   const world = new lab.World();
   const { getAccessToken, fetch } = world;
-  const behest = createClient({ getAccessToken, fetch, behestUrl: GATEWAY, supabaseUrl: "https://project.example", ...options });
+  const behest = createClient({
+    getAccessToken,
+    fetch,
+    behestUrl: GATEWAY,
+    supabaseUrl: "https://project.example",
+    ...options,
+  });
   return { world, behest };
 }
 
@@ -42,7 +48,13 @@ const sent = (world) => world.requests.filter((request) => !lab.isMint(request))
 test("a request below the gateway's URL gets token and session, and loses what is another server's", LIMIT, async () => {
   const { world, behest } = setting();
   assert.equal(behest.openaiBaseUrl, `${GATEWAY}/v1`);
-  const headers = { "x-stainless-os": "Linux", "openai-organization": "o", "api-key": "k", "x-own": "kept", authorization: "Bearer unused" };
+  const headers = {
+    "x-stainless-os": "Linux",
+    "openai-organization": "o",
+    "api-key": "k",
+    "x-own": "kept",
+    authorization: "Bearer unused",
+  };
   const response = await behest.fetch(`${CHAT}?a=1`, asks({}, { headers }));
   assert.equal(response.status, 200);
   assert.equal((await response.json()).choices[0].message.content, "Hello");
@@ -86,11 +98,20 @@ test("no other server is sent the token", LIMIT, async () => {
   try {
     const { world, behest } = setting({ behestUrl: `${elsewhere}/base` });
     // Another origin, a sibling of the base path, and a way out of it.
-    for (const url of [`http://localhost:${server.address().port}/base/v1`, `${elsewhere}/basement/v1`, `${elsewhere}/base/../v1/models`]) {
-      const response = await behest.fetch(url, { headers: { authorization: "Bearer theirs" } }).catch((error) => ({ text: () => error.message }));
+    for (const url of [
+      `http://localhost:${server.address().port}/base/v1`,
+      `${elsewhere}/basement/v1`,
+      `${elsewhere}/base/../v1/models`,
+    ]) {
+      const response = await behest
+        .fetch(url, { headers: { authorization: "Bearer theirs" } })
+        .catch((error) => ({ text: () => error.message }));
       await response.text();
     }
-    assert.deepEqual(seen.filter((header) => header !== "Bearer theirs"), []);
+    assert.deepEqual(
+      seen.filter((header) => header !== "Bearer theirs"),
+      [],
+    );
     assert.ok(seen.length >= 2);
     assert.equal(world.requests.length, 0);
   } finally {
@@ -102,13 +123,20 @@ test("a 401 costs one new token, a second one is handed on", LIMIT, async () => 
   const { world, behest } = setting();
   world.serve((request, world) => {
     if (lab.isMint(request)) return lab.bundle(`token-${world.mints}`);
-    return request.headers.authorization === "Bearer token-2" ? lab.defaultReply(request, world) : lab.json(401, { error: { code: "invalid_token" } });
+    return request.headers.authorization === "Bearer token-2"
+      ? lab.defaultReply(request, world)
+      : lab.json(401, { error: { code: "invalid_token" } });
   });
   const good = await behest.fetch(CHAT, asks());
   assert.equal(good.status, 200);
-  assert.deepEqual(sent(world).map(({ headers }) => headers.authorization), ["Bearer token-1", "Bearer token-2"]);
+  assert.deepEqual(
+    sent(world).map(({ headers }) => headers.authorization),
+    ["Bearer token-1", "Bearer token-2"],
+  );
 
-  world.serve((request, world) => (lab.isMint(request) ? lab.bundle(`token-${world.mints}`) : lab.json(401, { error: { message: "no" } })));
+  world.serve((request, world) =>
+    lab.isMint(request) ? lab.bundle(`token-${world.mints}`) : lab.json(401, { error: { message: "no" } }),
+  );
   const bad = await behest.fetch(CHAT, asks());
   assert.deepEqual([bad.status, await bad.json()], [401, { error: { message: "no" } }]);
   assert.equal(bad.headers.get("x-should-retry"), "false");
@@ -126,7 +154,11 @@ test("what passes is tried again, and what is final arrives with its own words",
   assert.deepEqual(await (await behest.fetch(CHAT, asks())).json(), { fine: true });
   assert.equal(tries, 3);
 
-  world.serve((request) => (lab.isMint(request) ? lab.bundle() : lab.json(422, { error: { code: "PROVIDER_NOT_CONFIGURED" } }, { "x-trace-id": "t-1" })));
+  world.serve((request) =>
+    lab.isMint(request)
+      ? lab.bundle()
+      : lab.json(422, { error: { code: "PROVIDER_NOT_CONFIGURED" } }, { "x-trace-id": "t-1" }),
+  );
   const refused = await behest.fetch(CHAT, asks());
   assert.equal(refused.status, 422);
   assert.equal(refused.headers.get("x-trace-id"), "t-1");
@@ -136,7 +168,9 @@ test("what passes is tried again, and what is final arrives with its own words",
 
 test("a stream is passed on piece by piece, and none is read before it is asked for", LIMIT, async () => {
   const { world, behest } = setting();
-  world.serve((request) => (lab.isMint(request) ? lab.bundle() : lab.stream([lab.delta("a"), lab.delta("b"), lab.finish()])));
+  world.serve((request) =>
+    lab.isMint(request) ? lab.bundle() : lab.stream([lab.delta("a"), lab.delta("b"), lab.finish()]),
+  );
   const response = await behest.fetch(CHAT, asks({ stream: true }));
   const reader = response.body.getReader();
   const texts = [];

@@ -49,25 +49,44 @@ async function cancelled(read) {
 }
 
 const openai = () => new OpenAI({ apiKey: "unused", baseURL: behest.openaiBaseUrl, fetch: behest.fetch });
-const compatible = () => createOpenAICompatible({ name: "behest", baseURL: behest.openaiBaseUrl, fetch: behest.fetch })("default");
+const compatible = () =>
+  createOpenAICompatible({ name: "behest", baseURL: behest.openaiBaseUrl, fetch: behest.fetch })("default");
 const langchain = () =>
-  new ChatOpenAI({ apiKey: "unused", model: "default", configuration: { baseURL: behest.openaiBaseUrl, fetch: behest.fetch } });
+  new ChatOpenAI({
+    apiKey: "unused",
+    model: "default",
+    configuration: { baseURL: behest.openaiBaseUrl, fetch: behest.fetch },
+  });
 
 test("openai streams, calls a tool and is cancelled", LIMIT, async () => {
   const ask = (content) => ({ model: "default", messages: [{ role: "user", content }] });
-  const { content, pieces } = await joined(await openai().chat.completions.create({ ...ask("Hi!"), stream: true }), (chunk) => chunk.choices[0]?.delta?.content);
+  const { content, pieces } = await joined(
+    await openai().chat.completions.create({ ...ask("Hi!"), stream: true }),
+    (chunk) => chunk.choices[0]?.delta?.content,
+  );
   assert.ok(content.length > 0 && pieces > 1, `${content} in ${pieces}`);
 
   const runner = openai().chat.completions.runTools({
     ...ask(QUESTION),
-    tools: [{ type: "function", function: { name: "get_weather", parse: JSON.parse, function: () => "sunny", parameters: { type: "object", properties: {} } } }],
+    tools: [
+      {
+        type: "function",
+        function: {
+          name: "get_weather",
+          parse: JSON.parse,
+          function: () => "sunny",
+          parameters: { type: "object", properties: {} },
+        },
+      },
+    ],
   });
   await runner.done();
   assert.ok(runner.messages.some((message) => message.role === "tool" && message.content === "sunny"));
   assert.ok((await runner.finalContent()).length > 0);
 
   await cancelled(async () => {
-    for await (const chunk of await openai().chat.completions.create({ ...ask(LONG), stream: true })) if (chunk.choices[0]?.delta?.content) break;
+    for await (const chunk of await openai().chat.completions.create({ ...ask(LONG), stream: true }))
+      if (chunk.choices[0]?.delta?.content) break;
   });
 });
 
@@ -87,7 +106,8 @@ test("the AI SDK streams, calls a tool and is cancelled", LIMIT, async () => {
 
   const controller = new AbortController();
   await cancelled(async () => {
-    for await (const _text of streamText({ model: compatible(), prompt: LONG, abortSignal: controller.signal }).textStream) controller.abort();
+    for await (const _text of streamText({ model: compatible(), prompt: LONG, abortSignal: controller.signal }).textStream)
+      controller.abort();
   });
 });
 
@@ -95,7 +115,11 @@ test("LangChain streams, calls a tool and is cancelled", LIMIT, async () => {
   const { content, pieces } = await joined(await langchain().stream("Hi!"), (chunk) => chunk.content);
   assert.ok(content.length > 0 && pieces > 1, `${content} in ${pieces}`);
 
-  const weather = langchainTool(async () => "sunny", { name: "get_weather", description: "The weather", schema: z.object({}) });
+  const weather = langchainTool(async () => "sunny", {
+    name: "get_weather",
+    description: "The weather",
+    schema: z.object({}),
+  });
   const answer = await langchain().bindTools([weather]).invoke(QUESTION);
   assert.equal(answer.tool_calls[0].name, "get_weather");
   assert.equal((await weather.invoke(answer.tool_calls[0])).content, "sunny");
@@ -111,7 +135,9 @@ test("LangChain streams, calls a tool and is cancelled", LIMIT, async () => {
 
 test("all of them together have cost one mint, and their errors are the gateway's own", LIMIT, async () => {
   assert.equal((await stack.counters())("mint"), 1);
-  const error = await openai().chat.completions.create({ model: "default", messages: [] }).then(assert.fail, (thrown) => thrown);
+  const error = await openai()
+    .chat.completions.create({ model: "default", messages: [] })
+    .then(assert.fail, (thrown) => thrown);
   assert.equal(error.constructor.name, "BadRequestError");
   assert.ok(error.message.length > 5, error.message);
 });

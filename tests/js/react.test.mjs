@@ -50,7 +50,10 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
         const { setting, mount, until, chats, useBehestChat } = app;
         const { world, behest } = setting();
         const finished = [];
-        const options = { messages: [{ role: "assistant", content: "Welcome" }], onFinish: (turn) => finished.push(turn.outcome) };
+        const options = {
+          messages: [{ role: "assistant", content: "Welcome" }],
+          onFinish: (turn) => finished.push(turn.outcome),
+        };
         const { seen, unmount } = mount(behest, () => useBehestChat(options));
         await until(() => seen.now);
         const before = [seen.now.status, seen.now.isLoading, seen.now.messages.length];
@@ -62,7 +65,17 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
         await seen.now.send("  ");
         unmount();
         const said = messages.map(({ role, content }) => `${role}: ${content}`);
-        return { before, turn: turn.outcome, said, input, outcome, isLoading, finished, mints: world.mints, chats: chats(world).length };
+        return {
+          before,
+          turn: turn.outcome,
+          said,
+          input,
+          outcome,
+          isLoading,
+          finished,
+          mints: world.mints,
+          chats: chats(world).length,
+        };
       },
       {
         before: ["ready", false, 1],
@@ -80,7 +93,8 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
     scenario(
       "on a server nothing is loaded or sent, and the first render is the page's",
       async () => {
-        const { setting, useBehestChat, useBehestThreads, useBehestUsage, renderToString, createElement, BehestProvider } = app;
+        const { setting, useBehestChat, useBehestThreads, useBehestUsage, renderToString, createElement, BehestProvider } =
+          app;
         const { world, behest } = setting();
         function Page() {
           const chat = useBehestChat({ threadId: "t" });
@@ -128,7 +142,11 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
       async () => {
         const { setting, mount, until, useBehestChat } = app;
         const { world, behest } = setting();
-        const { seen, unmount } = mount(behest, ({ n }) => useBehestChat({ onFinish: () => {}, body: { seed: n }, tools: {} }), { n: 0 });
+        const { seen, unmount } = mount(
+          behest,
+          ({ n }) => useBehestChat({ onFinish: () => {}, body: { seed: n }, tools: {} }),
+          { n: 0 },
+        );
         await until(() => seen.now);
         const { stop } = seen.now;
         for (let n = 1; n <= 20; n++) {
@@ -160,7 +178,10 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
           late = true;
           return lab.json(401, { error: { code: "invalid_token", message: "no" } });
         });
-        const { seen, unmount } = mount(behest, () => [useBehestThreads({ autoLoad: false }), useBehestUsage({ autoLoad: false })]);
+        const { seen, unmount } = mount(behest, () => [
+          useBehestThreads({ autoLoad: false }),
+          useBehestUsage({ autoLoad: false }),
+        ]);
         await until(() => seen.now);
         await Promise.all(seen.now.map(({ refresh }) => refresh()));
         await seen.now[0].refresh();
@@ -282,7 +303,11 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
         const { world, behest } = setting();
         let fails = true;
         world.serve((request, world) =>
-          lab.isMint(request) ? lab.bundle() : fails ? lab.json(500, { error: { message: "down" } }) : lab.defaultReply(request, world),
+          lab.isMint(request)
+            ? lab.bundle()
+            : fails
+              ? lab.json(500, { error: { message: "down" } })
+              : lab.defaultReply(request, world),
         );
         const errors = [];
         const { seen, unmount } = mount(behest, () => useBehestChat({ onError: (error) => errors.push(error.reason) }));
@@ -302,7 +327,13 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
     const threads = () => {
       const { setting, lab } = app;
       const { world, behest } = setting();
-      const stored = { one: [{ role: "user", content: "first" }, { role: "assistant", content: "answer" }], two: [{ role: "user", content: "second" }] };
+      const stored = {
+        one: [
+          { role: "user", content: "first" },
+          { role: "assistant", content: "answer" },
+        ],
+        two: [{ role: "user", content: "second" }],
+      };
       let chat = () => lab.stream([lab.delta("new"), lab.finish()]);
       world.serve((request) => {
         if (lab.isMint(request)) return lab.bundle();
@@ -343,9 +374,15 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
         await seen.now.send("now");
         await seen.now.send("and now");
         unmount();
-        return chats(world).map(({ headers, body }) => [headers["x-thread-id"], JSON.parse(body).messages.map(({ content }) => content)]);
+        return chats(world).map(({ headers, body }) => [
+          headers["x-thread-id"],
+          JSON.parse(body).messages.map(({ content }) => content),
+        ]);
       },
-      [["one", ["now"]], ["one", ["and now"]]],
+      [
+        ["one", ["now"]],
+        ["one", ["and now"]],
+      ],
     );
 
     scenario(
@@ -468,7 +505,10 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
           if (request.url.includes("/messages")) return lab.json(200, [{ role: "user", content: "x" }]);
           return lab.json(200, request.url.includes("threads") ? [{ id: "a", title: "A" }] : { totals: { tokens: 7 } });
         });
-        const { seen, unmount } = mount(behest, () => ({ ...useBehestThreads(), usage: useBehestUsage({ granularity: "day" }).usage }));
+        const { seen, unmount } = mount(behest, () => ({
+          ...useBehestThreads(),
+          usage: useBehestUsage({ granularity: "day" }).usage,
+        }));
         await until(() => seen.now?.threads.length === 1 && seen.now.usage);
         const messages = await seen.now.getMessages("a");
         const { usage, threads } = seen.now;

@@ -15,7 +15,11 @@ let installed;
 before(async () => {
   installed = await installPackage();
   await mkdir(path.join(installed.folder, "node_modules"), { recursive: true });
-  await symlink(path.join(import.meta.dirname, "node_modules/react"), path.join(installed.folder, "node_modules/react"), "junction");
+  await symlink(
+    path.join(import.meta.dirname, "node_modules/react"),
+    path.join(installed.folder, "node_modules/react"),
+    "junction",
+  );
 });
 after(() => installed?.remove());
 
@@ -36,7 +40,9 @@ async function touched(program, conditions = []) {
     process.stdout.write(JSON.stringify(touched));
   `;
   const flags = conditions.flatMap((condition) => ["--conditions", condition]);
-  const { stdout } = await run(process.execPath, [...flags, "--input-type=module", "--eval", watch], { cwd: installed.folder });
+  const { stdout } = await run(process.execPath, [...flags, "--input-type=module", "--eval", watch], {
+    cwd: installed.folder,
+  });
   return JSON.parse(stdout);
 }
 

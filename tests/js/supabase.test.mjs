@@ -137,6 +137,26 @@ test("signing out ends the running stream and forgets the token", LIMIT, async (
   assert.equal(await page.evaluate(() => client.token.peek()), null);
 });
 
+test("a callback of supabase-js may call the client and supabase-js again: nobody waits for the other", LIMIT, async () => {
+  const { inside, booked } = await page.evaluate(async () => {
+    const called = {};
+    const asked = new Promise((resolve, reject) => Object.assign(called, { resolve, reject }));
+    const { data } = supabase.auth.onAuthStateChange(async (event) => {
+      if (event !== "SIGNED_IN") return;
+      // supabase-js waits for this before it does anything else. The client has the news when its callback has returned.
+      await Promise.resolve();
+      await client.ask("Hi!").then(called.resolve, called.reject);
+    });
+    const credentials = { email: `${crypto.randomUUID()}@example.com`, password: crypto.randomUUID() };
+    await supabase.auth.signUp(credentials);
+    const inside = await asked;
+    data.subscription.unsubscribe();
+    return { inside, booked: (await client.usage.get()).user_id === (await supabase.auth.getUser()).data.user.id };
+  });
+  assert.ok(inside.length > 0);
+  assert.equal(booked, true);
+});
+
 test("nothing was reported on the console, nothing was thrown", LIMIT, () => {
   assert.deepEqual(opened.complaints, []);
 });

@@ -49,7 +49,13 @@ async function drive(site, { tools = true } = {}) {
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("alert").filter({ hasText: /\w/ }).waitFor();
     // The browser itself reports the refusal.
-    assert.equal(complaints.splice(0).filter((complaint) => !/status of 400/.test(complaint)).join(), "");
+    assert.equal(
+      complaints
+        .splice(0)
+        .filter((complaint) => !/status of 400/.test(complaint))
+        .join(),
+      "",
+    );
     await page.getByLabel("Password").fill(stack.demoUser.password);
     await page.getByRole("button", { name: "Sign in" }).click();
 
@@ -72,7 +78,10 @@ async function drive(site, { tools = true } = {}) {
     }
     const before = await answers.count();
     await ask("Tell me a very long story about everything.");
-    await answers.nth(before).filter({ hasText: /\w+ \w+/ }).waitFor();
+    await answers
+      .nth(before)
+      .filter({ hasText: /\w+ \w+/ })
+      .waitFor();
     await page.getByRole("button", { name: "Stop" }).click();
     await status(/aborted|ready/);
     const half = await answers.last().innerText();
@@ -91,7 +100,8 @@ async function drive(site, { tools = true } = {}) {
 async function lines(folder) {
   let count = 0;
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) count += (await readFile(path.join(entry.parentPath ?? entry.path, entry.name), "utf8")).split("\n").length - 1;
+    if (entry.isFile())
+      count += (await readFile(path.join(entry.parentPath ?? entry.path, entry.name), "utf8")).split("\n").length - 1;
   }
   return count;
 }
@@ -112,7 +122,12 @@ test("plain-html", LIMIT, async () => {
 for (const name of ["react-vite", "ai-sdk", "svelte"]) {
   test(name, LIMIT, async () => {
     const folder = await example(name, { ".env": settings("VITE") });
-    await build({ root: folder, configFile: path.join(folder, "vite.config.js"), logLevel: "error", build: { outDir: "out" } });
+    await build({
+      root: folder,
+      configFile: path.join(folder, "vite.config.js"),
+      logLevel: "error",
+      build: { outDir: "out" },
+    });
     await drive(await serveFolder(path.join(folder, "out"), ports[name]));
   });
 }
@@ -121,15 +136,23 @@ test("next: no secret of the server is in what browsers get", LIMIT, async () =>
   const secret = `behest_sk_live_${"0123456789abcdef".repeat(2)}`;
   const folder = await example("next", {
     ".env": `${settings("NEXT_PUBLIC")}BEHEST_KEY=${secret}\n`,
-    "next.config.mjs": 'import path from "node:path";\nexport default { turbopack: { root: path.resolve("../..") }, outputFileTracingRoot: path.resolve("../..") };\n',
+    "next.config.mjs":
+      'import path from "node:path";\nexport default { turbopack: { root: path.resolve("../..") }, outputFileTracingRoot: path.resolve("../..") };\n',
   });
   await output(program("next"), ["build"], folder, { NODE_ENV: "production" });
   const files = await readdir(path.join(folder, ".next/static"), { recursive: true });
   const scripts = files.filter((file) => file.endsWith(".js"));
   assert.ok(scripts.length > 0);
-  for (const file of scripts) assert.ok(!(await readFile(path.join(folder, ".next/static", file), "utf8")).includes(secret), file);
+  for (const file of scripts)
+    assert.ok(!(await readFile(path.join(folder, ".next/static", file), "utf8")).includes(secret), file);
   const port = ports.next;
-  await drive(await serveProgram(process.execPath, [program("next"), "start", "--hostname", "127.0.0.1", "--port", String(port)], { cwd: folder, port, env: { NODE_ENV: "production" } }));
+  await drive(
+    await serveProgram(process.execPath, [program("next"), "start", "--hostname", "127.0.0.1", "--port", String(port)], {
+      cwd: folder,
+      port,
+      env: { NODE_ENV: "production" },
+    }),
+  );
 });
 
 test("the quickstart, typed into a fresh app of Vite's React template", LIMIT, async () => {
@@ -137,7 +160,8 @@ test("the quickstart, typed into a fresh app of Vite's React template", LIMIT, a
   // As `npm create vite` leaves it, what the quickstart writes anew excepted.
   const fresh = {
     "index.html": html('<div id="root"></div><script type="module" src="/src/main.jsx"></script>'),
-    "src/main.jsx": 'import { StrictMode } from "react";\nimport { createRoot } from "react-dom/client";\nimport App from "./App.jsx";\ncreateRoot(document.getElementById("root")).render(<StrictMode><App /></StrictMode>);\n',
+    "src/main.jsx":
+      'import { StrictMode } from "react";\nimport { createRoot } from "react-dom/client";\nimport App from "./App.jsx";\ncreateRoot(document.getElementById("root")).render(<StrictMode><App /></StrictMode>);\n',
     "vite.config.js": 'import react from "@vitejs/plugin-react";\nexport default { plugins: [react()] };\n',
   };
   const files = typed(text, "## React", {
@@ -147,7 +171,12 @@ test("the quickstart, typed into a fresh app of Vite's React template", LIMIT, a
   });
   assert.deepEqual(Object.keys(files), [".env.local", "src/clients.js", "src/App.jsx"]);
   const folder = await project("quickstart", { ...fresh, ...files });
-  await build({ root: folder, configFile: path.join(folder, "vite.config.js"), logLevel: "error", build: { outDir: "out" } });
+  await build({
+    root: folder,
+    configFile: path.join(folder, "vite.config.js"),
+    logLevel: "error",
+    build: { outDir: "out" },
+  });
   const site = await serveFolder(path.join(folder, "out"), ports.quickstart);
   const { page, context, complaints } = await openPage(browser);
   try {

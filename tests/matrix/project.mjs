@@ -36,12 +36,19 @@ export const testProgram = (name) => path.join(here, "../js/node_modules/.bin", 
 
 /** Runs it in the project, and gives what it printed. */
 export async function output(command, args, cwd, env = {}) {
-  const options = { cwd, env: { ...process.env, NODE_ENV: "", NEXT_TELEMETRY_DISABLED: "1", ...env }, maxBuffer: 64 << 20, timeout: 240_000 };
+  const options = {
+    cwd,
+    env: { ...process.env, NODE_ENV: "", NEXT_TELEMETRY_DISABLED: "1", ...env },
+    maxBuffer: 64 << 20,
+    timeout: 240_000,
+  };
   try {
     const { stdout, stderr } = await run(command, args, options);
     return stdout + stderr;
   } catch (failed) {
-    throw new Error(`${path.basename(command)} ${args.join(" ")} failed: ${failed.message}\n${failed.stdout}\n${failed.stderr}`);
+    throw new Error(
+      `${path.basename(command)} ${args.join(" ")} failed: ${failed.message}\n${failed.stdout}\n${failed.stderr}`,
+    );
   }
 }
 

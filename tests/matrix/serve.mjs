@@ -5,7 +5,13 @@ import { createServer } from "node:http";
 import { createServer as createListener } from "node:net";
 import path from "node:path";
 
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".css": "text/css" };
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+  ".css": "text/css",
+};
 
 /** Serves a folder as any web server would. Gives its URL and `stop`. */
 export async function serveFolder(folder, port) {
@@ -32,13 +38,22 @@ export async function serveFolder(folder, port) {
 
 /** Starts a server that is a program, and waits until it answers. */
 export async function serveProgram(command, args, { cwd, env, port }) {
-  const child = spawn(command, args, { cwd, env: { ...process.env, NEXT_TELEMETRY_DISABLED: "1", ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, {
+    cwd,
+    env: { ...process.env, NEXT_TELEMETRY_DISABLED: "1", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (log += text));
   const exited = once(child, "exit");
   const url = `http://127.0.0.1:${port}/`;
   const end = Date.now() + 60_000;
-  while (!(await fetch(url).then(({ ok }) => ok, () => false))) {
+  while (
+    !(await fetch(url).then(
+      ({ ok }) => ok,
+      () => false,
+    ))
+  ) {
     if (child.exitCode !== null || Date.now() > end) throw new Error(`${command} did not serve: ${log}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

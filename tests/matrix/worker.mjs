@@ -24,11 +24,17 @@ const main :Workerd.Worker = (
 /** `worker.js` of this folder on real workerd. */
 export async function startProgram(workerd, folder, settings) {
   await writeFile(path.join(folder, "worker.capnp"), capnp(settings));
-  const child = spawn(workerd, ["serve", "worker.capnp", "--control-fd=3"], { cwd: folder, stdio: ["ignore", "pipe", "pipe", "pipe"] });
+  const child = spawn(workerd, ["serve", "worker.capnp", "--control-fd=3"], {
+    cwd: folder,
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (log += text));
   const port = await new Promise((resolve, reject) => {
-    createInterface({ input: child.stdio[3] }).on("line", (line) => line.startsWith("{") && JSON.parse(line).port && resolve(JSON.parse(line).port));
+    createInterface({ input: child.stdio[3] }).on(
+      "line",
+      (line) => line.startsWith("{") && JSON.parse(line).port && resolve(JSON.parse(line).port),
+    );
     child.once("exit", (code) => reject(new Error(`workerd ended with ${code}: ${log}`)));
   });
   return { url: `http://127.0.0.1:${port}/`, stop: () => child.kill("SIGKILL") };

@@ -7,7 +7,9 @@ const tools = {
 };
 
 export function Chat() {
-  const { messages, status, error, outcome, input, setInput, send, stop, regenerate, clear, isLoading } = useBehestChat({ tools });
+  const { messages, status, error, outcome, input, setInput, send, stop, regenerate, clear, isLoading } = useBehestChat({
+    tools,
+  });
 
   function ask(event) {
     event.preventDefault();

@@ -3,12 +3,15 @@ import { withAnswers } from "../chat/tools.js";
 const text = (parts) => parts.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("");
 
 /** The AI SDK's messages in OpenAI's shape. What the model wrote for itself (reasoning) and data parts stay here. */
-export const toModelMessages = (messages) => withAnswers(messages.flatMap((message) => convert[message.role]?.(message.parts) ?? []));
+export const toModelMessages = (messages) =>
+  withAnswers(messages.flatMap((message) => convert[message.role]?.(message.parts) ?? []));
 
 const convert = {
   system: (parts) => [{ role: "system", content: text(parts) }],
   user: (parts) => {
-    const content = parts.flatMap((part) => (part.type === "text" ? [{ type: "text", text: part.text }] : part.type === "file" ? [file(part)] : []));
+    const content = parts.flatMap((part) =>
+      part.type === "text" ? [{ type: "text", text: part.text }] : part.type === "file" ? [file(part)] : [],
+    );
     return [{ role: "user", content: content.every(({ type }) => type === "text") ? text(parts) : content }];
   },
   assistant: (parts) => {
@@ -41,7 +44,13 @@ function assistantStep(parts) {
     ...called.flatMap(({ toolCallId, state, output, errorText }) => {
       if (state !== "output-available" && state !== "output-error") return [];
       const result = state === "output-error" ? { error: errorText } : output;
-      return [{ role: "tool", tool_call_id: toolCallId, content: typeof result === "string" ? result : JSON.stringify(result ?? null) }];
+      return [
+        {
+          role: "tool",
+          tool_call_id: toolCallId,
+          content: typeof result === "string" ? result : JSON.stringify(result ?? null),
+        },
+      ];
     }),
   ];
 }

@@ -3,7 +3,13 @@ import { answers, answersAll, definitions } from "../chat/tools.js";
 
 const MOST_ROUNDS = 8;
 
-const FINISH = { stop: "stop", length: "length", content_filter: "content-filter", tool_calls: "tool-calls", function_call: "tool-calls" };
+const FINISH = {
+  stop: "stop",
+  length: "length",
+  content_filter: "content-filter",
+  tool_calls: "tool-calls",
+  function_call: "tool-calls",
+};
 
 /** One answer in the AI SDK's chunks: as many steps as the tools that run here make of it. */
 export async function* stepsOf(calls, request, { tools, maxRounds = MOST_ROUNDS }, signal) {
@@ -29,9 +35,11 @@ export async function* stepsOf(calls, request, { tools, maxRounds = MOST_ROUNDS 
       const messageMetadata = { usage: usage ?? undefined, outcome, sessionId, traceId };
       return yield { type: "finish", finishReason: FINISH[finishReason] ?? "other", messageMetadata };
     }
-    if (round >= maxRounds) throw failure("budget_exhausted", `the model called tools ${round} times without an answer (maxRounds)`);
+    if (round >= maxRounds)
+      throw failure("budget_exhausted", `the model called tools ${round} times without an answer (maxRounds)`);
     const results = await answers(toolCalls, tools, signal);
-    for (const { tool_call_id: toolCallId, content } of results) yield { type: "tool-output-available", toolCallId, output: value(content) };
+    for (const { tool_call_id: toolCallId, content } of results)
+      yield { type: "tool-output-available", toolCallId, output: value(content) };
     messages = [...messages, { role: "assistant", content: content || null, tool_calls: toolCalls }, ...results];
   }
 }
@@ -58,7 +66,10 @@ async function* parts(stream, tools) {
       yield* more("reasoning", delta.reasoning_content ?? delta.reasoning);
       yield* more("text", delta.content);
       for (const { index = 0, function: piece } of delta.tool_calls ?? []) {
-        const { id: toolCallId, function: { name: toolName } } = stream.toolCalls[index] ?? { function: {} };
+        const {
+          id: toolCallId,
+          function: { name: toolName },
+        } = stream.toolCalls[index] ?? { function: {} };
         if (!toolCallId || !toolName) continue;
         if (!started.has(toolCallId)) {
           started.add(toolCallId);
@@ -74,7 +85,10 @@ async function* parts(stream, tools) {
   }
   yield* close();
   if (stream.outcome === "aborted") return;
-  for (const { id: toolCallId, function: { name: toolName, arguments: text } } of stream.toolCalls) {
+  for (const {
+    id: toolCallId,
+    function: { name: toolName, arguments: text },
+  } of stream.toolCalls) {
     const call = { toolCallId, toolName, dynamic: !known(toolName) };
     try {
       yield { type: "tool-input-available", ...call, input: JSON.parse(text || "{}") };

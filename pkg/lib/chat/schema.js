@@ -5,7 +5,8 @@ export function jsonSchemaOf(schema) {
   const standard = schema?.["~standard"];
   if (!standard) return schema;
   if (standard.jsonSchema) return standard.jsonSchema.input({ target: "draft-07" });
-  const hint = "Update the schema library, or convert the schema (for valibot: toStandardJsonSchema of @valibot/to-json-schema).";
+  const hint =
+    "Update the schema library, or convert the schema (for valibot: toStandardJsonSchema of @valibot/to-json-schema).";
   throw failure("invalid_config", `the schema of ${standard.vendor} does not tell its JSON Schema. ${hint}`);
 }
 

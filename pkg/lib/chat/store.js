@@ -18,9 +18,16 @@ const isEmpty = ({ content, tool_calls }) => !content && !tool_calls;
  * while an answer streams in; `getSnapshot` is the state as it was told last, and never changes afterwards.
  */
 export function chatStore(behest, options = {}) {
-  if (typeof behest?.conversation !== "function") throw invalidConfig("chatStore needs a client: chatStore(createClient(…))");
+  if (typeof behest?.conversation !== "function")
+    throw invalidConfig("chatStore needs a client: chatStore(createClient(…))");
   let settings = options;
-  let state = { messages: (options.messages ?? []).map(identified), status: "ready", outcome: null, error: null, loading: false };
+  let state = {
+    messages: (options.messages ?? []).map(identified),
+    status: "ready",
+    outcome: null,
+    error: null,
+    loading: false,
+  };
   let snapshot = state;
   let threadId = options.threadId;
   /** The gateway's session, made with the first call: the conversation belongs to whoever makes it. */
@@ -44,18 +51,24 @@ export function chatStore(behest, options = {}) {
     frames.now();
   }
 
-  const calls = () => (conversation ??= behest.conversation({ sessionId: settings.sessionId, threadId, budget: settings.budget }));
+  const calls = () =>
+    (conversation ??= behest.conversation({ sessionId: settings.sessionId, threadId, budget: settings.budget }));
 
   /** With a thread the gateway knows what came before. */
   function request(schema) {
-    const all = threadId && !settings.resendHistory ? state.messages.filter(({ id, role }) => role === "system" || !stored.has(id)) : state.messages;
+    const all =
+      threadId && !settings.resendHistory
+        ? state.messages.filter(({ id, role }) => role === "system" || !stored.has(id))
+        : state.messages;
     const { model, system, body, tools } = settings;
     const messages = withAnswers(all.map(toModel));
     const defined = definitions(tools);
     return {
       model,
       ...(defined.length > 0 && { tools: defined }),
-      ...(schema && { response_format: { type: "json_schema", json_schema: { name: "answer", schema: jsonSchemaOf(schema) } } }),
+      ...(schema && {
+        response_format: { type: "json_schema", json_schema: { name: "answer", schema: jsonSchemaOf(schema) } },
+      }),
       stream_options: { include_usage: true },
       ...body,
       messages: system ? [{ role: "system", content: system }, ...messages] : messages,
@@ -74,7 +87,12 @@ export function chatStore(behest, options = {}) {
     if (!stream) return;
     const { content, toolCalls, outcome, finishReason, usage, traceId } = stream;
     const called = toolCalls.length > 0 && { tool_calls: structuredClone(toolCalls) };
-    place({ ...message, content: content || (called ? null : ""), ...called, info: { outcome, finishReason, usage, traceId } });
+    place({
+      ...message,
+      content: content || (called ? null : ""),
+      ...called,
+      info: { outcome, finishReason, usage, traceId },
+    });
   }
 
   async function answer(current, schema) {
@@ -104,7 +122,10 @@ export function chatStore(behest, options = {}) {
       const { outcome, toolCalls } = stream;
       if (toolCalls.length === 0 || outcome === "aborted" || !answersAll(toolCalls, tools)) return { outcome };
       if (round >= maxRounds) {
-        return { outcome, error: failure("budget_exhausted", `the model called tools ${round} times without an answer (maxRounds)`) };
+        return {
+          outcome,
+          error: failure("budget_exhausted", `the model called tools ${round} times without an answer (maxRounds)`),
+        };
       }
       change({});
       const results = await answers(toolCalls, tools, current.controller.signal);
@@ -169,7 +190,10 @@ export function chatStore(behest, options = {}) {
   async function hydrate() {
     const of = threadId;
     change({ loading: true, error: null });
-    const came = await behest.threads.messages(of).then(list).catch((error) => (error.status === 404 ? [] : { error }));
+    const came = await behest.threads
+      .messages(of)
+      .then(list)
+      .catch((error) => (error.status === 404 ? [] : { error }));
     if (of !== threadId || !state.loading) return;
     hydration = undefined;
     isHydrated = !came.error;
@@ -253,7 +277,7 @@ export function chatStore(behest, options = {}) {
       if (id === threadId && !messages) return load();
       chat.clear();
       threadId = id ?? undefined;
-      if (messages) return chat.setMessages(messages), messages.forEach(({ id }) => stored.add(id));
+      if (messages) return (chat.setMessages(messages), messages.forEach(({ id }) => stored.add(id)));
       isHydrated = false;
       return load();
     },

@@ -10,9 +10,17 @@ export function checkUrls(report, { gatewayUrl, functionUrl }) {
   const check = "the URLs fit their servers";
   const insecure = [gateway, token].find(({ protocol, hostname }) => protocol === "http:" && !isLoopback(hostname));
   if (/\.supabase\.(co|in)$/.test(gateway.hostname) || /\.behest\.(app|ai)$/.test(token.hostname)) {
-    report.fail(check, `behestUrl is ${gateway.origin}, and the token function is at ${token.origin}`, "Swap behestUrl and supabaseUrl.");
+    report.fail(
+      check,
+      `behestUrl is ${gateway.origin}, and the token function is at ${token.origin}`,
+      "Swap behestUrl and supabaseUrl.",
+    );
   } else if (insecure) {
-    report.fail(check, `${insecure.origin} is not encrypted: the token could be read on its way`, `Use https://${insecure.host}.`);
+    report.fail(
+      check,
+      `${insecure.origin} is not encrypted: the token could be read on its way`,
+      `Use https://${insecure.host}.`,
+    );
   } else {
     report.pass(check);
   }
@@ -61,7 +69,13 @@ async function unanswered({ name, url, origin, blocked, thrown, allow }) {
   const server = new URL(url);
   if (blocked) return ["the page's own Content-Security-Policy forbids it", `Add ${server.origin} to ${blocked}.`];
   if (globalThis.navigator?.onLine === false) return ["this machine is offline", "Connect it, and try again."];
-  if (globalThis.isSecureContext && server.protocol === "http:" && origin && !isLoopback(server.hostname) && origin.startsWith("https:")) {
+  if (
+    globalThis.isSecureContext &&
+    server.protocol === "http:" &&
+    origin &&
+    !isLoopback(server.hostname) &&
+    origin.startsWith("https:")
+  ) {
     return [`a page with https may not call ${server.origin}`, `Use https://${server.host}.`];
   }
   if (thrown?.name === "TimeoutError") {
@@ -96,7 +110,8 @@ async function preflight(url, origin, headers) {
   }
   const allowed = answer.headers.get("access-control-allow-origin");
   if (allowed !== origin && allowed !== "*") {
-    const said = allowed === null ? `does not allow ${origin} (status ${answer.status})` : `allows ${allowed} instead of ${origin}`;
+    const said =
+      allowed === null ? `does not allow ${origin} (status ${answer.status})` : `allows ${allowed} instead of ${origin}`;
     return { ofOrigin: true, said };
   }
   if (!answer.ok) return { said: `answers the preflight with ${answer.status}`, fix: "Answer OPTIONS with 204." };
@@ -104,7 +119,10 @@ async function preflight(url, origin, headers) {
   // A star does not stand for authorization.
   const missing = asked.filter((name) => !listed.includes(name) && (name === "authorization" || !listed.includes("*")));
   if (missing.length > 0) {
-    return { said: `does not allow the headers ${missing.join(", ")}`, fix: `Add ${missing.join(", ")} to its Access-Control-Allow-Headers.` };
+    return {
+      said: `does not allow the headers ${missing.join(", ")}`,
+      fix: `Add ${missing.join(", ")} to its Access-Control-Allow-Headers.`,
+    };
   }
 }
 
@@ -118,7 +136,8 @@ async function judge(report, { name, url, missing, open }, response) {
     report.fail(check, detail, fix);
     return false;
   };
-  if (type === "opaqueredirect" || (status >= 300 && status < 400)) return fail(`${url} answers with a redirect`, "Set the URL to where it leads.");
+  if (type === "opaqueredirect" || (status >= 300 && status < 400))
+    return fail(`${url} answers with a redirect`, "Set the URL to where it leads.");
   if (status === 404) return fail(`there is nothing at ${url}`, missing);
   if (kind.startsWith("text/html")) return fail(`${url} is a web page`, missing);
   if (status === 405) return fail(`${url} accepts no POST`, missing);

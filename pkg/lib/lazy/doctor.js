@@ -41,10 +41,14 @@ export default async function doctor(start, config, driver, conversation, option
 
   // A new token, or the function would not be asked.
   driver.clearToken(conversation);
-  const ready = await start("warm", "").then(() => true, (error) => refused(report, error, functionAnswers, session));
+  const ready = await start("warm", "").then(
+    () => true,
+    (error) => refused(report, error, functionAnswers, session),
+  );
   if (!ready || !gatewayAnswers || !stream) {
     const why = !ready ? "there is no token" : !gatewayAnswers ? "the gateway cannot be called" : "stream is off";
-    for (const what of ["the gateway accepts the token", "the token is as it should be", "answers stream in"]) report.skip(what, why);
+    for (const what of ["the gateway accepts the token", "the token is as it should be", "answers stream in"])
+      report.skip(what, why);
     return report;
   }
   report.pass("somebody is signed in");

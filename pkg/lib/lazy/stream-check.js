@@ -1,6 +1,11 @@
 import { BehestError } from "../error.js";
 
-const QUESTION = { model: "default", stream: true, max_tokens: 64, messages: [{ role: "user", content: "Count from one to twenty." }] };
+const QUESTION = {
+  model: "default",
+  stream: true,
+  max_tokens: 64,
+  messages: [{ role: "user", content: "Count from one to twenty." }],
+};
 
 const ACCEPTED = "the gateway accepts the token";
 const STREAMS = "answers stream in";
@@ -26,7 +31,11 @@ export async function checkStream(report, start) {
   const through = {
     async send(go, url, init) {
       token = init.headers.authorization.replace(/^Bearer /, "");
-      return (response = await go(url, { ...init, method: "POST", headers: { ...init.headers, accept: "text/event-stream" } }));
+      return (response = await go(url, {
+        ...init,
+        method: "POST",
+        headers: { ...init.headers, accept: "text/event-stream" },
+      }));
     },
     open(source, call) {
       const { resolve } = call;
@@ -47,7 +56,11 @@ export async function checkStream(report, start) {
   const kind = response.headers.get("content-type") ?? "";
   if (!kind.startsWith("text/event-stream")) {
     source.abort();
-    report.fail(STREAMS, `the answer is ${kind || "of no kind"}, not text/event-stream`, "Check that behestUrl is the gateway, and that its model can stream.");
+    report.fail(
+      STREAMS,
+      `the answer is ${kind || "of no kind"}, not text/event-stream`,
+      "Check that behestUrl is the gateway, and that its model can stream.",
+    );
     return token;
   }
   await read(report, source);
@@ -67,13 +80,19 @@ async function read(report, source) {
     }
   } catch (thrown) {
     source.broke(thrown);
-    report.fail(STREAMS, `the answer broke off after ${text.length} characters`, "See what limits the length or the time of an answer: gateway, proxy, firewall.");
+    report.fail(
+      STREAMS,
+      `the answer broke off after ${text.length} characters`,
+      "See what limits the length or the time of an answer: gateway, proxy, firewall.",
+    );
     return;
   }
   const events = text.match(/^data:/gm)?.length ?? 0;
   if (events === 0) report.fail(STREAMS, "the stream has no events", "See the gateway's log: its model gave nothing.");
-  else if (/^data:\s*\{"error"/m.test(text)) report.fail(STREAMS, "the stream reports an error", "See the gateway's log, and the model's provider key.");
-  else if (!/^data:\s*\[DONE\]|"finish_reason":\s*"/m.test(text)) report.fail(STREAMS, "the stream has no end", "See what limits the time of an answer: gateway, proxy, firewall.");
+  else if (/^data:\s*\{"error"/m.test(text))
+    report.fail(STREAMS, "the stream reports an error", "See the gateway's log, and the model's provider key.");
+  else if (!/^data:\s*\[DONE\]|"finish_reason":\s*"/m.test(text))
+    report.fail(STREAMS, "the stream has no end", "See what limits the time of an answer: gateway, proxy, firewall.");
   else if (pieces === 1 && events > SOON_TOGETHER) report.fail(STREAMS, `${events} events came all at once`, BUFFERED);
   else report.pass(STREAMS, `${events} events in ${pieces} pieces`);
 }

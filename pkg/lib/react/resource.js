@@ -20,7 +20,10 @@ export function resource(load) {
     async refresh() {
       const mine = ++newest;
       change({ loading: true, error: null });
-      const changes = await load().then((data) => ({ data }), (error) => ({ error }));
+      const changes = await load().then(
+        (data) => ({ data }),
+        (error) => ({ error }),
+      );
       if (mine === newest) change({ ...changes, loading: false });
     },
   };

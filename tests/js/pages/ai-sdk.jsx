@@ -10,7 +10,13 @@ import { createRoot } from "react-dom/client";
 function setting() {
   const world = new lab.World();
   const { getAccessToken, fetch } = world;
-  const behest = createClient({ getAccessToken, fetch, behestUrl: "https://gateway.example", supabaseUrl: "https://project.example", maxRetries: 0 });
+  const behest = createClient({
+    getAccessToken,
+    fetch,
+    behestUrl: "https://gateway.example",
+    supabaseUrl: "https://project.example",
+    maxRetries: 0,
+  });
   return { world, behest };
 }
 
@@ -48,7 +54,8 @@ const chats = (world) => world.requests.filter(({ url }) => url.endsWith("/chat/
 const bodies = (world) => chats(world).map(({ body }) => JSON.parse(body));
 /** A stream that calls one tool, in two pieces. */
 const calls = (name, args) => {
-  const piece = (more) => lab.event({ id: "c", choices: [{ index: 0, delta: { tool_calls: [{ index: 0, ...more }] }, finish_reason: null }] });
+  const piece = (more) =>
+    lab.event({ id: "c", choices: [{ index: 0, delta: { tool_calls: [{ index: 0, ...more }] }, finish_reason: null }] });
   return lab.stream([
     piece({ id: "call-1", type: "function", function: { name, arguments: args.slice(0, 3) } }),
     piece({ function: { arguments: args.slice(3) } }),

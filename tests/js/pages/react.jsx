@@ -9,7 +9,14 @@ import { renderToString } from "react-dom/server.browser";
 function setting(options = {}) {
   const world = new lab.World();
   const { getAccessToken, fetch } = world;
-  const behest = createClient({ getAccessToken, fetch, behestUrl: "https://gateway.example", supabaseUrl: "https://project.example", maxRetries: 0, ...options });
+  const behest = createClient({
+    getAccessToken,
+    fetch,
+    behestUrl: "https://gateway.example",
+    supabaseUrl: "https://project.example",
+    maxRetries: 0,
+    ...options,
+  });
   return { world, behest };
 }
 
@@ -49,4 +56,18 @@ async function until(condition, what = "") {
 
 const chats = (world) => world.requests.filter(({ url }) => url.endsWith("/chat/completions"));
 
-globalThis.app = { version, setting, mount, until, chats, lab, useBehestChat, useBehestThreads, useBehestUsage, renderToString, StrictMode, BehestProvider, createElement };
+globalThis.app = {
+  version,
+  setting,
+  mount,
+  until,
+  chats,
+  lab,
+  useBehestChat,
+  useBehestThreads,
+  useBehestUsage,
+  renderToString,
+  StrictMode,
+  BehestProvider,
+  createElement,
+};

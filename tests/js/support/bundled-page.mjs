@@ -13,7 +13,10 @@ import { openPage } from "./browser.mjs";
  */
 export async function openBundle(browser, { packageFolder }, file, { alias = {}, headers = {}, nodePaths = [] } = {}) {
   const here = path.resolve(import.meta.dirname, "..");
-  const entries = ["chat", "react", "ai-sdk", "testing"].map((name) => [`behest-client/${name}`, path.join(packageFolder, `${name}.js`)]);
+  const entries = ["chat", "react", "ai-sdk", "testing"].map((name) => [
+    `behest-client/${name}`,
+    path.join(packageFolder, `${name}.js`),
+  ]);
   const { outputFiles } = await build({
     entryPoints: [path.join(here, "pages", file)],
     bundle: true,
@@ -29,7 +32,10 @@ export async function openBundle(browser, { packageFolder }, file, { alias = {},
   const opened = await openPage(browser);
   const { page } = opened;
   const files = {
-    "/": ["text/html", '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script type="module" src="/app.js"></script>'],
+    "/": [
+      "text/html",
+      '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script type="module" src="/app.js"></script>',
+    ],
     "/app.js": ["text/javascript", outputFiles[0].text],
     "/dist/behest.wasm": ["application/wasm", await readFile(path.join(packageFolder, "dist/behest.wasm"))],
   };

@@ -8,9 +8,18 @@ import { createClient } from "behest-client";
 import type { BehestError, Client, DoctorReport } from "behest-client";
 import { BehestProvider, useBehest, useBehestChat, useBehestThreads, useBehestUsage } from "behest-client/react";
 
-const behest: Client = createClient({ behestUrl: "https://a.example", supabaseUrl: "https://b.example", getAccessToken: () => null });
+const behest: Client = createClient({
+  behestUrl: "https://a.example",
+  supabaseUrl: "https://b.example",
+  getAccessToken: () => null,
+});
 
-export const openai = new OpenAI({ apiKey: "unused", baseURL: behest.openaiBaseUrl, fetch: behest.fetch, dangerouslyAllowBrowser: true });
+export const openai = new OpenAI({
+  apiKey: "unused",
+  baseURL: behest.openaiBaseUrl,
+  fetch: behest.fetch,
+  dangerouslyAllowBrowser: true,
+});
 export const asFetch: typeof globalThis.fetch = behest.fetch;
 
 export async function doctor(): Promise<boolean> {
@@ -32,8 +41,16 @@ const tools: Tools = {
 };
 
 export async function store(): Promise<void> {
-  const chat = chatStore(behest, { messages: [{ role: "user", content: "Hi" }], threadId: undefined, tools, maxRounds: 3, budget: { tokens: 5 } });
-  const unsubscribe: () => void = chat.subscribe((state: ChatState) => state.messages.map((message: ChatMessage) => message.id));
+  const chat = chatStore(behest, {
+    messages: [{ role: "user", content: "Hi" }],
+    threadId: undefined,
+    tools,
+    maxRounds: 3,
+    budget: { tokens: 5 },
+  });
+  const unsubscribe: () => void = chat.subscribe((state: ChatState) =>
+    state.messages.map((message: ChatMessage) => message.id),
+  );
   const turn: Turn = await chat.send("Hi");
   const error: BehestError | null = turn.error;
   const structured = await chat.send([{ type: "text", text: "Hi" }], { schema });
@@ -61,8 +78,17 @@ export function Page() {
   chat.setInput(chat.input + title);
   // @ts-expect-error: a client is needed
   BehestProvider({});
-  return { provider: BehestProvider({ client, children: null }), remove, usage, refresh, status: chat.status === "streaming" };
+  return {
+    provider: BehestProvider({ client, children: null }),
+    remove,
+    usage,
+    refresh,
+    status: chat.status === "streaming",
+  };
 }
 
 export const transport = new BehestChatTransport(behest, { tools, threads: true, system: "Be brief." });
-export const metadata: BehestMetadata = { outcome: "complete", usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 } };
+export const metadata: BehestMetadata = {
+  outcome: "complete",
+  usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
+};

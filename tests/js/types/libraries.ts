@@ -11,7 +11,9 @@ import * as v from "valibot";
 
 declare const behest: Client;
 
-export const model = createOpenAICompatible({ name: "behest", baseURL: behest.openaiBaseUrl, fetch: behest.fetch })("default");
+export const model = createOpenAICompatible({ name: "behest", baseURL: behest.openaiBaseUrl, fetch: behest.fetch })(
+  "default",
+);
 
 export function Page(): string | undefined {
   const { messages } = useChat<UIMessage<BehestMetadata>>({ transport: new BehestChatTransport(behest) });
@@ -19,7 +21,9 @@ export function Page(): string | undefined {
 }
 
 export async function structured(): Promise<[string | undefined, number | undefined]> {
-  const chat = chatStore(behest, { tools: { add: { parameters: z.object({ a: z.number() }), run: ({ a }: { a: number }) => a } } });
+  const chat = chatStore(behest, {
+    tools: { add: { parameters: z.object({ a: z.number() }), run: ({ a }: { a: number }) => a } },
+  });
   const first = await chat.send("Who?", { schema: z.object({ name: z.string() }) });
   const second = await chat.send("How old?", { schema: v.object({ age: v.number() }) });
   // @ts-expect-error: it is a string

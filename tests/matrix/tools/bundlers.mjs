@@ -16,7 +16,10 @@ const COPY = "copy `dist/behest.wasm` to `dist/` beside the bundle";
 
 async function copyModule(folder) {
   await mkdir(path.join(folder, "out/dist"), { recursive: true });
-  await copyFile(path.join(folder, "node_modules/behest-client/dist/behest.wasm"), path.join(folder, "out/dist/behest.wasm"));
+  await copyFile(
+    path.join(folder, "node_modules/behest-client/dist/behest.wasm"),
+    path.join(folder, "out/dist/behest.wasm"),
+  );
 }
 
 export const viteDev = {
@@ -54,7 +57,12 @@ const packer = (name, load, label) => ({
     const folder = await project(name.replace(/\W/g, ""), { "out/index.html": BUNDLE });
     const pack = await load();
     const stats = await new Promise((resolve, reject) => {
-      const settings = { mode: "production", context: folder, entry: "./page.js", output: { path: path.join(folder, "out"), filename: "bundle.js" } };
+      const settings = {
+        mode: "production",
+        context: folder,
+        entry: "./page.js",
+        output: { path: path.join(folder, "out"), filename: "bundle.js" },
+      };
       pack(settings, (error, stats) => (error ? reject(error) : resolve(stats)));
     });
     if (stats.hasErrors()) throw new Error(stats.toString({ all: false, errors: true }));
@@ -86,7 +94,12 @@ export const esbuild = {
   note: COPY,
   async page(port) {
     const folder = await project("esbuild", { "out/index.html": BUNDLE });
-    await esbuildOf("esbuild").build({ entryPoints: [path.join(folder, "page.js")], bundle: true, format: "esm", outfile: path.join(folder, "out/bundle.js") });
+    await esbuildOf("esbuild").build({
+      entryPoints: [path.join(folder, "page.js")],
+      bundle: true,
+      format: "esm",
+      outfile: path.join(folder, "out/bundle.js"),
+    });
     await copyModule(folder);
     return serveFolder(path.join(folder, "out"), port);
   },
@@ -98,8 +111,15 @@ export const parcel = {
   note: '`"@parcel/resolver-default": { "packageExports": true }` in package.json',
   async page(port) {
     const manifest = { name: "parcel", private: true, type: "module", "@parcel/resolver-default": { packageExports: true } };
-    const folder = await project("parcel", { "index.html": html('<script type="module" src="./page.js"></script>'), "package.json": JSON.stringify(manifest) });
-    await output(program("parcel"), ["build", "index.html", "--dist-dir", "out", "--no-cache", "--log-level", "error"], folder);
+    const folder = await project("parcel", {
+      "index.html": html('<script type="module" src="./page.js"></script>'),
+      "package.json": JSON.stringify(manifest),
+    });
+    await output(
+      program("parcel"),
+      ["build", "index.html", "--dist-dir", "out", "--no-cache", "--log-level", "error"],
+      folder,
+    );
     return serveFolder(path.join(folder, "out"), port);
   },
 };

@@ -14,7 +14,8 @@ export const next = {
   note: "in a client component",
   async page(port) {
     const folder = await project("next", {
-      "app/layout.jsx": 'export default function Layout({ children }) { return <html lang="en"><body>{children}</body></html>; }\n',
+      "app/layout.jsx":
+        'export default function Layout({ children }) { return <html lang="en"><body>{children}</body></html>; }\n',
       "app/page.jsx": `"use client";
 import { useEffect } from "react";
 import { useBehestChat } from "behest-client/react";
@@ -32,7 +33,11 @@ export default { turbopack: { root: path.resolve("../..") }, outputFileTracingRo
 `,
     });
     await output(program("next"), ["build"], folder, { NODE_ENV: "production" });
-    return serveProgram(process.execPath, [program("next"), "start", "--hostname", "127.0.0.1", "--port", String(port)], { cwd: folder, port, env: { NODE_ENV: "production" } });
+    return serveProgram(process.execPath, [program("next"), "start", "--hostname", "127.0.0.1", "--port", String(port)], {
+      cwd: folder,
+      port,
+      env: { NODE_ENV: "production" },
+    });
   },
 };
 
@@ -56,6 +61,10 @@ export const svelteKit = {
 `,
     });
     await output(program("vite"), ["build", "--logLevel", "error"], folder);
-    return serveProgram(process.execPath, ["build/index.js"], { cwd: folder, port, env: { HOST: "127.0.0.1", PORT: String(port) } });
+    return serveProgram(process.execPath, ["build/index.js"], {
+      cwd: folder,
+      port,
+      env: { HOST: "127.0.0.1", PORT: String(port) },
+    });
   },
 };

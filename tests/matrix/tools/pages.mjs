@@ -12,7 +12,9 @@ export const plain = {
   async page(port) {
     const folder = await project("plain", { "index.html": html('<script type="module" src="/page.js"></script>') });
     const file = path.join(folder, "prove.js");
-    const text = (await readFile(file, "utf8")).replace('"behest-client"', `"${PACKAGE}/index.js"`).replace('"behest-client/chat"', `"${PACKAGE}/chat.js"`);
+    const text = (await readFile(file, "utf8"))
+      .replace('"behest-client"', `"${PACKAGE}/index.js"`)
+      .replace('"behest-client/chat"', `"${PACKAGE}/chat.js"`);
     await writeFile(file, text);
     return serveFolder(folder, port);
   },
@@ -24,6 +26,9 @@ export const importMap = {
   async page(port) {
     const imports = { "behest-client": `${PACKAGE}/index.js`, "behest-client/chat": `${PACKAGE}/chat.js` };
     const map = `<script type="importmap">${JSON.stringify({ imports })}</script>`;
-    return serveFolder(await project("import-map", { "index.html": html('<script type="module" src="/page.js"></script>', map) }), port);
+    return serveFolder(
+      await project("import-map", { "index.html": html('<script type="module" src="/page.js"></script>', map) }),
+      port,
+    );
   },
 };

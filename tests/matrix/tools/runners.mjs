@@ -22,7 +22,10 @@ export const vitest = {
   name: "vitest",
   version: versionOf("vitest"),
   async run(settings) {
-    const folder = await project("vitest", { "prove.test.js": `import { test } from "vitest";\n${TEST}`, "vitest.config.js": "export default {};\n" });
+    const folder = await project("vitest", {
+      "prove.test.js": `import { test } from "vitest";\n${TEST}`,
+      "vitest.config.js": "export default {};\n",
+    });
     await output(program("vitest"), ["run", "--root", folder], folder, settings);
     return result(folder);
   },
@@ -33,8 +36,16 @@ export const jest = {
   version: versionOf("jest"),
   note: "`node --experimental-vm-modules`, as for every ES module",
   async run(settings) {
-    const folder = await project("jest", { "prove.test.js": TEST, "jest.config.js": "export default { transform: {}, rootDir: import.meta.dirname };\n" });
-    await output(process.execPath, ["--experimental-vm-modules", program("jest"), "--config", "jest.config.js"], folder, settings);
+    const folder = await project("jest", {
+      "prove.test.js": TEST,
+      "jest.config.js": "export default { transform: {}, rootDir: import.meta.dirname };\n",
+    });
+    await output(
+      process.execPath,
+      ["--experimental-vm-modules", program("jest"), "--config", "jest.config.js"],
+      folder,
+      settings,
+    );
     return result(folder);
   },
 };

@@ -44,7 +44,8 @@ export const workerd = {
   note: "wrangler takes the `.wasm` by itself",
   async run({ SETTINGS }) {
     const folder = await project("workerd", {
-      "worker.mjs": 'import { prove } from "./prove.js"; export default { fetch: async (_request, env) => Response.json(await prove(JSON.parse(env.SETTINGS))) };',
+      "worker.mjs":
+        'import { prove } from "./prove.js"; export default { fetch: async (_request, env) => Response.json(await prove(JSON.parse(env.SETTINGS))) };',
     });
     // As wrangler does it: the conditions of Workers, and `.wasm` files left to the host.
     await build({
