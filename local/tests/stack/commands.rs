@@ -107,18 +107,19 @@ async fn doctor_does_both_preflights_and_says_what_to_change() {
 #[tokio::test]
 async fn the_tools_and_the_dashboard_answer_to_names_of_this_machine_alone() {
     let world = World::start().await;
-    for path in ["/_local/counters", "/_local/mail", "/dashboard", "/dashboard/live", "/dashboard/usage.csv"] {
+    for path in ["/_local/counters", "/_local/mail", "/dashboard", "/dashboard/live/requests", "/dashboard/usage.csv"] {
         assert_eq!(send(world.get_gateway(path)).await.status, 200, "{path}");
         let rebound = send(world.get_gateway(path).header("host", "evil.example")).await;
         assert_eq!(rebound.status, 404, "{path} under another name");
     }
+    assert_eq!(send(world.get_gateway("/dashboard/cellar")).await.status, 404);
 }
 
 #[cfg(unix)]
 #[tokio::test]
 async fn the_dashboard_says_how_to_connect_and_it_works() {
     let world = World::start().await;
-    let page = send(world.get_gateway("/dashboard")).await.text;
+    let page = send(world.get_gateway("/dashboard/settings")).await.text;
     let copied: Vec<String> = page
         .split("data-copy=\"")
         .skip(1)

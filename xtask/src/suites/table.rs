@@ -249,6 +249,7 @@ fn end_to_end(context: &Context) -> Result<Counts> {
     let mut node =
         node_tests(context, javascript_tests(|name| !name.starts_with("types") && !name.starts_with("server"))?)?;
     node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
+    node.env("FIREFOX", context.tools.firefox()?).env("GECKODRIVER", context.tools.geckodriver()?);
     counted(&mut node, RUN_LIMIT)
 }
 
