@@ -23,7 +23,7 @@ const QUESTION = "What happens when I press send?";
 const LOOK = `
   const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
   const right = (element) => element.getBoundingClientRect().right;
-  const shown = (element) => element.checkVisibility() && !element.closest(".visually-hidden, pre");
+  const shown = (element) => element.checkVisibility() && !element.closest(".visually-hidden, thead, pre");
   const out = [...document.querySelectorAll(".card *, .tile *")].filter(shown)
     .filter((element) => right(element) > right(element.closest(".card, .tile")) + 1)
     .map((element) => element.outerHTML.slice(0, 120));
@@ -103,33 +103,37 @@ for (const browser of ["chromium", "firefox"]) {
   for (const [width, viewport] of Object.entries(SIZES)) {
     for (const colorScheme of ["light", "dark"]) {
       const of = (what) => `${what}-${browser}-${width}-${colorScheme}`;
+      const inWindow = async (visit) => {
+        const screen = await browsers[browser].open({ viewport, colorScheme });
+        await visit(screen).finally(() => screen.close());
+      };
 
       test(`the dashboard in ${browser}, ${width} wide, ${colorScheme}`, LIMIT, async () => {
-        const screen = await browsers[browser].open({ viewport, colorScheme });
-        for (const room of ROOMS) {
-          await screen.goto(`${stack.dashboard}/${room}`);
-          await screen.waitFor("h1");
-          await look(screen, of(room));
-        }
-        await screen.goto(`${stack.dashboard}/requests?status=refused`);
-        await screen.waitFor("tbody a");
-        await screen.goto(await screen.evaluate("return document.querySelector('tbody a').href"));
-        await screen.waitFor(".why");
-        await look(screen, of("request"));
-        await screen.close();
+        await inWindow(async (screen) => {
+          for (const room of ROOMS) {
+            await screen.goto(`${stack.dashboard}/${room}`);
+            await screen.waitFor("h1");
+            await look(screen, of(room));
+          }
+          await screen.goto(`${stack.dashboard}/requests?status=refused`);
+          await screen.waitFor("tbody a");
+          await screen.goto(await screen.evaluate("return document.querySelector('tbody a').href"));
+          await screen.waitFor(".why");
+          await look(screen, of("request"));
+        });
       });
 
       test(`the page in ${browser}, ${width} wide, ${colorScheme}`, LIMIT, async () => {
-        const screen = await browsers[browser].open({ viewport, colorScheme });
-        await screen.goto(stack.page);
-        await screen.waitFor("#demo:not([hidden])");
-        await look(screen, of("welcome"));
-        await screen.click("#demo-sign-in");
-        await screen.waitFor("#workspace:not([hidden])");
-        await screen.type("#question", QUESTION);
-        await screen.waitFor(".outcome[data-outcome]");
-        await look(screen, of("page"));
-        await screen.close();
+        await inWindow(async (screen) => {
+          await screen.goto(stack.page);
+          await screen.waitFor("#demo:not([hidden])");
+          await look(screen, of("welcome"));
+          await screen.click("#demo-sign-in");
+          await screen.waitFor("#workspace:not([hidden])");
+          await screen.type("#question", QUESTION);
+          await screen.waitFor(".outcome[data-outcome]");
+          await look(screen, of("page"));
+        });
       });
     }
   }

@@ -57,7 +57,7 @@ fn table(title: &str, name: &str, shown: &[&Served], now: i64, empty: &str) -> M
         vec![
             ago(row.at, now),
             html! { a href={ "/dashboard/requests/" (row.id) } { code { (row.method) " " (row.path) } } },
-            html! { (status(row.status)) " " span.small.muted { (code) } },
+            html! { span { (status(row.status)) " " span.small.muted { (code) } } },
             html! { (row.ms.to_string()) " ms" },
             row.user_id.as_deref().map_or_else(none, |id| users.show(id)),
             row.session_id.as_deref().map_or_else(none, |id| sessions.show(id)),

@@ -10,7 +10,7 @@ const ENTER = "\uE007";
 
 /** Headless Firefox through geckodriver: as much of WebDriver as pictures and checks of a page need. */
 export async function launchFirefox() {
-  const driver = spawn(required("GECKODRIVER", "geckodriver"), ["--port", "0", "--log", "info"], { stdio: ["ignore", "pipe", "inherit"] });
+  const driver = spawn(required("GECKODRIVER", "geckodriver"), ["--port", "0", "--log", "info", "--allow-system-access"], { stdio: ["ignore", "pipe", "inherit"] });
   const lines = createInterface({ input: driver.stdout });
   let port;
   for await (const line of lines) if ((port = /Listening on 127\.0\.0\.1:(\d+)/.exec(line)?.[1])) break;
@@ -45,7 +45,13 @@ export async function launchFirefox() {
     // What the window's own frame takes is not the page's.
     await call(`${at}/timeouts`, { script: DEADLINE_MS });
     const { width, height } = await evaluate("return { width: outerWidth - innerWidth, height: outerHeight - innerHeight }");
+    // Its windows are 450 pixels wide or wider, unless their own style sheet is overruled.
+    await call(`${at}/moz/context`, { context: "chrome" });
+    await call(`${at}/execute/sync`, { script: "document.documentElement.style.minWidth = 0", args: [] });
+    await call(`${at}/moz/context`, { context: "content" });
     await call(`${at}/window/rect`, { width: viewport.width + width, height: viewport.height + height });
+    const inner = await evaluate("return innerWidth");
+    if (inner !== viewport.width) throw new Error(`Firefox's page is ${inner} wide instead of ${viewport.width}`);
     return {
       evaluate,
       goto: (url) => call(`${at}/url`, { url }),
