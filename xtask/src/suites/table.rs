@@ -50,7 +50,11 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("chrome", "behest-client in headless Chromium", |context| in_browser(context, Browser::Chrome)),
     suite("firefox", "behest-client in headless Firefox", |context| in_browser(context, Browser::Firefox)),
     suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", runtimes),
-    suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", end_to_end),
+    suite(
+        "e2e",
+        "the packed tarball in a page, from sign-in to usage, in headless Chromium; every screen in Firefox, too",
+        end_to_end,
+    ),
     suite("demo", "cargo xtask demo --check", demo_check),
     Suite {
         name: "upstream",
@@ -246,11 +250,17 @@ fn types(context: &Context) -> Result<Counts> {
 }
 
 fn end_to_end(context: &Context) -> Result<Counts> {
-    let mut node =
-        node_tests(context, javascript_tests(|name| !name.starts_with("types") && !name.starts_with("server"))?)?;
-    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
-    node.env("FIREFOX", context.tools.firefox()?).env("GECKODRIVER", context.tools.geckodriver()?);
-    counted(&mut node, RUN_LIMIT)
+    let files = javascript_tests(|name| !name.starts_with("types") && !name.starts_with("server"))?;
+    counted(&mut in_pages(context, files)?, RUN_LIMIT)
+}
+
+/// Node's tests with everything that drives pages: the packed tarball, the servers, the browsers.
+pub(super) fn in_pages(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
+    let tools = &context.tools;
+    let mut node = node_tests(context, files)?;
+    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", tools.chromium()?);
+    node.env("FIREFOX", tools.firefox()?).env("GECKODRIVER", tools.geckodriver()?);
+    Ok(node)
 }
 
 fn runtimes(context: &Context) -> Result<Counts> {
