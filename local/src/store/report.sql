@@ -26,7 +26,8 @@ CREATE TABLE usage_users (
     output_tokens INTEGER NOT NULL,
     cost_nanos INTEGER NOT NULL,
     broken INTEGER NOT NULL,
-    PRIMARY KEY (hour, user_id)
+    -- By user first: sums of a user stand together, and need no sorting.
+    PRIMARY KEY (user_id, hour)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE usage_models (
@@ -37,7 +38,7 @@ CREATE TABLE usage_models (
     output_tokens INTEGER NOT NULL,
     cost_nanos INTEGER NOT NULL,
     broken INTEGER NOT NULL,
-    PRIMARY KEY (hour, model)
+    PRIMARY KEY (model, hour)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE usage_sessions (
@@ -74,12 +75,12 @@ CREATE TRIGGER usage_is_summed AFTER INSERT ON usage BEGIN
         broken = broken + excluded.broken;
     INSERT INTO usage_users VALUES (NEW.created_at / 3600000, NEW.user_id, 1, NEW.input_tokens, NEW.output_tokens,
         NEW.cost_nanos, NEW.outcome IN ('truncated', 'aborted', 'failed'))
-        ON CONFLICT (hour, user_id) DO UPDATE SET requests = requests + 1,
+        ON CONFLICT (user_id, hour) DO UPDATE SET requests = requests + 1,
         input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,
         cost_nanos = cost_nanos + excluded.cost_nanos, broken = broken + excluded.broken;
     INSERT INTO usage_models VALUES (NEW.created_at / 3600000, NEW.model, 1, NEW.input_tokens, NEW.output_tokens,
         NEW.cost_nanos, NEW.outcome IN ('truncated', 'aborted', 'failed'))
-        ON CONFLICT (hour, model) DO UPDATE SET requests = requests + 1,
+        ON CONFLICT (model, hour) DO UPDATE SET requests = requests + 1,
         input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,
         cost_nanos = cost_nanos + excluded.cost_nanos, broken = broken + excluded.broken;
     INSERT INTO usage_sessions VALUES (NEW.user_id, NEW.session_id, 1, NEW.input_tokens, NEW.output_tokens,

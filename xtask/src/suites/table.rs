@@ -70,7 +70,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "load",
-        what: "behest-local under 500 streams for a minute (only when named)",
+        what: "behest-local under 500 streams, half a million rows and 100 deaths: two minutes (only when named)",
         by_default: false,
         run: load,
     },
