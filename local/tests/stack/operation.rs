@@ -370,12 +370,16 @@ fn the_program_says_what_is_wrong() {
         ),
         (vec!["--upstream-model", "m"], "--upstream"),
         (vec!["--package", "."], "--www"),
+        (vec!["--data", "/proc/data.sqlite"], "cannot write beside /proc/data.sqlite"),
+        (vec!["--data", "Cargo.toml"], "Cargo.toml is not a data file of behest-local"),
+        (vec!["--config", "no-such-file.toml"], "cannot read no-such-file.toml"),
     ];
     for (flags, why) in cases {
         let output = program(&flags).output().unwrap();
         assert!(!output.status.success());
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(why), "{why}: {text}");
+        assert!(!text.contains("backtrace"), "{text}");
         assert!(output.stdout.is_empty());
     }
 }
