@@ -142,7 +142,7 @@ fn switches(dashboard: &Dashboard) -> Markup {
             } @else {
                 li { span { "Tier limits are not enforced." } (switch("tiers", false, "", "Enforce")) }
             }
-            li { span { "Prompts and answers in the request's detail" } (request::keep(dashboard, Room::Settings)) }
+            li { span { "Requests" } (request::keep(dashboard, Room::Settings)) }
             li { span { "Signing keys" } (form(dashboard, Room::Settings, "keys", Some("inline"), &html! { button { "Rotate" } })) }
         }
     }

@@ -38,7 +38,7 @@ fn by_user(users: &[Share]) -> Markup {
         row
     };
     let columns = &["User", "Address", "Chats", "Tokens", "Cost", "Share"];
-    let card = Card { title: "By user", name: "by-user", wide: false, columns, empty: "No chats in this time." };
+    let card = Card { title: "By user", name: "by-user", wide: true, columns, empty: "No chats in this time." };
     card.of(&users.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -53,7 +53,7 @@ fn latest(sessions: &[SessionUse], now: i64) -> Markup {
     };
     let columns = &["Session", "User", "Chats", "Tokens", "Cost", "Last used"];
     let card =
-        Card { title: "Latest sessions", name: "sessions", wide: false, columns, empty: "No chats in this time." };
+        Card { title: "Latest sessions", name: "sessions", wide: true, columns, empty: "No chats in this time." };
     card.of(&sessions.iter().map(row).collect::<Vec<_>>())
 }
 

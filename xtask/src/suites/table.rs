@@ -161,13 +161,7 @@ fn counted(command: &mut Command, limit: Duration) -> Result<Counts> {
 
 /// A command that is a check by itself.
 fn check(what: &str, command: &mut Command) -> Counts {
-    match step(what, command) {
-        Ok(()) => Counts::PASSED,
-        Err(error) => {
-            println!("{error:#}");
-            Counts::FAILED
-        }
-    }
+    Counts::of(step(what, command))
 }
 
 /// Formatting of every Rust file.
@@ -301,13 +295,7 @@ fn size_budget(context: &Context) -> Result<Counts> {
     context.tarball()?;
     let mut counts = Counts::default();
     for report in [size::report(), leptos::report(&context.tools)] {
-        counts += match report {
-            Ok(()) => Counts::PASSED,
-            Err(error) => {
-                println!("{error:#}");
-                Counts::FAILED
-            }
-        };
+        counts += Counts::of(report);
     }
     Ok(counts)
 }
