@@ -38,7 +38,7 @@ function start(settings) {
   let talk = behest;
   const token = tokenPanel(() => talk.token.peek());
   const usage = usagePanel(() => talk.usage.get(), () => talk.token.peek()?.sessionId);
-  const form = signInForm(auth);
+  const form = signInForm(auth, settings.demoUser);
   const create = (...request) => talk.chat.completions.create(...request);
   const chat = chatPanel(create, {
     onAsk: () => counts.add("questions"),

@@ -79,6 +79,13 @@ export function createAuth({ supabaseUrl, publishableKey }, onChange) {
       return (due ? await renew() : session)?.accessToken ?? null;
     },
 
+    /** A session of the demo user, which behest-local gives to pages of this machine. */
+    async signInAsDemo() {
+      const answer = await fetch("/demo-session", { method: "POST", signal: AbortSignal.timeout(DEADLINE_MS) });
+      if (!answer.ok) throw new AuthError(`The demo user cannot be signed in: the server answered ${answer.status}.`);
+      return keep(await answer.json());
+    },
+
     signIn: async (email, password) => keep(await post("token?grant_type=password", { email, password })),
 
     async signUp(email, password) {

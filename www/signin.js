@@ -2,8 +2,8 @@ import { byId } from "./dom.js";
 
 const SHORTEST_PASSWORD = 6;
 
-/** The form that signs in an existing user or creates a new one. */
-export function signInForm(auth) {
+/** The form that signs in an existing user or creates a new one, or the demo user `demoUser` with one press. */
+export function signInForm(auth, demoUser) {
   const form = byId("sign-in");
   const email = byId("email");
   const password = byId("password");
@@ -27,6 +27,16 @@ export function signInForm(auth) {
   }
 
   for (const button of modes) button.addEventListener("click", () => choose(button.dataset.mode));
+
+  const demo = byId("demo-sign-in");
+  byId("demo").hidden = demoUser === undefined;
+  demo.textContent = `Continue as ${demoUser}`;
+  demo.addEventListener("click", async () => {
+    complain("");
+    demo.disabled = true;
+    await auth.signInAsDemo().catch((error) => complain(error.message));
+    demo.disabled = false;
+  });
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use behest_client::Secret;
@@ -11,11 +12,12 @@ use crate::domain::gateway_token::TokenRequest;
 use crate::domain::identity::{Identity, TenantKey};
 use crate::domain::limits::BudgetRule;
 use crate::store::keys::{self, KeyRow};
+use crate::store::sessions::{self, SignOut};
 use crate::store::usage::{self, UsageRow};
-use crate::store::users::{self, UserRow};
+use crate::store::users::{self, Changes, UserRow};
 use crate::store::{self, Store, identity, ledger, settings};
 
-const PLANS: [&str; 3] = ["free", "pro", "max"];
+pub(crate) const PLANS: [&str; 3] = ["free", "pro", "max"];
 
 /// One project's users, keys, budgets and usage. Clones share them.
 #[derive(Clone, Debug)]
@@ -60,6 +62,23 @@ impl Admin {
         let (id, plan) = (user_id.to_owned(), plan.to_owned());
         let set = self.store.run(move |db| users::set_plan(db, &id, Some(&plan))).await;
         set.with_context(|| format!("user {user_id} cannot be given a plan: is there such a user?"))
+    }
+
+    /// Bans a user for so long, who then gets no session, or ends the ban. Sessions that stand are ended.
+    ///
+    /// # Errors
+    /// If there is no such user.
+    pub async fn set_ban(&self, user_id: &str, ban: Option<Duration>) -> Result<()> {
+        let (id, now) = (user_id.to_owned(), self.clock.now_ms());
+        let until = ban.map(|ban| now.saturating_add(i64::try_from(ban.as_millis()).unwrap_or(i64::MAX)));
+        let changes = Changes { banned_until: Some(until), ..Changes::default() };
+        let changed = self.store.run(move |db| {
+            if until.is_some() {
+                sessions::end(db, SignOut::Global, &id, "")?;
+            }
+            users::change(db, &id, &changes, now)
+        });
+        changed.await?.map(drop).with_context(|| format!("there is no user {user_id}"))
     }
 
     /// A gateway token as the mint would give it, good for `ttl` seconds.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::config::Config;
-use crate::dashboard::Dashboard;
+use crate::dashboard::{Dashboard, Notices};
 use crate::domain::activity::Activity;
 use crate::domain::controls::{Controls, Switches, patterns};
 use crate::domain::counters::Counters;
@@ -70,6 +70,7 @@ pub async fn start(config: Config) -> Result<Running> {
         shared: Arc::clone(&shared),
         functions: functions.clone(),
         implied,
+        notices: Notices::default(),
         form_key: random::hex_key()?.into(),
     };
 
@@ -78,6 +79,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let tools = tools::router(shared.counters.clone(), shared.mailbox.clone(), config.host);
     // Whoever lets other machines in cannot know all names they use.
     let named = middleware::from_fn_with_state((!config.expose).then_some(config.host), named);
+    let of_page = supabase.clone();
     let supabase = supabase.router(functions).layer(named.clone()).merge(tools.clone());
     let gateway = gateway.router(config.exposed_headers.as_deref()).layer(named.clone());
     let gateway = gateway.merge(tools).merge(dashboard.router(config.host));
@@ -92,8 +94,10 @@ pub async fn start(config: Config) -> Result<Running> {
             behest_url: shared.gateway_url.clone(),
             publishable_key: shared.identity.publishable_key.clone(),
             function_name: FUNCTION_NAME,
+            demo_user: demo_user.as_ref().map(|user| user.email.clone()),
         };
-        servers.spawn(serve(listener, page::router(www, config.package.as_deref(), settings).layer(named)));
+        let page = page::router(www, config.package.as_deref(), settings, of_page, config.host);
+        servers.spawn(serve(listener, page.layer(named)));
         page_url = Some(port::page_origin(config.host, ports.page_port));
     }
     Ok(Running {

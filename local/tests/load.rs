@@ -1,7 +1,8 @@
-//! Five hundred streams at once for a minute: `cargo xtask test --suite load`.
+//! Five hundred streams at once for a minute, half a million rows, a hundred deaths: `cargo xtask test --suite load`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -25,10 +26,10 @@ struct Program {
 }
 
 impl Program {
-    fn start(data: &Path) -> Self {
+    fn start(data: &Path, pace_ms: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_behest-local"));
         command.args(["start", "--json", "--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"]);
-        command.args(["--pace-ms", "100", "--data"]).arg(data).env("RUST_LOG", "warn");
+        command.args(["--pace-ms", pace_ms, "--data"]).arg(data).env("RUST_LOG", "warn");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -97,7 +98,7 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
 async fn five_hundred_streams_for_a_minute() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data.sqlite");
-    let program = Program::start(&data);
+    let program = Program::start(&data, "100");
     let admin = Admin::open(&data).await.unwrap();
     let tokens: Vec<String> = (0..10).map(|user| admin.mint(&format!("u{user}"), None, 3600).unwrap()).collect();
     let http = Client::builder().no_proxy().pool_max_idle_per_host(STREAMS).build().unwrap();
@@ -133,4 +134,115 @@ async fn five_hundred_streams_for_a_minute() {
     assert!(complete >= STREAMS);
     assert_eq!(rows, complete as u64, "every stream has its usage row");
     assert!(end <= warm + SLACK_KIB, "memory grew");
+}
+
+const ROWS: usize = 500_000;
+/// What a refresh of any room may take.
+const REFRESH: Duration = Duration::from_millis(200);
+
+#[tokio::test]
+#[ignore = "measures times: cargo xtask test --suite load"]
+async fn half_a_million_rows_hold_up_neither_the_dashboard_nor_chats() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    drop(Program::start(&data, "0"));
+    let db = rusqlite::Connection::open(&data).unwrap();
+    // A month of a thousand users, each session with two chats.
+    db.execute_batch(&format!(
+        "BEGIN;
+         WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {ROWS})
+         INSERT INTO usage SELECT 'request-' || i, 'user-' || (i % 1000), 'session-' || (i / 2), 'model-' || (i % 3), 20, 200,
+             i % 977, 'counted', 'complete', unixepoch() * 1000 - (i * 5184) FROM n;
+         COMMIT"
+    ))
+    .unwrap();
+    drop(db);
+
+    let program = Program::start(&data, "0");
+    let token = Admin::open(&data).await.unwrap().mint("user-1", None, 3600).unwrap();
+    let http = Client::builder().no_proxy().build().unwrap();
+    let mut slowest = Vec::new();
+    for room in [
+        "overview?window=15m",
+        "overview?window=24h",
+        "overview?window=7d",
+        "overview?window=all",
+        "requests",
+        "users?window=15m",
+        "users?window=24h",
+        "users?window=all",
+        "tokens",
+    ] {
+        let (mut refreshes, mut chats) = (Vec::new(), Vec::new());
+        for _ in 0..10 {
+            let refresh = async {
+                let began = Instant::now();
+                let answer = http.get(format!("{}/dashboard/live/{room}", program.gateway)).send().await.unwrap();
+                assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().is_empty()), (200, false));
+                began.elapsed()
+            };
+            let chat = async {
+                let began = Instant::now();
+                let body = json!({ "messages": [{ "role": "user", "content": "Hi" }] }).to_string();
+                let chat = http.post(format!("{}/v1/chat/completions", program.gateway)).bearer_auth(&token).body(body);
+                let answer = chat.send().await.unwrap();
+                assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().is_empty()), (200, false));
+                began.elapsed()
+            };
+            let (refresh, chat) = tokio::join!(refresh, chat);
+            refreshes.push(refresh);
+            chats.push(chat);
+        }
+        let [refresh, chat] = [&mut refreshes, &mut chats].map(|times| percentile(times, 100));
+        println!("{room}: slowest refresh {} ms, slowest chat beside it {} ms", refresh.as_millis(), chat.as_millis());
+        slowest.push((refresh.max(chat), room));
+    }
+    assert!(slowest.iter().all(|(time, _)| *time < REFRESH), "{slowest:?}");
+}
+
+const DEATHS: usize = 100;
+const CALLERS: usize = 8;
+
+#[tokio::test]
+#[ignore = "takes a minute: cargo xtask test --suite load"]
+async fn a_hundred_deaths_under_load_lose_nothing_that_was_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    let http = Client::builder().no_proxy().build().unwrap();
+    let answered = std::sync::Mutex::new(Vec::new());
+    for death in 0..DEATHS {
+        let mut program = Program::start(&data, "0");
+        let admin = Admin::open(&data).await.unwrap();
+        let token = admin.mint("ada", None, 3600).unwrap();
+        let url = format!("{}/v1/chat/completions", program.gateway);
+        let count = || answered.lock().unwrap().len();
+        // It dies somewhere between one answer and another, each time elsewhere.
+        let enough = count() + 1 + death % 23;
+        let caller = |_| async {
+            loop {
+                let body = json!({ "messages": [{ "role": "user", "content": "Hi" }] }).to_string();
+                let Ok(answer) = http.post(&url).bearer_auth(&token).body(body).send().await else { break };
+                assert_eq!(answer.status(), 200);
+                let id = answer.headers()["x-trace-id"].to_str().unwrap().to_owned();
+                if answer.bytes().await.is_err() {
+                    break;
+                }
+                answered.lock().unwrap().push(id);
+            }
+        };
+        let callers = join_all((0..CALLERS).map(caller));
+        let killer = async {
+            while count() < enough {
+                tokio::task::yield_now().await;
+            }
+            program.child.kill().unwrap();
+        };
+        tokio::join!(callers, killer);
+    }
+    let kept: HashSet<String> =
+        Admin::open(&data).await.unwrap().usage().await.unwrap().into_iter().map(|row| row.request_id).collect();
+    let answered = answered.into_inner().unwrap();
+    let lost = answered.iter().filter(|id| !kept.contains(*id)).count();
+    println!("{DEATHS} deaths, {} answers, {lost} of them without a row", answered.len());
+    assert_eq!(lost, 0);
 }

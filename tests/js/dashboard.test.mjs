@@ -1,7 +1,6 @@
 /** The dashboard of behest-local, as somebody at this machine uses it. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 
 import { launch, openPage } from "./support/browser.mjs";
@@ -9,7 +8,6 @@ import { LIMIT } from "./support/limits.mjs";
 import { startStack, wwwFolder } from "./support/stack.mjs";
 
 const STRANGER = "http://localhost:9999";
-const axe = await readFile(createRequire(import.meta.url).resolve("axe-core"), "utf8");
 
 let stack;
 let browser;
@@ -47,51 +45,172 @@ after(async () => {
   await stack?.stop();
 });
 
-const open = async (options) => {
-  const opened = await openPage(browser, options);
-  await opened.page.goto(stack.dashboard);
+const open = async (room = "overview", query = "") => {
+  const opened = await openPage(browser);
+  await opened.page.goto(`${stack.dashboard}/${room}${query}`);
   return opened;
 };
 
 const section = (page, name) => page.getByRole("region", { name, exact: true });
 
-const SCREENS = [
-  { name: "a wide screen", colorScheme: "light", viewport: { width: 1280, height: 900 } },
-  { name: "a wide dark screen", colorScheme: "dark", viewport: { width: 1280, height: 900 } },
-  { name: "a telephone", colorScheme: "light", viewport: { width: 360, height: 740 } },
-  { name: "a dark telephone", colorScheme: "dark", viewport: { width: 360, height: 740 } },
-];
-
-for (const { name, ...options } of SCREENS) {
-  test(`on ${name} everything fits, is readable and accessible`, LIMIT, async () => {
-    const { page, context, complaints } = await open(options);
-    await page.locator("#state", { hasText: "Live" }).waitFor();
-    if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name.replaceAll(" ", "-")}.png`, fullPage: true });
-    const { scrollWidth, clientWidth } = await page.evaluate(() => {
-      const { scrollWidth, clientWidth } = document.documentElement;
-      return { scrollWidth, clientWidth };
-    });
-    assert.ok(scrollWidth <= clientWidth, `the page is ${scrollWidth} wide on a screen of ${clientWidth}`);
-    // The page's policy forbids scripts that are not its own: this one comes from the browser's side.
-    const violations = await page.evaluate(`${axe}; axe.run().then(({ violations }) => violations)`);
-    assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
-    assert.deepEqual(complaints, []);
-    await context.close();
-  });
-}
+test("every room is there, and says where one is", LIMIT, async () => {
+  const { page, context, complaints } = await open();
+  const rooms = page.getByRole("navigation", { name: "Rooms" });
+  for (const name of ["Requests", "Users and sessions", "Tokens and mail", "Settings", "Overview"]) {
+    await rooms.getByRole("link", { name }).click();
+    await page.locator(`nav a[aria-current="page"]`, { hasText: name }).waitFor();
+    assert.equal(await page.title(), `${name} · behest-local`);
+  }
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
 
 test("usage is there by user, session and model, with its cost", LIMIT, async () => {
   const { page, context } = await open();
+  assert.match(await section(page, "By model").locator("tbody").innerText(), /behest-local\s+3\s/);
+  assert.match(await section(page, "Tokens over time").getByRole("img").getAttribute("aria-label"), /tokens over time/);
+  await page.goto(`${stack.dashboard}/users`);
   const users = section(page, "By user").locator("tbody tr");
   assert.equal(await users.count(), 1);
   assert.match(await users.innerText(), /demo@example\.com/);
-  const sessions = await section(page, "By session").locator("tbody tr").allInnerTexts();
+  const sessions = await section(page, "Latest sessions").locator("tbody tr").allInnerTexts();
   assert.equal(sessions.length, 2);
   assert.match(sessions[0], /^a conversation\s+demo@example\.com\s+2\s/);
-  assert.match(await section(page, "By model").locator("tbody").innerText(), /behest-local\s+3\s/);
+  await page.goto(`${stack.dashboard}/tokens`);
   assert.match(await section(page, "Minted tokens").innerText(), /1 free\s+900 s/);
   assert.match(await section(page, "Mail").innerText(), /\b\d{6}\b/);
-  assert.match(await section(page, "Tokens over time").getByRole("img").getAttribute("aria-label"), /tokens over time/);
+  assert.match(await section(page, "Mail").getByRole("link").getAttribute("href"), /\/auth\/v1\/verify\?token=[0-9a-f]{32}&type=magiclink/);
+  await context.close();
+});
+
+test("a request is found by user, session and status, and shown without its secrets", LIMIT, async () => {
+  const refused = await json(`${stack.supabase}/auth/v1/token?grant_type=password`, {
+    headers: { apikey: stack.publishableKey },
+    body: JSON.stringify({ email: stack.demoUser.email, password: "not this one" }),
+  });
+  assert.equal(refused.status, 400);
+  const { page, context } = await open("requests");
+  const rows = section(page, "Latest requests").locator("tbody tr");
+  await page.getByLabel("Session").fill("another conv");
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.waitForURL(/session=another/);
+  assert.equal(await rows.count(), 1);
+  assert.match(await rows.innerText(), /POST \/v1\/chat\/completions\s+200/);
+  await rows.getByRole("link").click();
+  await section(page, "POST /v1/chat/completions").waitFor();
+  const headers = await section(page, "Request headers").innerText();
+  assert.match(headers, /authorization\s+Bearer … \(\d+ characters\)/);
+  assert.ok(!(await page.content()).includes(token), "the token is nowhere");
+  assert.match(await section(page, "POST /v1/chat/completions").innerText(), /Last byte after\s+\d+ ms/);
+
+  await page.goto(`${stack.dashboard}/requests?status=refused`);
+  assert.ok((await rows.allInnerTexts()).every((text) => /\s4\d\d\s/.test(text)));
+  await rows.filter({ hasText: "invalid_credentials" }).getByRole("link").click();
+  assert.match(await section(page, "Why was this refused?").innerText(), /There is no such user, or the password is another one/);
+  await context.close();
+});
+
+test("prompts and answers are kept once they are asked for, and forgotten again", LIMIT, async () => {
+  const { page, context } = await open("settings");
+  await chat({ "x-session-id": "before" });
+  await page.getByRole("button", { name: "Keep prompts and answers" }).click();
+  await page.getByRole("status").filter({ hasText: "are kept from now on" }).waitFor();
+  await chat({ "x-session-id": "whole" }, { messages: [{ role: "user", content: "What is kept?" }] });
+  const stream = await fetch(`${stack.gateway}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "x-session-id": "streamed" },
+    body: JSON.stringify({ messages: [{ role: "user", content: "And streamed?" }], stream: true }),
+  });
+  await stream.text();
+  const texts = async (session) => {
+    await page.goto(`${stack.dashboard}/requests?session=${session}`);
+    await section(page, "Latest requests").locator("tbody").getByRole("link").click();
+    return section(page, "Prompt and answer").innerText();
+  };
+  assert.match(await texts("before"), /Not kept/);
+  assert.match(await texts("whole"), /user: What is kept\?[^]*Answer\s+You wrote: “What is kept\?”/);
+  assert.match(await texts("streamed"), /user: And streamed\?[^]*Answer\s+You wrote: “And streamed\?”/);
+  await page.goto(`${stack.dashboard}/settings`);
+  await page.getByRole("button", { name: "Forget prompts and answers" }).click();
+  assert.match(await texts("whole"), /Not kept/);
+  await context.close();
+});
+
+test("why something was refused is said with the button that helps", LIMIT, async () => {
+  const { page, context } = await open("settings");
+  const detail = async (session) => {
+    await page.goto(`${stack.dashboard}/requests?session=${session}`);
+    await section(page, "Latest requests").locator("tbody tr").first().getByRole("link").click();
+    return section(page, "Why was this refused?");
+  };
+  const other = "http://localhost:7777";
+  assert.equal((await chat({ origin: other, "x-session-id": "cors" })).status, 403);
+  const cors = await detail("cors");
+  await cors.getByText(`Pages of ${other} are not allowed to call`).waitFor();
+  await cors.getByRole("button", { name: other }).click();
+  await page.getByRole("status").filter({ hasText: `${other} may call now` }).waitFor();
+  assert.equal((await chat({ origin: other })).status, 200);
+
+  const faults = section(page, "Faults on demand");
+  await page.goto(`${stack.dashboard}/settings`);
+  await faults.getByLabel("Where and what").fill("chat status=503");
+  await faults.getByRole("button", { name: "Add" }).click();
+  assert.equal((await chat({ "x-session-id": "fault" })).status, 503);
+  await (await detail("fault")).getByRole("button", { name: "Remove the fault" }).click();
+  await page.getByRole("status").filter({ hasText: "The fault is removed" }).waitFor();
+  assert.equal((await chat()).status, 200);
+  await context.close();
+});
+
+test("plans are set and users banned, and both count at once", LIMIT, async () => {
+  const { page, context } = await open("users");
+  const users = section(page, "Users");
+  const { email, password } = stack.demoUser;
+  const signIn = () =>
+    json(`${stack.supabase}/auth/v1/token?grant_type=password`, {
+      headers: { apikey: stack.publishableKey },
+      body: JSON.stringify({ email, password }),
+    });
+  await users.getByLabel(`Plan of ${email}`).selectOption("max");
+  await users.getByRole("button", { name: `Set the plan of ${email}` }).click();
+  await page.getByRole("status").filter({ hasText: "The plan is max now" }).waitFor();
+  assert.equal(await users.getByLabel(`Plan of ${email}`).inputValue(), "max");
+  await users.getByRole("button", { name: `Ban ${email}` }).click();
+  await page.getByRole("status").filter({ hasText: "cannot sign in any more" }).waitFor();
+  assert.equal((await signIn()).body.error_code, "user_banned");
+  await users.getByRole("button", { name: `Allow ${email}` }).click();
+  await page.getByRole("status").filter({ hasText: "may sign in again" }).waitFor();
+  assert.equal((await signIn()).status, 200);
+  await context.close();
+});
+
+test("what a form did is told once, and no address can make it up", LIMIT, async () => {
+  const { page, context } = await open("settings");
+  await page.getByRole("button", { name: "Rotate" }).click();
+  await page.getByRole("status").filter({ hasText: "New keys sign from now on" }).waitFor();
+  await page.waitForURL((url) => !url.search.includes("notice"));
+  await page.reload();
+  assert.equal(await page.locator(".notice").count(), 0);
+  for (const query of ["?done=All+is+lost", "?problem=Call+0800", "?notice=All+is+lost"]) {
+    await page.goto(`${stack.dashboard}/settings${query}`);
+    assert.equal(await page.locator(".notice").count(), 0, query);
+    assert.ok(!(await page.content()).includes("All is lost"), query);
+  }
+  await context.close();
+});
+
+test("it says Live only while it is", LIMIT, async () => {
+  const { page, context } = await open();
+  const state = (text) => page.locator("#state", { hasText: text }).waitFor();
+  await state("Live");
+  const allow = section(page, "Refused origins (CORS)").getByRole("button").first();
+  await allow.focus();
+  await state("Paused");
+  await page.locator("h1").click();
+  await allow.blur();
+  await state("Live");
+  await context.setOffline(true);
+  await state("does not answer");
   await context.close();
 });
 
@@ -132,6 +251,7 @@ test("a refused origin is allowed with one press, by keyboard, and taken away ag
   });
   assert.equal(preflight.headers.get("access-control-allow-origin"), STRANGER, "the token function knows it, too");
   await section(page, "Refused origins (CORS)").getByText("No page was refused").waitFor();
+  await page.goto(`${stack.dashboard}/settings`);
   await section(page, "Allowed origins").getByRole("button", { name: STRANGER }).click();
   await page.getByRole("status").filter({ hasText: "may not call any more" }).waitFor();
   assert.equal((await chat({ origin: STRANGER })).status, 403);
@@ -139,7 +259,7 @@ test("a refused origin is allowed with one press, by keyboard, and taken away ag
 });
 
 test("budgets, faults and the kill switch work at once", LIMIT, async () => {
-  const { page, context } = await open();
+  const { page, context } = await open("settings");
   const budgets = section(page, "Budgets");
   await budgets.getByLabel("Tokens, or dollars").fill("nonsense");
   await budgets.getByRole("button", { name: "Set" }).click();
@@ -167,8 +287,11 @@ test("budgets, faults and the kill switch work at once", LIMIT, async () => {
   await switches.getByRole("button", { name: "Switch off" }).click();
   await switches.getByText("The gateway refuses every call.").waitFor();
   assert.equal((await chat()).status, 403);
-  await switches.getByRole("button", { name: "Switch on" }).click();
-  await switches.getByText("The gateway answers.").waitFor();
+  await page.goto(`${stack.dashboard}/requests`);
+  const banner = page.getByRole("alert").filter({ hasText: "The kill switch is on" });
+  await banner.getByRole("button", { name: "Let the gateway answer" }).click();
+  await page.getByRole("status").filter({ hasText: "The gateway answers again" }).waitFor();
+  assert.equal(await banner.count(), 0);
   assert.equal((await chat()).status, 200);
   await context.close();
 });
@@ -185,7 +308,7 @@ test("usage is exported as CSV", LIMIT, async () => {
 test("nobody else can read it or post its forms", LIMIT, async () => {
   const read = (headers) => fetch(stack.dashboard, { headers }).then((reply) => reply.status);
   assert.equal(await read({}), 200);
-  const page = await (await fetch(stack.dashboard)).text();
+  const page = await (await fetch(`${stack.dashboard}/settings`)).text();
   const key = /name="key" value="([0-9a-f]+)"/.exec(page)[1];
   const post = (headers, body) =>
     fetch(`${stack.gateway}/dashboard/switches`, { method: "POST", redirect: "manual", headers, body: new URLSearchParams(body) });

@@ -37,8 +37,8 @@ const memory = () => {
   };
 };
 
-const supabaseClient = (auth = {}) =>
-  createClient(stack.supabase, stack.publishableKey, {
+const supabaseClient = (auth = {}, key = stack.publishableKey) =>
+  createClient(stack.supabase, key, {
     auth: { storage: memory(), autoRefreshToken: false, ...auth },
     realtime: { transport: NoWebSocket },
   });
@@ -65,10 +65,56 @@ async function signedIn() {
   return { supabase, email, user, session };
 }
 
-const lastCode = async (email) => {
+const lastLetter = async (email) => {
   const letters = await (await fetch(`${stack.supabase}/_local/mail`)).json();
-  return letters.find((letter) => letter.to === email).code;
+  return letters.find((letter) => letter.to === email);
 };
+
+const lastCode = async (email) => (await lastLetter(email)).code;
+
+/** The client of a server that holds the secret key. */
+async function administrator() {
+  const settings = await (await fetch(`${stack.dashboard}/settings`)).text();
+  return supabaseClient({ persistSession: false }, /sb_secret_\w+/.exec(settings)[0]).auth.admin;
+}
+
+test("supabase-js: an administrator lists, makes, changes, bans and deletes users", LIMIT, async () => {
+  const admin = await administrator();
+  const email = newAddress();
+  const attributes = { email, password: PASSWORD, email_confirm: true, user_metadata: { name: "Ada" } };
+  const { user } = await ok(admin.createUser(attributes));
+  assert.deepEqual([user.email, user.user_metadata], [email, { name: "Ada" }]);
+  assert.equal((await failure(admin.createUser(attributes))).code, "email_exists");
+  const everybody = await ok(admin.listUsers({ page: 1, perPage: 1 }));
+  assert.deepEqual([everybody.users.length, everybody.nextPage, everybody.total > 1], [1, 2, true]);
+  assert.equal((await ok(admin.getUserById(user.id))).user.email, email);
+  const changed = await ok(admin.updateUserById(user.id, { app_metadata: { role: "editor" }, user_metadata: { name: "Lovelace" } }));
+  assert.deepEqual([changed.user.app_metadata.role, changed.user.user_metadata.name], ["editor", "Lovelace"]);
+
+  const signIn = () => supabaseClient().auth.signInWithPassword({ email, password: PASSWORD });
+  await ok(signIn());
+  await ok(admin.updateUserById(user.id, { ban_duration: "24h" }));
+  assert.equal((await failure(signIn())).code, "user_banned");
+  await ok(admin.updateUserById(user.id, { ban_duration: "none" }));
+  await ok(signIn());
+
+  const { properties } = await ok(admin.generateLink({ type: "magiclink", email }));
+  const { session } = await ok(supabaseClient().auth.verifyOtp({ token_hash: properties.hashed_token, type: "email" }));
+  assert.equal(session.user.id, user.id);
+  await ok(admin.deleteUser(user.id));
+  assert.equal((await failure(admin.getUserById(user.id))).code, "user_not_found");
+  assert.equal((await failure(supabaseClient().auth.admin.listUsers())).code, "not_admin");
+});
+
+test("supabase-js: a letter's hash signs in once", LIMIT, async () => {
+  const email = newAddress();
+  await ok(supabaseClient().auth.signInWithOtp({ email, options: { emailRedirectTo: stack.page } }));
+  const { token_hash, link } = await lastLetter(email);
+  assert.equal(new URL(link).searchParams.get("redirect_to"), stack.page);
+  const supabase = supabaseClient();
+  assert.equal((await ok(supabase.auth.verifyOtp({ token_hash, type: "email" }))).user.email, email);
+  assert.equal((await failure(supabase.auth.verifyOtp({ token_hash, type: "email" }))).code, "otp_expired");
+});
 
 test("supabase-js: from sign-up to sign-out", LIMIT, async () => {
   const { supabase, email, user } = await signedIn();

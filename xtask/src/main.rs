@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 use machine::children;
 use package::pack::{self, Larger};
 use package::{leptos, size};
-use suites::{run as test, table};
+use suites::{run as test, screenshots, table};
 use tools::{Tools, setup};
 
 #[derive(Parser)]
@@ -56,6 +56,8 @@ enum Task {
     },
     /// Measure this project and its peers side by side, against the figures it promises (minutes; on a quiet machine)
     Bench(bench::Options),
+    /// Make a picture of every screen in target/screenshots, and those of the README in docs/images
+    Screenshots,
     /// The quick inner loop: formatting and clippy
     Check,
 }
@@ -92,6 +94,7 @@ fn run(task: Task) -> Result<()> {
             size::report()
         }
         Task::Bench(options) => bench::run(&tools, &pack::tarball(&tools, Larger::Refused)?, &options),
+        Task::Screenshots => screenshots::run(),
         Task::Check => {
             let mut counts = table::format()?;
             counts += table::native_lint();

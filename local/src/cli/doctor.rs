@@ -4,10 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use behest_client::wire::{FUNCTION_REQUEST_HEADERS, GATEWAY_REQUEST_HEADERS};
+use behest_client::wire::{FUNCTION_REQUEST_HEADERS, GATEWAY_REQUEST_HEADERS, decode_token};
 use clap::Args;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Client, Method, StatusCode, Url};
+use serde_json::Value;
 
 use crate::domain::origins::is_origin;
 
@@ -27,12 +30,19 @@ pub(super) struct Doctor {
     /// Name of the token function
     #[arg(long, value_name = "NAME", default_value = "behest-token")]
     function: String,
+    /// Name of an environment variable that holds a user's access token: its issuer and its life are looked at, too
+    #[arg(long, value_name = "NAME")]
+    session_env: Option<String>,
 }
 
 impl Doctor {
     pub(super) async fn run(self) -> Result<()> {
-        let Self { origin, supabase_url, behest_url, function } = self;
-        let findings = diagnose(&origin, &supabase_url, &behest_url, &function).await?;
+        let Self { origin, supabase_url, behest_url, function, session_env } = self;
+        let mut findings = diagnose(&origin, &supabase_url, &behest_url, &function).await?;
+        if let Some(name) = session_env {
+            let token = std::env::var(&name).with_context(|| format!("--session-env: {name} is not set"))?;
+            findings.push(session(token.trim(), &supabase_url, Timestamp::now().as_second()));
+        }
         findings.iter().for_each(|finding| println!("{finding}"));
         let bad = findings.iter().filter(|finding| finding.problem.is_some()).count();
         ensure!(bad == 0, "{bad} of {} checks failed", findings.len());
@@ -99,7 +109,46 @@ async fn diagnose(origin: &str, supabase_url: &str, behest_url: &str, function: 
         let problem = invoke.err().map(|refusal| format!("{}; calls with fetch work all the same", refusal.said()));
         findings.push(Finding { what: "supabase.functions.invoke may call the token function".to_owned(), problem });
     }
+    for (server, url) in [("the token function", &function_url), ("the gateway", &chat_url)] {
+        findings.extend(clock(&http, server, url).await);
+    }
     Ok(findings)
+}
+
+/// How far the two clocks may be apart: more, and tokens are refused as expired or as not valid yet.
+const CLOCKS_APART: i64 = 30;
+
+/// Compares this machine's clock with that of the server's answer, which has come just now.
+async fn clock(http: &Client, server: &str, url: &Url) -> Option<Finding> {
+    let answer = http.request(Method::OPTIONS, url.clone()).send().await.ok()?;
+    let date = DateTimeParser::new().parse_timestamp(one(answer.headers(), "date")?).ok()?;
+    let ahead = Timestamp::now().as_second() - date.as_second();
+    let problem = (ahead.abs() > CLOCKS_APART).then(|| {
+        let (side, apart) = (if ahead > 0 { "ahead of" } else { "behind" }, ahead.abs());
+        format!("this machine is {apart} s {side} it: set the clock of the one that is wrong, by NTP")
+    });
+    Some(Finding { what: format!("the clocks of this machine and {server} agree"), problem })
+}
+
+/// Is this a session of that project, and not over?
+fn session(token: &str, supabase_url: &str, now: i64) -> Finding {
+    let what = "the access token is a session of the Supabase project".to_owned();
+    let expected = format!("{}/auth/v1", supabase_url.trim_end_matches('/'));
+    let problem = match decode_token(token) {
+        None => Some("it is not a JWT: give session.access_token as it is".to_owned()),
+        Some(claims) => {
+            let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or("nobody");
+            let end = claims.get("exp").and_then(Value::as_i64).unwrap_or_default();
+            if issuer != expected {
+                Some(format!("it was issued by {issuer}, not by {expected}: page and function must use one project"))
+            } else if end <= now {
+                Some(format!("it ended {} s ago: refresh the session", now - end))
+            } else {
+                None
+            }
+        }
+    };
+    Finding { what, problem }
 }
 
 /// A call without credentials, which a function refuses and a server without it does not know.
@@ -166,4 +215,27 @@ fn one(headers: &HeaderMap, name: &'static str) -> Option<String> {
 
 fn lists(list: &str, name: &str) -> bool {
     list.split(',').any(|item| item.trim().eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_session_of_another_project_or_of_yesterday_is_told() {
+        let said = |claims: Value| {
+            let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
+            session(&token, "https://one.supabase.co/", 1000).problem.unwrap_or_default()
+        };
+        let ours = "https://one.supabase.co/auth/v1";
+        assert_eq!(said(json!({ "iss": ours, "exp": 1001 })), "");
+        assert!(said(json!({ "iss": ours, "exp": 940 })).contains("ended 60 s ago"));
+        let other = said(json!({ "iss": "https://two.supabase.co/auth/v1", "exp": 1001 }));
+        assert!(other.contains("issued by https://two.supabase.co/auth/v1, not by https://one"), "{other}");
+        assert!(session("sb_publishable_x", "https://one.supabase.co", 0).problem.unwrap().contains("not a JWT"));
+    }
 }

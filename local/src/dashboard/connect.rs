@@ -38,7 +38,7 @@ pub(super) fn card(dashboard: &Dashboard) -> Markup {
     );
     html! {
         section.card.wide aria-labelledby="connect" {
-            h2 #connect { "Connect" }
+            h3 #connect { "Connect" }
             (values(&public))
             details {
                 summary { "Keys for servers: never in a page" }

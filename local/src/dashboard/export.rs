@@ -13,7 +13,7 @@ use crate::store::usage;
 pub(super) async fn usage(State(dashboard): State<Dashboard>, Query(view): Query<View>) -> Result<Response, Failure> {
     let (_, length) = view.window();
     let now = dashboard.shared.clock.now_ms();
-    let rows = dashboard.shared.store.run(move |db| usage::within(db, View::covers(db, length, now)?));
+    let rows = dashboard.shared.store.read(move |db| usage::within(db, View::covers(db, length, now)?));
     let mut csv =
         String::from("time,request_id,user_id,session_id,model,input_tokens,output_tokens,cost_usd,source,outcome\r\n");
     for row in rows.await? {

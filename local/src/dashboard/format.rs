@@ -46,38 +46,60 @@ pub(super) fn ago(at: i64, now: i64) -> Markup {
 
 /// A long id with its middle left out, the whole of it on hover.
 pub(super) fn id(text: &str) -> Markup {
-    const SHOWN: usize = 26;
-    let length = text.chars().count();
-    if length <= SHOWN {
-        return html! { code { (text) } };
+    Ids::default().show(text)
+}
+
+/// How the ids of one column are shortened: where they are alike.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ids {
+    /// They begin or end alike for at least so many characters.
+    begin: usize,
+    end: usize,
+}
+
+impl Ids {
+    pub(super) fn of<'a>(ids: impl Iterator<Item = &'a str>) -> Self {
+        let mut ids: Vec<&str> = ids.collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let Some((first, others)) = ids.split_first().filter(|(_, others)| !others.is_empty()) else {
+            return Self::default();
+        };
+        let alike = |other: &str, from_end: bool| {
+            let same = |(one, other): &(char, char)| one == other;
+            match from_end {
+                false => first.chars().zip(other.chars()).take_while(same).count(),
+                true => first.chars().rev().zip(other.chars().rev()).take_while(same).count(),
+            }
+        };
+        let least = |from_end| others.iter().map(|other| alike(other, from_end)).min().unwrap_or_default();
+        Self { begin: least(false), end: least(true) }
     }
-    let head: String = text.chars().take(13).collect();
-    let tail: String = text.chars().skip(length - 6).collect();
-    html! { code title=(text) { (head) "…" (tail) } }
+
+    /// The part that tells it from the others, the whole of it on hover.
+    pub(super) fn show(self, text: &str) -> Markup {
+        const SHOWN: usize = 22;
+        const ALIKE: usize = 6;
+        let length = text.chars().count();
+        if length <= SHOWN + 2 {
+            return html! { code { (text) } };
+        }
+        let head = |count: usize| text.chars().take(count).collect::<String>();
+        let tail = |count: usize| text.chars().skip(length - count).collect::<String>();
+        let short = if self.begin.max(self.end) < ALIKE {
+            format!("{}…{}", head(13), tail(6))
+        } else if self.begin >= self.end {
+            format!("…{}", tail(SHOWN))
+        } else {
+            format!("{}…", head(SHOWN))
+        };
+        html! { code title=(text) { (short) } }
+    }
 }
 
 /// What stands in an empty cell.
 pub(super) fn none() -> Markup {
     html! { span.none.muted { "—" } }
-}
-
-/// A table, or a sentence if it has no rows. On narrow screens each cell carries its column's name.
-pub(super) fn table(caption: &str, columns: &[&str], rows: &[Vec<Markup>], empty: &str) -> Markup {
-    html! {
-        @if rows.is_empty() {
-            p.muted.empty { (empty) }
-        } @else {
-            table {
-                caption.visually-hidden { (caption) }
-                thead { tr { @for name in columns { th scope="col" { (name) } } } }
-                tbody {
-                    @for row in rows {
-                        tr { @for (name, cell) in columns.iter().zip(row) { td data-label=(name) { (cell) } } }
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -95,5 +117,15 @@ mod tests {
         assert!(ago(0, 61_000).0.contains("1 min ago"));
         assert!(id(&"x".repeat(40)).0.contains("x…x"));
         assert_eq!(id("<b>").0, "<code>&lt;b&gt;</code>");
+    }
+
+    #[test]
+    fn ids_are_shortened_where_they_are_alike() {
+        let numbered = |n: u32| format!("conversation-of-the-morning-{n}");
+        let (one, two) = (numbered(1), numbered(2));
+        let ids = Ids::of([one.as_str(), two.as_str()].into_iter());
+        assert!(ids.show(&one).0.contains(">…ation-of-the-morning-1<"), "{}", ids.show(&one).0);
+        let ids = Ids::of(["anna@a-company.example.com", "bert@a-company.example.com"].into_iter());
+        assert!(ids.show("anna@a-company.example.com").0.contains(">anna@a-company.example…<"));
     }
 }

@@ -1,14 +1,18 @@
 //! What the page's forms do. Each goes back to the page and says what was done, or why nothing was.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::state::Dashboard;
+use super::room::Room;
+use super::state::{Dashboard, Failure};
 use crate::domain::limits::{Allowance, Scope};
 use crate::domain::origins::is_origin;
 use crate::store::{ledger, settings};
@@ -25,6 +29,9 @@ pub(super) struct Fields {
     amount: String,
     killed: String,
     tiers: String,
+    texts: String,
+    /// Where the form stands, and its answer is shown.
+    room: Room,
 }
 
 type Posted = Result<Form<Fields>, FormRejection>;
@@ -89,16 +96,24 @@ pub(super) async fn faults(State(dashboard): State<Dashboard>, headers: HeaderMa
 pub(super) async fn switches(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
     answer(&dashboard, &headers, posted, async |fields| {
         let shared = &dashboard.shared;
-        Ok(match (fields.killed.as_str(), fields.tiers.as_str()) {
-            ("on", _) => {
+        Ok(match (fields.killed.as_str(), fields.tiers.as_str(), fields.texts.as_str()) {
+            (_, _, "on") => {
+                shared.activity.keep_texts(true);
+                "Prompts and answers are kept from now on"
+            }
+            (_, _, "off") => {
+                shared.activity.keep_texts(false);
+                "Prompts and answers are forgotten"
+            }
+            ("on", ..) => {
                 shared.set_killed(true).await?;
                 "The gateway refuses every call now"
             }
-            ("off", _) => {
+            ("off", ..) => {
                 shared.set_killed(false).await?;
                 "The gateway answers again"
             }
-            (_, "on") => {
+            (_, "on", _) => {
                 shared.set_tier_limits(true).await?;
                 "Tier limits are enforced"
             }
@@ -120,6 +135,58 @@ pub(super) async fn keys(State(dashboard): State<Dashboard>, headers: HeaderMap,
     .await
 }
 
+pub(super) async fn plans(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
+    answer(&dashboard, &headers, posted, async |fields| {
+        dashboard.shared.admin().set_plan(&fields.subject, &fields.add).await?;
+        Ok(format!("The plan is {} now; tokens that are minted from now on say so", fields.add))
+    })
+    .await
+}
+
+pub(super) async fn bans(State(dashboard): State<Dashboard>, headers: HeaderMap, posted: Posted) -> Response {
+    answer(&dashboard, &headers, posted, async |fields| {
+        let banned = fields.add == "on";
+        dashboard.shared.admin().set_ban(&fields.subject, banned.then_some(FOR_GOOD)).await?;
+        Ok(if banned { "The user cannot sign in any more" } else { "The user may sign in again" }.to_owned())
+    })
+    .await
+}
+
+/// As long as Supabase's own longest ban, a century.
+const FOR_GOOD: Duration = Duration::from_secs(876_000 * 3600);
+
+/// A form that stands in this room: where it goes, and the key that shows it is ours.
+pub(super) fn form(dashboard: &Dashboard, room: Room, action: &str, class: Option<&str>, fields: &Markup) -> Markup {
+    html! {
+        form class=[class] method="post" action={ "/dashboard/" (action) } {
+            input type="hidden" name="key" value=(dashboard.form_key);
+            input type="hidden" name="room" value=(room.name());
+            (fields)
+        }
+    }
+}
+
+/// A button that switches something.
+pub(super) fn switch(dashboard: &Dashboard, room: Room, name: &str, to: &str, class: &str, text: &str) -> Markup {
+    let fields = html! { input type="hidden" name=(name) value=(to); button class=(class) { (text) } };
+    form(dashboard, room, "switches", Some("inline"), &fields)
+}
+
+/// A button that lets the pages of an origin call.
+pub(super) fn allow(dashboard: &Dashboard, room: Room, origin: &str) -> Markup {
+    let fields = html! {
+        input type="hidden" name="add" value=(origin);
+        button { "Allow " span.visually-hidden { (origin) } }
+    };
+    form(dashboard, room, "origins", Some("inline"), &fields)
+}
+
+/// A button that takes a fault away.
+pub(super) fn remove_fault(dashboard: &Dashboard, room: Room, fault: &str) -> Markup {
+    let fields = html! { input type="hidden" name="remove" value=(fault); button { "Remove the fault" } };
+    form(dashboard, room, "faults", Some("inline"), &fields)
+}
+
 /// Checks that the form came from the page, does what it asks for, and goes back to the page.
 async fn answer(
     dashboard: &Dashboard,
@@ -135,16 +202,12 @@ async fn answer(
         let why = "This form did not come from the dashboard as it is now. Go back, reload it, and try again.";
         return (StatusCode::FORBIDDEN, why).into_response();
     }
-    let (name, text) = match work(fields).await {
-        Ok(done) => ("done", done),
-        Err(error) => ("problem", format!("{error:#}")),
-    };
-    let mut back = String::from("/dashboard?");
-    if let Ok(url) = reqwest::Url::parse_with_params("http://localhost", [(name, text)]) {
-        back.push_str(url.query().unwrap_or_default());
+    let room = fields.room;
+    let notice = work(fields).await.map_err(|error| format!("{error:#}"));
+    match dashboard.notices.keep(notice) {
+        Ok(name) => Redirect::to(&format!("/dashboard/{}?notice={name}", room.name())).into_response(),
+        Err(error) => Failure::from(error).into_response(),
     }
-    back.push_str("#settings");
-    Redirect::to(&back).into_response()
 }
 
 /// What a browser says of the request itself; programs say nothing.

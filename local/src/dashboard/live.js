@@ -17,19 +17,22 @@ function isInUse() {
 }
 
 async function refresh() {
-  if (document.hidden || isInUse()) return;
+  if (document.hidden) return;
+  if (isInUse()) return say("Paused while something here has the focus or is selected");
   try {
-    const reply = await fetch(`/dashboard/live?window=${live.dataset.window}`, { signal: AbortSignal.timeout(5000) });
+    const reply = await fetch(`/dashboard/live/${live.dataset.room}${location.search}`, { signal: AbortSignal.timeout(5000) });
     if (!reply.ok) throw new Error(`answered ${reply.status}`);
     const html = await reply.text();
-    if (!isInUse()) live.innerHTML = html;
     lost = false;
+    if (isInUse()) return;
+    live.innerHTML = html;
     say("Live, every 2 seconds");
   } catch {
     lost = true;
     say("behest-local does not answer; what you see is old");
+  } finally {
+    document.body.classList.toggle("lost", lost);
   }
-  document.body.classList.toggle("lost", lost);
 }
 
 async function run() {
@@ -52,5 +55,16 @@ document.addEventListener("click", async ({ target }) => {
   setTimeout(() => (label.data = "Copy"), PAUSE_MS);
 });
 
-document.addEventListener("visibilitychange", refresh);
-run();
+// One request does not change any more: its page has no live room.
+if (live.dataset.room) {
+  document.addEventListener("visibilitychange", refresh);
+  document.addEventListener("focusin", () => isInUse() && say("Paused while something here has the focus or is selected"));
+  run();
+}
+
+// A notice is told once: the address must not ask for it again.
+const address = new URL(location.href);
+if (address.searchParams.has("notice")) {
+  address.searchParams.delete("notice");
+  history.replaceState(null, "", address);
+}

@@ -2,16 +2,24 @@
 //!
 //! For this machine's browsers alone. Forms carry a secret that only the page knows, so that no other site can post them.
 
+mod card;
 mod chart;
 mod connect;
 mod export;
 mod format;
 mod forms;
-mod live;
+mod notices;
+mod overview;
 mod page;
+mod request;
+mod requests;
+mod room;
 mod settings;
 mod state;
+mod tokens;
+mod users;
 mod view;
+mod why;
 
 use std::net::IpAddr;
 
@@ -24,6 +32,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::servers::this_machine::this_machine;
 use crate::style;
 
+pub(crate) use notices::Notices;
 pub(crate) use state::Dashboard;
 
 /// Everything comes from here, nothing may be framed, and nothing inline runs.
@@ -36,14 +45,18 @@ impl Dashboard {
             SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
         };
         Router::new()
-            .route("/dashboard", get(page::show))
-            .route("/dashboard/live", get(live::show))
+            .route("/dashboard", get(page::first))
+            .route("/dashboard/{room}", get(page::show))
+            .route("/dashboard/live/{room}", get(page::refresh))
+            .route("/dashboard/requests/{id}", get(page::one))
             .route("/dashboard/usage.csv", get(export::usage))
             .route("/dashboard/origins", post(forms::origins))
             .route("/dashboard/budgets", post(forms::budgets))
             .route("/dashboard/faults", post(forms::faults))
             .route("/dashboard/switches", post(forms::switches))
             .route("/dashboard/keys", post(forms::keys))
+            .route("/dashboard/plans", post(forms::plans))
+            .route("/dashboard/bans", post(forms::bans))
             .route("/dashboard/style.css", get(|| async { asset("text/css; charset=utf-8", style::DASHBOARD) }))
             .route("/dashboard/live.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
             .with_state(self)

@@ -3,8 +3,10 @@
 use maud::{Markup, html};
 
 use super::format::{dollars, id, number};
+use super::forms::form;
+use super::room::Room;
 use super::state::{Dashboard, Failure};
-use super::{chart, connect};
+use super::{chart, connect, forms, request};
 use crate::domain::limits::{Allowance, Amount, BudgetRule, Scope};
 use crate::store::ledger;
 
@@ -15,7 +17,7 @@ pub(super) async fn render(dashboard: &Dashboard) -> Result<Markup, Failure> {
     });
     let budgets = budgets.await?;
     Ok(html! {
-        div #settings.settings tabindex="-1" {
+        div.settings {
             (connect::card(dashboard))
             (card("origins", "Allowed origins", &origins(dashboard)))
             (card("budgets", "Budgets", &budget_rules(dashboard, &budgets)))
@@ -26,26 +28,17 @@ pub(super) async fn render(dashboard: &Dashboard) -> Result<Markup, Failure> {
 }
 
 fn card(name: &str, title: &str, body: &Markup) -> Markup {
-    html! { section.card aria-labelledby=(name) { h2 id=(name) { (title) } (body) } }
+    html! { section.card aria-labelledby=(name) { h3 id=(name) { (title) } (body) } }
 }
 
 fn hidden(name: &str, value: &str) -> Markup {
     html! { input type="hidden" name=(name) value=(value); }
 }
 
-/// The beginning of a form: where it goes, and the key that shows it is ours.
-fn form(dashboard: &Dashboard, action: &str, class: Option<&str>, fields: &Markup) -> Markup {
-    html! {
-        form class=[class] method="post" action={ "/dashboard/" (action) } {
-            (hidden("key", &dashboard.form_key)) (fields)
-        }
-    }
-}
-
 /// One thing that is set, and the button that takes it away.
 fn item(dashboard: &Dashboard, action: &str, what: &str, text: &Markup, fields: &Markup) -> Markup {
     let button = html! { (fields) button { "Remove" span.visually-hidden { " " (what) } } };
-    html! { li { span { (text) } (form(dashboard, action, Some("inline"), &button)) } }
+    html! { li { span { (text) } (form(dashboard, Room::Settings, action, Some("inline"), &button)) } }
 }
 
 fn list(items: &[Markup], empty: &str) -> Markup {
@@ -68,7 +61,7 @@ fn origins(dashboard: &Dashboard) -> Markup {
         }
         button.primary { "Allow" }
     };
-    html! { (list(&items, "No page may call.")) (form(dashboard, "origins", None, &add)) }
+    html! { (list(&items, "No page may call.")) (form(dashboard, Room::Settings, "origins", None, &add)) }
 }
 
 fn budget_rules(dashboard: &Dashboard, budgets: &[(Option<Amount>, BudgetRule)]) -> Markup {
@@ -101,7 +94,7 @@ fn budget_rules(dashboard: &Dashboard, budgets: &[(Option<Amount>, BudgetRule)])
         button.primary { "Set" }
     };
     let items: Vec<_> = budgets.iter().map(rule).collect();
-    html! { (list(&items, "Nobody has a budget.")) (form(dashboard, "budgets", None, &set)) }
+    html! { (list(&items, "Nobody has a budget.")) (form(dashboard, Room::Settings, "budgets", None, &set)) }
 }
 
 fn faults(dashboard: &Dashboard) -> Markup {
@@ -123,7 +116,7 @@ fn faults(dashboard: &Dashboard) -> Markup {
     };
     html! {
         (list(&items, "Everything works as it should."))
-        (form(dashboard, "faults", None, &add))
+        (form(dashboard, Room::Settings, "faults", None, &add))
         p.small.muted #fault-help {
             "chat, mint, threads, usage, models, function, auth, rest or a path; then delay=ms, status=code, "
             "retry-after=s, cut=bytes, stall=bytes, chunks=bytes, times=n."
@@ -135,8 +128,7 @@ fn switches(dashboard: &Dashboard) -> Markup {
     let controls = &dashboard.shared.controls;
     let (killed, tiers) = (controls.killed(), controls.read().tier_limits);
     let switch = |name: &str, on: bool, class: &str, text: &str| {
-        let button = html! { (hidden(name, if on { "off" } else { "on" })) button class=(class) { (text) } };
-        form(dashboard, "switches", Some("inline"), &button)
+        forms::switch(dashboard, Room::Settings, name, if on { "off" } else { "on" }, class, text)
     };
     html! {
         ul.list {
@@ -150,7 +142,8 @@ fn switches(dashboard: &Dashboard) -> Markup {
             } @else {
                 li { span { "Tier limits are not enforced." } (switch("tiers", false, "", "Enforce")) }
             }
-            li { span { "Signing keys" } (form(dashboard, "keys", Some("inline"), &html! { button { "Rotate" } })) }
+            li { span { "Requests" } (request::keep(dashboard, Room::Settings)) }
+            li { span { "Signing keys" } (form(dashboard, Room::Settings, "keys", Some("inline"), &html! { button { "Rotate" } })) }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use super::notices::Notices;
 use crate::servers::shared::Shared;
 use crate::servers::supabase::Functions;
 
@@ -15,6 +16,7 @@ pub(crate) struct Dashboard {
     pub(crate) functions: Functions,
     /// Origins that are allowed at every start, without being asked for.
     pub(crate) implied: Vec<String>,
+    pub(crate) notices: Notices,
     /// Known to the pages served here alone.
     pub(crate) form_key: Arc<str>,
 }

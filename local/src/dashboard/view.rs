@@ -4,16 +4,19 @@ use anyhow::Result;
 use rusqlite::Connection;
 use serde::Deserialize;
 
+use crate::domain::activity::Served;
 use crate::store::report;
 use crate::store::usage::Window;
 
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct View {
-    #[serde(default)]
     window: String,
-    /// What the last form did, or why it did nothing.
-    pub(super) done: Option<String>,
-    pub(super) problem: Option<String>,
+    /// The name of what the last form did.
+    pub(super) notice: String,
+    pub(super) user: String,
+    pub(super) session: String,
+    pub(super) status: String,
 }
 
 pub(super) const WINDOWS: [(&str, &str, i64); 4] = [
@@ -22,6 +25,10 @@ pub(super) const WINDOWS: [(&str, &str, i64); 4] = [
     ("7d", "7 days", 604_800_000),
     ("all", "Everything", 0),
 ];
+
+/// Which statuses a filter lets through.
+pub(super) const STATUSES: [(&str, &str); 4] =
+    [("", "all"), ("good", "answered"), ("refused", "refused (4xx)"), ("failed", "failed (5xx)")];
 
 impl View {
     /// The window's name, and its length in milliseconds; 0 for everything.
@@ -34,5 +41,21 @@ impl View {
     pub(super) fn covers(db: &Connection, length: i64, now: i64) -> Result<Window> {
         let from = if length > 0 { now - length } else { report::first(db)?.unwrap_or(now - 3_600_000) };
         Ok(Window { from, to: now + 1 })
+    }
+
+    /// Does the filter let this request through? Parts of ids are enough.
+    pub(super) fn shows(&self, served: &Served) -> bool {
+        let holds = |id: &Option<String>, part: &str| {
+            part.is_empty() || id.as_deref().is_some_and(|id| id.contains(part.trim()))
+        };
+        // Preflights that went well are half of what a page asks, and say nothing.
+        let is_preflight = served.method == "OPTIONS" && served.status < 400;
+        let status = match self.status.as_str() {
+            "good" => served.status < 400,
+            "refused" => (400..500).contains(&served.status),
+            "failed" => served.status >= 500,
+            _ => true,
+        };
+        !is_preflight && status && holds(&served.user_id, &self.user) && holds(&served.session_id, &self.session)
     }
 }

@@ -1,15 +1,19 @@
 //! What happened lately, for whoever watches. Kept in memory and never more than a page of it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::clock::Clock;
 
 const KEPT: usize = 60;
+const KEPT_REQUESTS: usize = 400;
 
 /// One request that was answered, or whose stream has begun.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Served {
+    /// Given by the log.
+    pub(crate) id: u64,
     pub(crate) at: i64,
     pub(crate) server: &'static str,
     pub(crate) method: String,
@@ -17,7 +21,34 @@ pub(crate) struct Served {
     pub(crate) status: u16,
     /// Until the answer's first byte.
     pub(crate) ms: u128,
+    /// Until its last one; `None` as long as it streams.
+    pub(crate) whole_ms: Option<u128>,
     pub(crate) origin: Option<String>,
+    /// As the token or key of the request says, which may be wrong.
+    pub(crate) user_id: Option<String>,
+    pub(crate) session_id: Option<String>,
+    /// Without secrets.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) answer_headers: Vec<(String, String)>,
+    /// What the server said of a refusal.
+    pub(crate) refusal: Option<Refusal>,
+    /// Prompt and answer as they were sent, where that is switched on.
+    pub(crate) texts: Option<Texts>,
+}
+
+/// An error, as its body says it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refusal {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+/// The beginnings of both bodies.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Texts {
+    pub(crate) asked: String,
+    pub(crate) answered: String,
 }
 
 /// A token that was minted over HTTP.
@@ -42,6 +73,8 @@ pub(crate) struct Refused {
 /// Newest first.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
+    /// Of all requests so far.
+    count: u64,
     pub(crate) served: VecDeque<Served>,
     pub(crate) minted: VecDeque<Minted>,
     pub(crate) refused: VecDeque<Refused>,
@@ -51,12 +84,13 @@ pub(crate) struct Log {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activity {
     log: Arc<Mutex<Log>>,
+    keeps_texts: Arc<AtomicBool>,
     clock: Clock,
 }
 
 impl Activity {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { log: Arc::default(), clock }
+        Self { log: Arc::default(), keeps_texts: Arc::default(), clock }
     }
 
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
@@ -68,10 +102,38 @@ impl Activity {
         self.clock.now_ms()
     }
 
-    pub(crate) fn served(&self, served: Served) {
+    /// Whether prompts and answers are kept, in memory.
+    pub(crate) fn keeps_texts(&self) -> bool {
+        self.keeps_texts.load(Ordering::Relaxed)
+    }
+
+    /// Keeps prompts and answers from now on, or forgets those that are there.
+    pub(crate) fn keep_texts(&self, keep: bool) {
+        self.keeps_texts.store(keep, Ordering::Relaxed);
+        if !keep {
+            self.log().served.iter_mut().for_each(|served| served.texts = None);
+        }
+    }
+
+    /// Notes a request and gives the id by which it is found.
+    pub(crate) fn served(&self, served: Served) -> u64 {
         let mut log = self.log();
-        log.served.push_front(served);
-        log.served.truncate(KEPT);
+        log.count += 1;
+        let id = log.count;
+        log.served.push_front(Served { id, ..served });
+        log.served.truncate(KEPT_REQUESTS);
+        id
+    }
+
+    /// The answer of a request has ended.
+    pub(crate) fn ended(&self, id: u64, whole_ms: u128, answered: &str) {
+        let mut log = self.log();
+        if let Some(served) = log.served.iter_mut().find(|served| served.id == id) {
+            served.whole_ms = Some(whole_ms);
+            if let Some(texts) = &mut served.texts {
+                answered.clone_into(&mut texts.answered);
+            }
+        }
     }
 
     pub(crate) fn minted(&self, user_id: &str, session_id: &str, tier: Option<u64>, ttl: u64) {

@@ -15,6 +15,10 @@ pub struct Letter {
     pub to: String,
     /// The six digits.
     pub code: String,
+    /// The same as a link to open, for the page that asked for it.
+    pub link: String,
+    /// The link's `token_hash`, for `verifyOtp({ token_hash, type: "email" })`.
+    pub token_hash: String,
     /// What it is for: `sign-in` or `recovery`.
     pub purpose: &'static str,
     /// Milliseconds since the Unix epoch.
@@ -27,7 +31,7 @@ pub(crate) struct Mailbox(Arc<Mutex<VecDeque<Letter>>>);
 
 impl Mailbox {
     pub(crate) fn send(&self, letter: Letter) {
-        tracing::info!(to = letter.to, code = letter.code, "mail: the {} code", letter.purpose);
+        tracing::info!(to = letter.to, code = letter.code, link = letter.link, "mail: the {} code", letter.purpose);
         let mut letters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         letters.push_front(letter);
         letters.truncate(KEPT);

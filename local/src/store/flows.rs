@@ -11,13 +11,45 @@ const FLOW_LIFE_MS: i64 = 300_000;
 /// Six digits must not be guessed.
 const MOST_TRIES: i64 = 10;
 
-/// Keeps a new code for an address in place of the one before. Gives the time the one before was sent.
-pub(crate) fn put_code(db: &Connection, email: &str, code: &str, metadata: &Value, now: i64) -> Result<()> {
+/// A code for an address, which also goes out as a link.
+#[derive(Debug)]
+pub(crate) struct Code {
+    pub(crate) email: String,
+    pub(crate) code: String,
+    pub(crate) token_hash: String,
+    pub(crate) metadata: Value,
+    /// Of a page that wants to prove that it began this; empty for others.
+    pub(crate) challenge: String,
+    pub(crate) challenge_method: String,
+}
+
+/// Keeps a new code in place of the one before.
+pub(crate) fn put_code(db: &Connection, code: &Code, now: i64) -> Result<()> {
+    let Code { email, code, token_hash, metadata, challenge, challenge_method } = code;
     db.execute(
-        "INSERT OR REPLACE INTO codes (email, code, metadata, created_at) VALUES (?1, ?2, ?3, ?4)",
-        params![email, code, metadata.to_string(), now],
+        "INSERT OR REPLACE INTO codes (email, code, metadata, created_at, token_hash, challenge, challenge_method)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![email, code, metadata.to_string(), now, token_hash, challenge, challenge_method],
     )?;
     Ok(())
+}
+
+/// Takes the code of a link, which is then used up.
+pub(crate) fn take_hash(db: &Connection, token_hash: &str, now: i64) -> Result<Option<Code>> {
+    let query = "DELETE FROM codes WHERE token_hash = ?1 AND token_hash <> '' AND created_at > ?2
+         RETURNING email, code, token_hash, metadata, challenge, challenge_method";
+    let read = |row: &rusqlite::Row<'_>| {
+        let metadata: String = row.get(3)?;
+        Ok(Code {
+            email: row.get(0)?,
+            code: row.get(1)?,
+            token_hash: row.get(2)?,
+            metadata: serde_json::from_str(&metadata).unwrap_or_default(),
+            challenge: row.get(4)?,
+            challenge_method: row.get(5)?,
+        })
+    };
+    Ok(db.query_row(query, params![token_hash, now - LIFE_MS], read).optional()?)
 }
 
 /// When the address was last sent a code.

@@ -21,15 +21,20 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 /// Schema steps in order. Append only: a data file remembers how many it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("gateway.sql"), include_str!("auth.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("gateway.sql"), include_str!("auth.sql"), include_str!("report.sql")];
 
 /// What SQLite keeps in the file's head, to know it by.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"bhst");
 const LOCK: &str = "-lock";
 
-/// A handle on the database; clones share the connection.
+/// A handle on the database; clones share the connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Store(Arc<Mutex<Connection>>);
+pub(crate) struct Store {
+    main: Arc<Mutex<Connection>>,
+    /// For reports, which then hold up nobody. A database in memory has one connection for everything.
+    reader: Arc<Mutex<Connection>>,
+}
 
 impl Store {
     /// Opens the data file, or a database that lives in memory, and brings its schema up to date. A file that is there must
@@ -52,13 +57,24 @@ impl Store {
         let mut connection = connection.context("cannot open the database")?;
         let place = || file.map_or_else(|| "the database in memory".to_owned(), |file| file.display().to_string());
         prepare(&mut connection).with_context(|| format!("cannot use {}", place()))?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+        let main = Arc::new(Mutex::new(connection));
+        let reader = match file {
+            Some(file) => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let reader =
+                    Connection::open_with_flags(file, flags).with_context(|| format!("cannot read {}", place()))?;
+                reader.busy_timeout(Duration::from_secs(5))?;
+                Arc::new(Mutex::new(reader))
+            }
+            None => Arc::clone(&main),
+        };
+        Ok(Self { main, reader })
     }
 
     /// Does `work` in one transaction, on the calling thread: for code that may block.
     pub(crate) fn blocking<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         // A panic while the lock was held rolled its transaction back, so the connection is sound.
-        let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.main.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = work(&transaction)?;
         transaction.commit()?;
@@ -72,6 +88,22 @@ impl Store {
     ) -> Result<T> {
         let store = self.clone();
         tokio::task::spawn_blocking(move || store.blocking(work)).await.context("the database task was lost")?
+    }
+}
+
+impl Store {
+    /// Reads what was committed last, off the async threads.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let reader = Arc::clone(&self.reader);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            // One state for all queries of a report.
+            work(&*connection.transaction()?)
+        });
+        reading.await.context("the database task was lost")?
     }
 }
 
@@ -110,7 +142,8 @@ impl Lock {
     pub(crate) fn take(data: Option<&Path>) -> Result<Self> {
         let Some(data) = data else { return Ok(Self(None)) };
         check(data)?;
-        let lock = Connection::open(beside(data, LOCK)).with_context(|| format!("cannot lock {}", data.display()))?;
+        let lock = Connection::open(beside(data, LOCK))
+            .with_context(|| format!("cannot write beside {}: may its folder be written to?", data.display()))?;
         lock.busy_timeout(Duration::ZERO)?;
         lock.execute_batch("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE").map_err(|_| {
             anyhow!("another behest-local uses {}: stop it, or give this one another file with --data", data.display())

@@ -15,6 +15,10 @@ pub(crate) struct User {
     pub(crate) email: Option<String>,
     pub(crate) password_hash: Option<String>,
     pub(crate) metadata: Value,
+    /// What administrators say of the user, beside the provider.
+    pub(crate) app_metadata: Value,
+    /// Until then no session is given out.
+    pub(crate) banned_until: Option<i64>,
     /// Who vouched for the address: `email`, or a provider's name.
     pub(crate) provider: String,
     pub(crate) created_at: i64,
@@ -27,13 +31,20 @@ impl User {
         self.email.is_none()
     }
 
+    pub(crate) fn is_banned(&self, now: i64) -> bool {
+        self.banned_until.is_some_and(|until| now < until)
+    }
+
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let metadata: String = row.get("metadata")?;
+        let app_metadata: String = row.get("app_metadata")?;
         Ok(Self {
             id: row.get("id")?,
             email: row.get("email")?,
             password_hash: row.get("password_hash")?,
             metadata: serde_json::from_str(&metadata).unwrap_or_default(),
+            app_metadata: serde_json::from_str(&app_metadata).unwrap_or_default(),
+            banned_until: row.get("banned_until")?,
             provider: row.get("provider")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
@@ -77,6 +88,9 @@ pub(crate) struct Changes {
     pub(crate) email: Option<String>,
     pub(crate) password_hash: Option<String>,
     pub(crate) metadata: Option<Value>,
+    pub(crate) app_metadata: Option<Value>,
+    /// A ban, or its end.
+    pub(crate) banned_until: Option<Option<i64>>,
 }
 
 /// Changes a user; `None` if the new address is another user's.
@@ -88,10 +102,32 @@ pub(crate) fn change(db: &Connection, id: &str, changes: &Changes, now: i64) -> 
     }
     db.execute(
         "UPDATE users SET email = coalesce(?2, email), password_hash = coalesce(?3, password_hash),
-         metadata = coalesce(?4, metadata), updated_at = ?5 WHERE id = ?1",
-        params![id, changes.email, changes.password_hash, changes.metadata.as_ref().map(Value::to_string), now],
+         metadata = coalesce(?4, metadata), app_metadata = coalesce(?5, app_metadata), updated_at = ?6 WHERE id = ?1",
+        params![
+            id,
+            changes.email,
+            changes.password_hash,
+            changes.metadata.as_ref().map(Value::to_string),
+            changes.app_metadata.as_ref().map(Value::to_string),
+            now
+        ],
     )?;
+    if let Some(until) = changes.banned_until {
+        db.execute("UPDATE users SET banned_until = ?2 WHERE id = ?1", params![id, until])?;
+    }
     by_id(db, id)
+}
+
+/// Deletes a user with sessions and profile; `false` if there is none.
+pub(crate) fn delete(db: &Connection, id: &str) -> Result<bool> {
+    Ok(db.execute("DELETE FROM users WHERE id = ?1", [id])? > 0)
+}
+
+/// Users in the order they came, from `offset` on, and how many there are.
+pub(crate) fn page(db: &Connection, offset: i64, limit: i64) -> Result<(Vec<User>, i64)> {
+    let mut query = db.prepare("SELECT * FROM users ORDER BY created_at, rowid LIMIT ?2 OFFSET ?1")?;
+    let users = query.query_map([offset, limit], User::read)?.collect::<Result<_, _>>()?;
+    Ok((users, db.query_row("SELECT count(*) FROM users", [], |row| row.get(0))?))
 }
 
 /// A user as they are listed.
@@ -104,15 +140,41 @@ pub struct UserRow {
     pub email: Option<String>,
     /// The plan in the user's profile, if there is one.
     pub plan: Option<String>,
+    /// When the user came, in milliseconds since the Unix epoch.
+    pub created_at: i64,
+    /// The latest sign-in.
+    pub last_sign_in_at: Option<i64>,
+    /// Until then the user is banned.
+    pub banned_until: Option<i64>,
+}
+
+const ROW: &str = "SELECT users.id, email, plan, created_at, last_sign_in_at, banned_until FROM users
+     LEFT JOIN profiles ON profiles.id = users.id";
+
+impl UserRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            email: row.get(1)?,
+            plan: row.get(2)?,
+            created_at: row.get(3)?,
+            last_sign_in_at: row.get(4)?,
+            banned_until: row.get(5)?,
+        })
+    }
+}
+
+/// The users who came last, the newest first, and how many there are.
+pub(crate) fn latest(db: &Connection, limit: u32) -> Result<(Vec<UserRow>, i64)> {
+    let mut query = db.prepare(&format!("{ROW} ORDER BY users.rowid DESC LIMIT ?1"))?;
+    let rows = query.query_map([limit], UserRow::read)?.collect::<Result<_, _>>()?;
+    Ok((rows, db.query_row("SELECT count(*) FROM users", [], |row| row.get(0))?))
 }
 
 /// All users with their plans, oldest first.
 pub(crate) fn all(db: &Connection) -> Result<Vec<UserRow>> {
-    let mut query = db.prepare(
-        "SELECT users.id, email, plan FROM users LEFT JOIN profiles ON profiles.id = users.id ORDER BY created_at, users.rowid",
-    )?;
-    let rows = query.query_map([], |row| Ok(UserRow { id: row.get(0)?, email: row.get(1)?, plan: row.get(2)? }))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut query = db.prepare(&format!("{ROW} ORDER BY created_at, users.rowid"))?;
+    Ok(query.query_map([], UserRow::read)?.collect::<Result<_, _>>()?)
 }
 
 pub(crate) fn by_email(db: &Connection, email: &str) -> Result<Option<User>> {

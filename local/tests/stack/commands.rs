@@ -77,6 +77,15 @@ async fn status_and_reset_know_whether_the_servers_run() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
 }
 
+/// A server whose clock has stood still for long.
+async fn server_of_yesterday() -> String {
+    let app = axum::Router::new().fallback(|| async { [("date", "Mon, 21 Sep 2020 14:13:20 GMT")] });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, app).into_future());
+    url
+}
+
 #[tokio::test]
 async fn doctor_does_both_preflights_and_says_what_to_change() {
     let world = World::start().await;
@@ -90,15 +99,17 @@ async fn doctor_does_both_preflights_and_says_what_to_change() {
     };
     let (supabase, gateway) = (&world.running.supabase_url, &world.running.gateway_url);
     let (good, out, _) = doctor(PAGE, supabase, gateway).await;
-    assert!(good && out.lines().filter(|line| line.starts_with("ok ")).count() == 3, "{out}");
+    assert!(good && out.lines().filter(|line| line.starts_with("ok ")).count() == 5, "{out}");
     let (good, out, error) = doctor("http://localhost:9999", supabase, &format!("{gateway}/v1/")).await;
-    assert!(!good && error.contains("2 of 2 checks failed"), "{error}");
+    assert!(!good && error.contains("2 of 4 checks failed"), "{error}");
     assert!(out.contains("set CORS_ORIGIN to http://localhost:9999"), "{out}");
     assert!(out.contains("Allowed Origins: add http://localhost:9999"), "{out}");
     let (good, out, _) = doctor(PAGE, "http://127.0.0.1:1", gateway).await;
     assert!(!good && out.contains("cannot be reached"), "{out}");
     let (good, out, _) = doctor(PAGE, gateway, supabase).await;
     assert!(!good && out.contains("there is no function of this name") && out.contains("swapped"), "{out}");
+    let (good, out, _) = doctor(PAGE, &server_of_yesterday().await, gateway).await;
+    assert!(!good && out.contains("s ahead of it: set the clock"), "{out}");
     let (good, _, error) = doctor("http://localhost:9999/", supabase, gateway).await;
     assert!(!good && error.contains("is not an origin"), "{error}");
     assert_eq!(world.counted("mint"), 0);
@@ -107,18 +118,19 @@ async fn doctor_does_both_preflights_and_says_what_to_change() {
 #[tokio::test]
 async fn the_tools_and_the_dashboard_answer_to_names_of_this_machine_alone() {
     let world = World::start().await;
-    for path in ["/_local/counters", "/_local/mail", "/dashboard", "/dashboard/live", "/dashboard/usage.csv"] {
+    for path in ["/_local/counters", "/_local/mail", "/dashboard", "/dashboard/live/requests", "/dashboard/usage.csv"] {
         assert_eq!(send(world.get_gateway(path)).await.status, 200, "{path}");
         let rebound = send(world.get_gateway(path).header("host", "evil.example")).await;
         assert_eq!(rebound.status, 404, "{path} under another name");
     }
+    assert_eq!(send(world.get_gateway("/dashboard/cellar")).await.status, 404);
 }
 
 #[cfg(unix)]
 #[tokio::test]
 async fn the_dashboard_says_how_to_connect_and_it_works() {
     let world = World::start().await;
-    let page = send(world.get_gateway("/dashboard")).await.text;
+    let page = send(world.get_gateway("/dashboard/settings")).await.text;
     let copied: Vec<String> = page
         .split("data-copy=\"")
         .skip(1)

@@ -111,7 +111,7 @@ async fn a_fault_looks_like_an_error_of_its_server_and_pages_may_read_it() {
 #[tokio::test]
 async fn a_fault_that_was_used_can_be_removed() {
     let world = World::with(Config { faults: vec!["models status=503 times=5".parse().unwrap()], ..config() }).await;
-    let shown = send(world.get_gateway("/dashboard")).await.text;
+    let shown = send(world.get_gateway("/dashboard/settings")).await.text;
     assert_eq!(send(world.get_gateway("/v1/models")).await.status, 503);
     // The page as it was before the fault was used.
     let remove = shown.split("name=\"remove\" value=\"").find(|rest| rest.starts_with("models")).unwrap();

@@ -19,4 +19,5 @@ mod sign_in;
 mod support;
 mod threads;
 mod upstream;
+mod users;
 mod whole_path;

@@ -21,7 +21,7 @@ async fn switches_and_faults_are_as_they_were_left() {
     let folder = tempfile::tempdir().unwrap();
     let settings = || Config { data: Some(folder.path().join("data.sqlite")), ..config() };
     let world = World::with(settings()).await;
-    let page = send(world.get_gateway("/dashboard")).await.text;
+    let page = send(world.get_gateway("/dashboard/settings")).await.text;
     let key = page.split("name=\"key\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     let post = async |path: &str, field: &str, value: &str| {
         let fields = reqwest::Url::parse_with_params("http://localhost", [("key", key), (field, value)]).unwrap();
@@ -37,7 +37,7 @@ async fn switches_and_faults_are_as_they_were_left() {
     in_time(world.running.stop()).await;
 
     let world = World::with(settings()).await;
-    let page = send(world.get_gateway("/dashboard")).await.text;
+    let page = send(world.get_gateway("/dashboard/settings")).await.text;
     for shown in ["The gateway refuses every call.", "Tier limits are enforced.", "usage status=500"] {
         assert!(page.contains(shown), "{shown}");
     }
@@ -370,12 +370,16 @@ fn the_program_says_what_is_wrong() {
         ),
         (vec!["--upstream-model", "m"], "--upstream"),
         (vec!["--package", "."], "--www"),
+        (vec!["--data", "/proc/data.sqlite"], "cannot write beside /proc/data.sqlite"),
+        (vec!["--data", "Cargo.toml"], "Cargo.toml is not a data file of behest-local"),
+        (vec!["--config", "no-such-file.toml"], "cannot read no-such-file.toml"),
     ];
     for (flags, why) in cases {
         let output = program(&flags).output().unwrap();
         assert!(!output.status.success());
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(why), "{why}: {text}");
+        assert!(!text.contains("backtrace"), "{text}");
         assert!(output.stdout.is_empty());
     }
 }

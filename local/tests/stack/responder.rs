@@ -117,4 +117,14 @@ async fn one_model_can_be_looked_up() {
     let model = async |id: &str| send(world.get_gateway(&format!("/v1/models/{id}")).bearer_auth(&token)).await;
     assert_eq!(model("behest-local").await.json()["id"], "behest-local");
     assert_eq!(model("vendor/other").await.refusal(), (404, "not_found".to_owned()));
+    let chat = async |model: Value| {
+        let body = json!({ "model": model, "messages": [{ "role": "user", "content": "Hi" }] });
+        send(world.chat(&token, &body)).await
+    };
+    for ours in [json!("behest-local"), json!("default"), json!(""), Value::Null] {
+        assert_eq!(chat(ours.clone()).await.status, 200, "{ours}");
+    }
+    let other = chat(json!("gpt-9")).await;
+    assert_eq!(other.refusal(), (400, "validation_error".to_owned()));
+    assert!(other.text.contains("gpt-9") && other.text.contains("behest-local"), "{}", other.text);
 }

@@ -57,6 +57,59 @@ async fn a_code_signs_in_once_and_makes_a_user() {
     assert_eq!(refusal(&closed), (422, "otp_disabled".to_owned()));
 }
 
+/// The parts of a query or fragment.
+fn parts(text: Option<&str>) -> std::collections::HashMap<String, String> {
+    let url = Url::parse(&format!("http://localhost/?{}", text.unwrap_or_default())).unwrap();
+    url.query_pairs().into_owned().collect()
+}
+
+#[tokio::test]
+async fn a_letters_link_leads_back_to_the_page_with_a_session() {
+    let world = World::start().await;
+    let back = format!("{PAGE}/welcome");
+    let path = format!("/otp?redirect_to={back}");
+    let link = async |more: Value| {
+        let mut body = json!({ "email": "ada@example.com" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(post(&world, &path, body).await.status, 200);
+        world.running.letters().remove(0)
+    };
+    let open = async |link: &str| {
+        let answer = send(world.http.get(link)).await;
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        Url::parse(answer.header("location").unwrap()).unwrap()
+    };
+    let letter = link(json!({})).await;
+    let page = open(&letter.link).await;
+    assert!(page.as_str().starts_with(&format!("{back}#")), "{page}");
+    let session = parts(page.fragment());
+    assert_eq!((session["type"].as_str(), session["token_type"].as_str()), ("magiclink", "bearer"));
+    assert_eq!(jwt_part(&session["access_token"], 1)["email"], "ada@example.com");
+    assert_eq!(world.refresh(&session["refresh_token"]).await.status, 200);
+    assert_eq!(parts(open(&letter.link).await.fragment())["error_code"], "otp_expired", "a link is good once");
+
+    // A page that wants proof of who began gets a code instead.
+    let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, VERIFIER.as_bytes()));
+    let letter = link(json!({ "code_challenge": challenge, "code_challenge_method": "s256" })).await;
+    let page = open(&letter.link).await;
+    let proof = json!({ "auth_code": parts(page.query())["code"], "code_verifier": VERIFIER });
+    assert_eq!(post(&world, "/token?grant_type=pkce", proof).await.status, 200);
+
+    // Servers exchange the link's hash themselves.
+    let letter = link(json!({})).await;
+    let hash = json!({ "type": "email", "token_hash": letter.token_hash });
+    assert_eq!(post(&world, "/verify", hash.clone()).await.status, 200);
+    assert_eq!(refusal(&post(&world, "/verify", hash).await), (403, "otp_expired".to_owned()));
+    let both = json!({ "type": "email", "token_hash": "x", "email": "ada@example.com", "token": letter.code });
+    assert_eq!(refusal(&post(&world, "/verify", both).await), (400, "validation_failed".to_owned()));
+
+    // And never to a page of somebody else.
+    let body = json!({ "email": "ada@example.com" });
+    post(&world, "/otp?redirect_to=https://evil.example/", body).await;
+    let page = open(&world.running.letters().remove(0).link).await;
+    assert_eq!(page.origin().ascii_serialization(), PAGE);
+}
+
 #[tokio::test]
 async fn a_code_expires_and_cannot_be_guessed() {
     let world = World::start().await;

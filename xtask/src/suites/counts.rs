@@ -2,6 +2,8 @@
 
 use std::ops::AddAssign;
 
+use anyhow::Result;
+
 /// Results of one or more test runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -14,6 +16,17 @@ impl Counts {
     pub(crate) const PASSED: Self = Self { passed: 1, failed: 0, skipped: 0 };
     pub(crate) const FAILED: Self = Self { passed: 0, failed: 1, skipped: 0 };
     pub(crate) const SKIPPED: Self = Self { passed: 0, failed: 0, skipped: 1 };
+
+    /// Of a check that is a test by itself. Says what is wrong.
+    pub(crate) fn of(verdict: Result<()>) -> Self {
+        match verdict {
+            Ok(()) => Self::PASSED,
+            Err(problem) => {
+                println!("{problem:#}");
+                Self::FAILED
+            }
+        }
+    }
 
     /// Adds what this line of output says, if it is a closing line of libtest, of wasm-bindgen's runner (which writes the
     /// same) or of Node's.

@@ -71,13 +71,7 @@ pub(crate) fn check(tools: &Tools) -> Result<Counts> {
                     })
                 }
             };
-            counts += match verdict {
-                Ok(()) => Counts::PASSED,
-                Err(problem) => {
-                    println!("{problem:#}");
-                    Counts::FAILED
-                }
-            };
+            counts += Counts::of(verdict);
         }
     }
     Ok(counts)

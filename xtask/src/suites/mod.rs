@@ -5,5 +5,6 @@ mod features;
 mod policy;
 mod published;
 pub(crate) mod run;
+pub(crate) mod screenshots;
 pub(crate) mod table;
 mod upstream;

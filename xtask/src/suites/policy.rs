@@ -15,13 +15,7 @@ pub(crate) fn licences(tools: &Tools) -> Result<Counts> {
     let mut deny = command(tools.cargo_deny()?);
     // Advisories change by the day, without a change of ours: no gate for those.
     deny.args(["--all-features", "--workspace", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
-    Ok(match step("cargo deny: bans, licences, sources", &mut deny) {
-        Ok(()) => Counts::PASSED,
-        Err(problem) => {
-            println!("{problem:#}");
-            Counts::FAILED
-        }
-    })
+    Ok(Counts::of(step("cargo deny: bans, licences, sources", &mut deny)))
 }
 
 /// The library with the oldest compiler that it says it builds with, where rustup can get that.
@@ -42,11 +36,5 @@ pub(crate) fn oldest_rust() -> Result<Counts> {
     check.args(["run", OLDEST_RUST, "cargo", "check", "--package", "behest-client", "--all-features", "--quiet"]);
     check.env_remove("CARGO").env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN");
     check.env("CARGO_TARGET_DIR", root().join("target/oldest-rust"));
-    Ok(match step(&format!("cargo check with Rust {OLDEST_RUST} (a minute the first time)"), &mut check) {
-        Ok(()) => Counts::PASSED,
-        Err(problem) => {
-            println!("{problem:#}");
-            Counts::FAILED
-        }
-    })
+    Ok(Counts::of(step(&format!("cargo check with Rust {OLDEST_RUST} (a minute the first time)"), &mut check)))
 }

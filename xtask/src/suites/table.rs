@@ -50,12 +50,21 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("chrome", "behest-client in headless Chromium", |context| in_browser(context, Browser::Chrome)),
     suite("firefox", "behest-client in headless Firefox", |context| in_browser(context, Browser::Firefox)),
     suite("runtimes", "the server module under axum, Node, Deno, Bun and workerd: the same answers", runtimes),
-    suite("e2e", "the packed tarball in a page, from sign-in to usage, in headless Chromium", end_to_end),
+    suite(
+        "e2e",
+        "the packed tarball in a page, from sign-in to usage, in headless Chromium; every screen in Firefox, too",
+        end_to_end,
+    ),
     suite("matrix-short", "the packed tarball in plain pages, Node, Deno, Bun and workerd", |context| {
         matrix(context, Matrix::Short)
     }),
-    suite("examples", "the web examples and the quickstart, built and driven in headless Chromium", examples),
     suite("demo", "cargo xtask demo --check", demo_check),
+    Suite {
+        name: "examples",
+        what: "the web examples and the quickstart, built and driven in Chromium (downloads 620 MB once; only when named)",
+        by_default: false,
+        run: examples,
+    },
     Suite {
         name: "matrix",
         what: "the packed tarball in every bundler, framework and test runner; writes docs/matrix.md (only when named)",
@@ -76,7 +85,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "load",
-        what: "behest-local under 500 streams for a minute (only when named)",
+        what: "behest-local under 500 streams, half a million rows and 100 deaths: two minutes (only when named)",
         by_default: false,
         run: load,
     },
@@ -167,13 +176,7 @@ fn counted(command: &mut Command, limit: Duration) -> Result<Counts> {
 
 /// A command that is a check by itself.
 fn check(what: &str, command: &mut Command) -> Counts {
-    match step(what, command) {
-        Ok(()) => Counts::PASSED,
-        Err(error) => {
-            println!("{error:#}");
-            Counts::FAILED
-        }
-    }
+    Counts::of(step(what, command))
 }
 
 /// Formatting of every Rust file.
@@ -256,10 +259,17 @@ fn types(context: &Context) -> Result<Counts> {
 }
 
 fn end_to_end(context: &Context) -> Result<Counts> {
-    let mut node =
-        node_tests(context, javascript_tests(|name| !name.starts_with("types") && !name.starts_with("server"))?)?;
-    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
-    counted(&mut node, RUN_LIMIT)
+    let files = javascript_tests(|name| !name.starts_with("types") && !name.starts_with("server"))?;
+    counted(&mut in_pages(context, files)?, RUN_LIMIT)
+}
+
+/// Node's tests with everything that drives pages: the packed tarball, the servers, the browsers.
+pub(super) fn in_pages(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
+    let tools = &context.tools;
+    let mut node = node_tests(context, files)?;
+    node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", tools.chromium()?);
+    node.env("FIREFOX", tools.firefox()?).env("GECKODRIVER", tools.geckodriver()?);
+    Ok(node)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -327,13 +337,7 @@ fn size_budget(context: &Context) -> Result<Counts> {
     context.tarball()?;
     let mut counts = Counts::default();
     for report in [size::report(), leptos::report(&context.tools)] {
-        counts += match report {
-            Ok(()) => Counts::PASSED,
-            Err(error) => {
-                println!("{error:#}");
-                Counts::FAILED
-            }
-        };
+        counts += Counts::of(report);
     }
     Ok(counts)
 }

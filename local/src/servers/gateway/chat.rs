@@ -34,6 +34,7 @@ pub(crate) async fn completions(
     let session_id = session_id(&headers, &claims)?;
     let thread_id = threads::thread_id(&headers)?;
     let mut request = ChatRequest::parse(&body?)?;
+    gateway.responder.knows(&request)?;
     gateway.guard(&request)?;
     let turn = match thread_id {
         Some(id) => Some(gateway.recall(claims.uid.clone(), id, &mut request).await?),

@@ -38,6 +38,17 @@ impl Responder {
         }
     }
 
+    /// Refuses a model that the built-in responder is not; an upstream knows its own.
+    pub(crate) fn knows(&self, request: &ChatRequest) -> Result<(), GatewayError> {
+        match (self, request.model()) {
+            (Self::Builtin(_), Some(other)) if other != builtin::MODEL => Err(GatewayError::invalid(format!(
+                "The model {other:?} is not configured: this project has {:?}, or \"default\"",
+                builtin::MODEL
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Sends a request on. Dropping the future or the reply's stream cancels it.
     pub(crate) async fn chat(&self, request: &ChatRequest) -> Result<Reply, GatewayError> {
         match self {

@@ -18,7 +18,7 @@ use super::inject_faults::{self, Injector};
 
 pub(crate) use auth::password::Hasher;
 pub(crate) use auth::rate_limit::RateLimits;
-pub(crate) use auth::sign_in::ensure_user;
+pub(crate) use auth::sign_in::{demo_user, ensure_user};
 pub(crate) use functions::Functions;
 pub(crate) use functions::proxy::Proxy;
 pub(crate) use functions::token_function::{NAME as FUNCTION_NAME, TokenFunction};

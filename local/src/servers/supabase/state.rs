@@ -25,7 +25,14 @@ pub(crate) struct Supabase {
 impl Supabase {
     /// Is this the publishable or the secret key?
     pub(super) fn is_api_key(&self, key: &str) -> bool {
-        let fits = |ours: &str| verify_slices_are_equal(key.as_bytes(), ours.as_bytes()).is_ok();
-        fits(&self.shared.identity.publishable_key) || fits(self.shared.identity.secret_key.expose())
+        fits(key, &self.shared.identity.publishable_key) || self.is_secret_key(key)
     }
+
+    pub(super) fn is_secret_key(&self, key: &str) -> bool {
+        fits(key, self.shared.identity.secret_key.expose())
+    }
+}
+
+fn fits(key: &str, ours: &str) -> bool {
+    verify_slices_are_equal(key.as_bytes(), ours.as_bytes()).is_ok()
 }

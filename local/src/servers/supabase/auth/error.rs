@@ -28,6 +28,11 @@ impl AuthError {
         Self { status, code, message: message.into(), weak_password: None }
     }
 
+    /// Code and message.
+    pub(crate) fn words(&self) -> (&'static str, &str) {
+        (self.code, &self.message)
+    }
+
     pub(crate) fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }

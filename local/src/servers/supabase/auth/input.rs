@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::error::AuthError;
 
@@ -48,4 +48,20 @@ pub(super) fn check_password(password: &str) -> Result<(), AuthError> {
         return Err(AuthError::weak_password("length", message));
     }
     Ok(())
+}
+
+/// A key set to null is taken away.
+pub(super) fn merged(metadata: Value, changes: Map<String, Value>) -> Value {
+    let mut all = match metadata {
+        Value::Object(all) => all,
+        _ => Map::new(),
+    };
+    for (name, value) in changes {
+        if value.is_null() {
+            all.remove(&name);
+        } else {
+            all.insert(name, value);
+        }
+    }
+    Value::Object(all)
 }

@@ -1,5 +1,6 @@
 //! Supabase Auth.
 
+mod admin;
 pub(super) mod error;
 mod input;
 mod otp;
@@ -9,6 +10,7 @@ pub(super) mod rate_limit;
 pub(super) mod session;
 pub(super) mod sign_in;
 mod user;
+mod way_back;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -27,9 +29,16 @@ pub(super) fn routes(supabase: &Supabase, faults: Injector) -> Router<Supabase> 
     let open = Router::new()
         .route("/.well-known/jwks.json", get(jwks))
         .route("/health", get(health))
+        .route("/verify", get(otp::open))
         .route("/authorize", get(provider::page).post(provider::come_back));
     let limits = (supabase.rate_limits.clone(), supabase.shared.clock.clone());
+    let admin = Router::new()
+        .route("/users", get(admin::list).post(admin::create))
+        .route("/users/{id}", get(admin::show).put(admin::update).delete(admin::delete))
+        .route("/generate_link", post(admin::generate_link))
+        .layer(middleware::from_fn_with_state(supabase.clone(), admin::secret_key));
     Router::new()
+        .nest("/admin", admin)
         .route("/signup", post(sign_in::sign_up))
         .route("/token", post(sign_in::token))
         .route("/otp", post(otp::send))

@@ -2,18 +2,23 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use reqwest::Url;
+use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::AuthError;
 use super::input::{Reply, address, parse};
+use super::way_back;
 use crate::domain::mail::Letter;
 use crate::domain::random;
 use crate::servers::supabase::state::Supabase;
-use crate::store::{flows, sessions, users};
+use crate::store::flows::{self, Code, Flow};
+use crate::store::{sessions, users};
 
 /// As hosted projects are set: one letter a minute to an address.
 const BETWEEN_LETTERS_MS: i64 = 60_000;
@@ -26,10 +31,31 @@ struct OtpRequest {
     phone: String,
     create_user: Option<bool>,
     data: Option<Map<String, Value>>,
+    #[serde(flatten)]
+    challenge: Challenge,
+}
+
+/// PKCE's, of a page that wants a code in place of tokens in its address.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Challenge {
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
+}
+
+/// Where the link leads, in the query as supabase-js sends it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Redirect {
+    redirect_to: String,
 }
 
 /// `POST /otp`
-pub(crate) async fn send(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
+pub(super) async fn send(
+    State(supabase): State<Supabase>,
+    Query(Redirect { redirect_to }): Query<Redirect>,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply {
     supabase.shared.counters.add("auth.otp");
     let asked: OtpRequest = parse(body)?;
     if !asked.phone.is_empty() {
@@ -39,69 +65,161 @@ pub(crate) async fn send(State(supabase): State<Supabase>, body: Result<Bytes, B
     if asked.create_user == Some(false) && supabase.user(&email).await?.is_none() {
         return Err(AuthError::unprocessable("otp_disabled", "Signups not allowed for otp"));
     }
-    letter(&supabase, email, "sign-in", Value::Object(asked.data.unwrap_or_default())).await
+    let metadata = Value::Object(asked.data.unwrap_or_default());
+    write(&supabase, email, "sign-in", metadata, &asked.challenge, &redirect_to).await?;
+    Ok(Json(json!({})))
 }
 
 /// `POST /recover`, and `POST /resend` alike: a letter only if there is such a user, and an answer that does not tell.
-pub(crate) async fn recover(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
+pub(super) async fn recover(
+    State(supabase): State<Supabase>,
+    Query(Redirect { redirect_to }): Query<Redirect>,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply {
     supabase.shared.counters.add("auth.recover");
     let asked: OtpRequest = parse(body)?;
     let email = address(&asked.email)?;
     if supabase.user(&email).await?.is_none() {
         return Ok(Json(json!({})));
     }
-    letter(&supabase, email, "recovery", json!({})).await
+    write(&supabase, email, "recovery", json!({}), &asked.challenge, &redirect_to).await?;
+    Ok(Json(json!({})))
 }
 
-async fn letter(supabase: &Supabase, email: String, purpose: &'static str, metadata: Value) -> Reply {
+/// Keeps a code for this address and puts the letter with it into the mailbox.
+pub(super) async fn write(
+    supabase: &Supabase,
+    email: String,
+    purpose: &'static str,
+    metadata: Value,
+    challenge: &Challenge,
+    redirect_to: &str,
+) -> Result<Letter, AuthError> {
     let (to, code, now) = (email.clone(), random::digits::<6>()?, supabase.shared.clock.now_ms());
-    let sent = code.clone();
+    let kept = Code {
+        email,
+        code: code.clone(),
+        token_hash: random::hex_key()?,
+        metadata,
+        challenge: challenge.code_challenge.clone().unwrap_or_default(),
+        challenge_method: challenge.code_challenge_method.clone().unwrap_or_default().to_ascii_lowercase(),
+    };
+    let token_hash = kept.token_hash.clone();
     let limited = supabase.rate_limits.are_on();
     let soon = supabase.shared.store.run(move |db| {
-        let next = flows::last_code(db, &email)?.unwrap_or(i64::MIN / 2) + BETWEEN_LETTERS_MS;
+        let next = flows::last_code(db, &kept.email)?.unwrap_or(i64::MIN / 2) + BETWEEN_LETTERS_MS;
         if limited && now < next {
             return Ok(Some((next - now).div_euclid(1000).max(1)));
         }
-        flows::put_code(db, &email, &sent, &metadata, now)?;
+        flows::put_code(db, &kept, now)?;
         Ok(None)
     });
     if let Some(seconds) = soon.await? {
         let message = format!("For security purposes, you can only request this after {seconds} seconds.");
         return Err(AuthError::new(StatusCode::TOO_MANY_REQUESTS, "over_email_send_rate_limit", message));
     }
-    supabase.shared.mailbox.send(Letter { to, code, purpose, sent_at: now });
-    Ok(Json(json!({})))
+    let kind = if purpose == "recovery" { "recovery" } else { "magiclink" };
+    let query = [("token", token_hash.as_str()), ("type", kind), ("redirect_to", redirect_to)];
+    let query = query.iter().filter(|(_, value)| !value.is_empty());
+    let link = Url::parse_with_params(&format!("{}/verify", supabase.issuer), query)
+        .map_err(|why| AuthError::from(anyhow::Error::new(why)))?;
+    let letter = Letter { to, code, link: link.into(), token_hash, purpose, sent_at: now };
+    supabase.shared.mailbox.send(letter.clone());
+    Ok(letter)
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Verify {
-    #[serde(default)]
     r#type: String,
-    #[serde(default)]
     email: String,
-    #[serde(default)]
     token: String,
+    token_hash: String,
 }
 
-/// `POST /verify`: the code becomes a session, and a user if there was none.
+fn is_known(kind: &str) -> Result<(), AuthError> {
+    if matches!(kind, "email" | "magiclink" | "signup" | "recovery" | "invite") {
+        return Ok(());
+    }
+    Err(AuthError::bad_request("validation_failed", format!("Invalid email verification type {kind:?}")))
+}
+
+fn expired() -> AuthError {
+    AuthError::forbidden("otp_expired", "Token has expired or is invalid")
+}
+
+/// `POST /verify`: the code, or the hash of its link, becomes a session, and a user if there was none.
 pub(crate) async fn verify(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
     supabase.shared.counters.add("auth.verify");
-    let Verify { r#type, email, token } = parse(body)?;
-    if !matches!(r#type.as_str(), "email" | "magiclink" | "signup" | "recovery") {
-        return Err(AuthError::bad_request("validation_failed", format!("Invalid email verification type {type:?}")));
+    let Verify { r#type, email, token, token_hash } = parse(body)?;
+    is_known(&r#type)?;
+    let also_by_code = !email.is_empty() || !token.is_empty();
+    if !token_hash.is_empty() && also_by_code {
+        let message = "Only the token_hash and type should be provided";
+        return Err(AuthError::bad_request("validation_failed", message));
     }
-    let email = address(&email)?;
+    let email = if token_hash.is_empty() { address(&email)? } else { email };
     let now = supabase.shared.clock.now_ms();
     let grant = supabase.shared.store.run(move |db| {
-        let Some(metadata) = flows::take_code(db, &email, token.trim(), now)? else { return Ok(None) };
-        let user = match users::by_email(db, &email)? {
-            Some(user) => Some(user),
-            None => users::add(db, Some(&email), None, &metadata, now)?,
+        let known = if token_hash.is_empty() {
+            flows::take_code(db, &email, token.trim(), now)?.map(|metadata| (email, metadata))
+        } else {
+            flows::take_hash(db, &token_hash, now)?.map(|code| (code.email, code.metadata))
         };
+        let Some((email, metadata)) = known else { return Ok(None) };
+        let user = vouched(db, &email, &metadata, now)?;
         user.map(|user| sessions::start(db, user, "otp", now)).transpose()
     });
-    let invalid = || AuthError::forbidden("otp_expired", "Token has expired or is invalid");
-    Ok(Json(supabase.session(&grant.await?.ok_or_else(invalid)?)?))
+    Ok(Json(supabase.session(&grant.await?.ok_or_else(expired)?)?))
+}
+
+/// The user of an address that was proved, added if there is none.
+fn vouched(db: &Connection, email: &str, metadata: &Value, now: i64) -> anyhow::Result<Option<users::User>> {
+    match users::by_email(db, email)? {
+        Some(user) => Ok(Some(user)),
+        None => users::add(db, Some(email), None, metadata, now),
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Opened {
+    #[serde(rename = "type")]
+    kind: String,
+    token: String,
+    redirect_to: String,
+}
+
+/// `GET /verify`: the link of a letter was opened. Back to the page, with a session or with what went wrong.
+pub(super) async fn open(
+    State(supabase): State<Supabase>,
+    Query(Opened { kind, token, redirect_to }): Query<Opened>,
+) -> Result<Response, AuthError> {
+    supabase.shared.counters.add("auth.verify");
+    is_known(&kind)?;
+    let mut back = supabase.way_back(&redirect_to)?;
+    let now = supabase.shared.clock.now_ms();
+    let taken = supabase.shared.store.run(move |db| {
+        let Some(code) = flows::take_hash(db, &token, now)? else { return Ok(None) };
+        let Some(user) = vouched(db, &code.email, &code.metadata, now)? else { return Ok(None) };
+        if code.challenge.is_empty() {
+            return Ok(Some(Ok(sessions::start(db, user, "otp", now)?)));
+        }
+        let flow = Flow { user_id: user.id, challenge: code.challenge, method: code.challenge_method };
+        Ok(Some(Err(flows::begin(db, &flow, now)?)))
+    });
+    let fragment = match taken.await? {
+        Some(Err(code)) => {
+            back.query_pairs_mut().append_pair("code", &code);
+            return Ok(axum::response::Redirect::to(back.as_str()).into_response());
+        }
+        Some(Ok(grant)) => {
+            supabase.session(&grant).map(|session| format!("{}&type={kind}", way_back::session(&session)))
+        }
+        None => Err(expired()),
+    };
+    back.set_fragment(Some(&fragment.unwrap_or_else(|error| way_back::problem(&error))));
+    Ok(axum::response::Redirect::to(back.as_str()).into_response())
 }
 
 impl Supabase {

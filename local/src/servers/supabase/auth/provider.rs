@@ -12,12 +12,12 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use maud::{DOCTYPE, PreEscaped, html};
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::AuthError;
 use super::input::{Reply, address, parse};
+use super::way_back;
 use crate::servers::supabase::state::Supabase;
 use crate::store::flows::{self, Flow};
 use crate::store::{sessions, users};
@@ -127,26 +127,13 @@ pub(crate) async fn come_back(
     let user = user.await?.ok_or_else(|| AuthError::unprocessable("user_already_exists", "User already registered"))?;
     if asked.code_challenge.is_empty() {
         let grant = supabase.shared.store.run(move |db| sessions::start(db, user, "oauth", now)).await?;
-        back.set_fragment(Some(&fragment(&supabase.session(&grant)?)));
+        back.set_fragment(Some(&way_back::session(&supabase.session(&grant)?)));
     } else {
         let flow = Flow { user_id: user.id, challenge: asked.code_challenge, method: asked.code_challenge_method };
         let code = supabase.shared.store.run(move |db| flows::begin(db, &flow, now)).await?;
         back.query_pairs_mut().append_pair("code", &code);
     }
     Ok(Redirect::to(back.as_str()).into_response())
-}
-
-/// The session as the implicit flow carries it.
-fn fragment(session: &serde_json::Value) -> String {
-    let mut pairs = reqwest::Url::parse("http://localhost/").map(|mut url| {
-        for name in ["access_token", "expires_at", "expires_in", "refresh_token", "token_type"] {
-            let value = &session[name];
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            url.query_pairs_mut().append_pair(name, &text);
-        }
-        url.query().unwrap_or_default().to_owned()
-    });
-    std::mem::take(pairs.as_mut().unwrap_or(&mut String::new()))
 }
 
 #[derive(Deserialize, Serialize)]
@@ -191,26 +178,5 @@ impl Flow {
             false => verifier.to_owned(),
         };
         verify_slices_are_equal(shown.as_bytes(), self.challenge.as_bytes()).is_ok()
-    }
-}
-
-impl Supabase {
-    /// Where the browser goes: to the page that asked if its origin is allowed, else to the project's own page.
-    fn way_back(&self, redirect_to: &str) -> Result<Url, AuthError> {
-        let asked = Url::parse(redirect_to).ok();
-        let allowed = asked.filter(|url| {
-            let origin = HeaderValue::try_from(url.origin().ascii_serialization());
-            origin.is_ok_and(|origin| self.shared.origins.allows(&origin))
-        });
-        match allowed {
-            Some(mut url) => {
-                url.set_fragment(None);
-                Ok(url)
-            }
-            None => {
-                let site = self.site_url.as_deref().and_then(|site| Url::parse(site).ok());
-                site.ok_or_else(|| AuthError::bad_request("validation_failed", "redirect_to is not an allowed origin"))
-            }
-        }
     }
 }

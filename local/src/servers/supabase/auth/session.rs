@@ -38,8 +38,11 @@ pub(crate) struct Session {
 }
 
 impl Supabase {
-    /// Signs an access token and answers with the whole session.
+    /// Signs an access token and answers with the whole session, but not for a user who is banned.
     pub(crate) fn session(&self, grant: &Grant) -> Result<Value, AuthError> {
+        if grant.user.is_banned(self.shared.clock.now_ms()) {
+            return Err(AuthError::bad_request("user_banned", "User is banned"));
+        }
         let now = self.shared.clock.now_secs();
         let expires_in = i64::try_from(self.session_ttl.as_secs()).unwrap_or(i64::MAX);
         let expires_at = now.saturating_add(expires_in);
@@ -72,7 +75,12 @@ impl Supabase {
 }
 
 fn app_metadata(user: &User) -> Value {
-    if user.is_anonymous() { json!({}) } else { json!({ "provider": user.provider, "providers": [user.provider] }) }
+    let mut all = user.app_metadata.clone();
+    if !user.is_anonymous() {
+        all["provider"] = json!(user.provider);
+        all["providers"] = json!([user.provider]);
+    }
+    all
 }
 
 /// The user object of Supabase Auth.
@@ -93,6 +101,9 @@ pub(crate) fn user_json(user: &User) -> Value {
     });
     if let Some(time) = user.last_sign_in_at {
         body["last_sign_in_at"] = json!(rfc3339(time));
+    }
+    if let Some(time) = user.banned_until {
+        body["banned_until"] = json!(rfc3339(time));
     }
     if let Some(email) = &user.email {
         body["email_confirmed_at"] = json!(created_at);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::AuthError;
-use super::input::{address, check_password, parse};
+use super::input::{address, check_password, merged, parse};
 use super::session::user_json;
 use crate::servers::supabase::state::Supabase;
 use crate::store::sessions::{self, SignOut};
@@ -69,22 +69,6 @@ pub(crate) async fn update(
     let taken =
         || AuthError::unprocessable("email_exists", "A user with this email address has already been registered");
     Ok(Json(user_json(&changed.ok_or_else(taken)?)))
-}
-
-/// A key set to null is taken away.
-fn merged(metadata: Value, changes: Map<String, Value>) -> Value {
-    let mut all = match metadata {
-        Value::Object(all) => all,
-        _ => Map::new(),
-    };
-    for (name, value) in changes {
-        if value.is_null() {
-            all.remove(&name);
-        } else {
-            all.insert(name, value);
-        }
-    }
-    Value::Object(all)
 }
 
 /// `POST /logout?scope=global|local|others`, global if it does not say.

@@ -1,0 +1,236 @@
+//! What a server with the secret key may do to users: `/admin/users` and `/admin/generate_link`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::error::AuthError;
+use super::input::{Reply, address, check_password, merged, parse};
+use super::otp::{self, Challenge};
+use super::session::{AUTHENTICATED, user_json};
+use crate::servers::bearer;
+use crate::servers::supabase::state::Supabase;
+use crate::store::sessions::{self, SignOut};
+use crate::store::users::{self, Changes, User};
+
+/// Middleware: the secret key must come in either header, as supabase-js sends it in both.
+pub(super) async fn secret_key(State(supabase): State<Supabase>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let key = headers.get("apikey").and_then(|value| value.to_str().ok());
+    if [key, bearer::token(headers)].into_iter().flatten().any(|key| supabase.is_secret_key(key)) {
+        return next.run(request).await;
+    }
+    AuthError::forbidden("not_admin", "User not allowed: this needs the project's secret key").into_response()
+}
+
+fn unknown() -> AuthError {
+    AuthError::new(axum::http::StatusCode::NOT_FOUND, "user_not_found", "User not found")
+}
+
+fn taken() -> AuthError {
+    AuthError::unprocessable("email_exists", "A user with this email address has already been registered")
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Paging {
+    page: i64,
+    per_page: i64,
+}
+
+impl Default for Paging {
+    fn default() -> Self {
+        Self { page: 1, per_page: 50 }
+    }
+}
+
+/// `GET /admin/users?page=1&per_page=50`
+pub(super) async fn list(
+    State(supabase): State<Supabase>,
+    Query(Paging { page, per_page }): Query<Paging>,
+) -> Result<Response, AuthError> {
+    let (page, per_page) = (page.max(1), per_page.clamp(1, 1000));
+    let offset = (page - 1).saturating_mul(per_page);
+    let (users, total) = supabase.shared.store.run(move |db| users::page(db, offset, per_page)).await?;
+    let users: Vec<Value> = users.iter().map(user_json).collect();
+    let last = (total + per_page - 1).div_euclid(per_page).max(1);
+    let to = |page: i64, rel: &str| format!("</admin/users?page={page}&per_page={per_page}>; rel=\"{rel}\"");
+    let links = if page < last { vec![to(page + 1, "next"), to(last, "last")] } else { vec![to(last, "last")] };
+    let mut headers = HeaderMap::new();
+    headers.insert(HeaderName::from_static("x-total-count"), HeaderValue::from(total));
+    if let Ok(links) = HeaderValue::try_from(links.join(", ")) {
+        headers.insert(header::LINK, links);
+    }
+    Ok((headers, Json(json!({ "users": users, "aud": AUTHENTICATED }))).into_response())
+}
+
+/// `GET /admin/users/{id}`
+pub(super) async fn show(State(supabase): State<Supabase>, Path(id): Path<String>) -> Reply {
+    let user = supabase.shared.store.run(move |db| users::by_id(db, &id)).await?;
+    Ok(Json(user_json(&user.ok_or_else(unknown)?)))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Attributes {
+    email: String,
+    phone: String,
+    password: String,
+    user_metadata: Option<Map<String, Value>>,
+    app_metadata: Option<Map<String, Value>>,
+    ban_duration: Option<String>,
+}
+
+impl Attributes {
+    /// What changes about `user`, or about somebody new.
+    async fn changes(self, supabase: &Supabase, user: Option<&User>) -> Result<Changes, AuthError> {
+        if !self.phone.is_empty() {
+            return Err(AuthError::unprocessable("phone_provider_disabled", "Unsupported phone provider"));
+        }
+        let mut changes = Changes::default();
+        if !self.email.is_empty() {
+            changes.email = Some(address(&self.email)?);
+        }
+        if !self.password.is_empty() {
+            check_password(&self.password)?;
+            changes.password_hash = Some(supabase.hasher.hash(self.password).await?);
+        }
+        let before = |of: fn(&User) -> &Value| user.map_or_else(|| json!({}), |user| of(user).clone());
+        changes.metadata = self.user_metadata.map(|new| merged(before(|user| &user.metadata), new));
+        changes.app_metadata = self.app_metadata.map(|new| merged(before(|user| &user.app_metadata), new));
+        changes.banned_until = match self.ban_duration.as_deref() {
+            None => None,
+            Some("none") => Some(None),
+            Some(text) => {
+                let ban = duration(text).ok_or_else(|| {
+                    let message = "invalid format for ban duration: write 24h, 1h30m or none";
+                    AuthError::bad_request("validation_failed", message)
+                })?;
+                let now = supabase.shared.clock.now_ms();
+                Some(Some(now.saturating_add(i64::try_from(ban.as_millis()).unwrap_or(i64::MAX))))
+            }
+        };
+        Ok(changes)
+    }
+}
+
+/// `POST /admin/users`
+pub(super) async fn create(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
+    let asked: Attributes = parse(body)?;
+    let changes = asked.changes(&supabase, None).await?;
+    let Some(email) = changes.email.clone() else {
+        return Err(AuthError::bad_request("validation_failed", "Cannot create a user without an email"));
+    };
+    let now = supabase.shared.clock.now_ms();
+    let user = supabase.shared.store.run(move |db| {
+        let added = users::add(db, Some(&email), changes.password_hash.as_deref(), &json!({}), now)?;
+        added.map(|user| users::change(db, &user.id, &changes, now)).transpose()
+    });
+    Ok(Json(user_json(&user.await?.flatten().ok_or_else(taken)?)))
+}
+
+/// `PUT /admin/users/{id}`
+pub(super) async fn update(
+    State(supabase): State<Supabase>,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply {
+    let asked: Attributes = parse(body)?;
+    let user = supabase.shared.store.run(move |db| users::by_id(db, &id)).await?.ok_or_else(unknown)?;
+    let changes = asked.changes(&supabase, Some(&user)).await?;
+    let now = supabase.shared.clock.now_ms();
+    let changed = supabase.shared.store.run(move |db| {
+        if changes.banned_until.flatten().is_some() {
+            sessions::end(db, SignOut::Global, &user.id, "")?;
+        }
+        users::change(db, &user.id, &changes, now)
+    });
+    Ok(Json(user_json(&changed.await?.ok_or_else(taken)?)))
+}
+
+/// `DELETE /admin/users/{id}`
+pub(super) async fn delete(State(supabase): State<Supabase>, Path(id): Path<String>) -> Reply {
+    if supabase.shared.store.run(move |db| users::delete(db, &id)).await? {
+        Ok(Json(json!({})))
+    } else {
+        Err(unknown())
+    }
+}
+
+#[derive(Deserialize)]
+struct Link {
+    #[serde(default)]
+    r#type: String,
+    #[serde(default)]
+    email: String,
+    redirect_to: Option<String>,
+}
+
+/// `POST /admin/generate_link`: what a letter would hold, for servers that send it themselves.
+pub(super) async fn generate_link(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
+    let Link { r#type, email, redirect_to } = parse(body)?;
+    let email = address(&email)?;
+    let (purpose, adds) = match r#type.as_str() {
+        "signup" | "invite" => ("sign-in", true),
+        "magiclink" => ("sign-in", false),
+        "recovery" => ("recovery", false),
+        _ => return Err(AuthError::bad_request("validation_failed", "Invalid email action link type requested")),
+    };
+    let (now, looked_up) = (supabase.shared.clock.now_ms(), email.clone());
+    let user = supabase.shared.store.run(move |db| match users::by_email(db, &looked_up)? {
+        None if adds => users::add(db, Some(&looked_up), None, &json!({}), now),
+        found => Ok(found),
+    });
+    let user = user.await?.ok_or_else(unknown)?;
+    let redirect = redirect_to.unwrap_or_default();
+    let letter = otp::write(&supabase, email, purpose, json!({}), &Challenge::default(), &redirect).await?;
+    let mut reply = user_json(&user);
+    reply["action_link"] = json!(letter.link);
+    reply["email_otp"] = json!(letter.code);
+    reply["hashed_token"] = json!(letter.token_hash);
+    reply["redirect_to"] = json!(redirect);
+    reply["verification_type"] = json!(r#type);
+    Ok(Json(reply))
+}
+
+/// As Go writes durations, in the units that make sense here: `1h30m`, `45s`.
+fn duration(text: &str) -> Option<Duration> {
+    let (mut seconds, mut digits) = (0_u64, String::new());
+    for c in text.chars() {
+        let unit = match c {
+            '0'..='9' => {
+                digits.push(c);
+                continue;
+            }
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(digits.parse::<u64>().ok()?.checked_mul(unit)?)?;
+        digits.clear();
+    }
+    (digits.is_empty() && seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_in_go() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs());
+        assert_eq!((seconds("24h"), seconds("1h30m"), seconds("45s")), (Some(86_400), Some(5400), Some(45)));
+        for bad in ["", "0s", "h", "24", "1d", "-1h", "99999999999999999999h"] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+}

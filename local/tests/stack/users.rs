@@ -1,0 +1,120 @@
+//! What a server with the secret key does to users.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, PASSWORD, World, send};
+
+impl World {
+    /// A call of the admin API with this key, as supabase-js makes it.
+    async fn admin(&self, key: &str, method: Method, path: &str, body: Value) -> Answer {
+        let url = format!("{}/auth/v1/admin{path}", self.running.supabase_url);
+        let request = self.http.request(method, url).header("apikey", key).bearer_auth(key).body(body.to_string());
+        send(request.header("x-supabase-api-version", "2024-01-01")).await
+    }
+
+    /// The secret key, as the dashboard shows it.
+    async fn secret_key(&self) -> String {
+        let page = send(self.http.get(format!("{}/settings", self.running.dashboard_url()))).await.text;
+        let start = page.find("sb_secret_").expect("the dashboard shows the secret key");
+        page[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+    }
+}
+
+fn code(answer: &Answer) -> (u16, String) {
+    (answer.status.as_u16(), answer.json()["code"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn users_are_made_listed_changed_and_deleted() {
+    let world = World::start().await;
+    let key = world.secret_key().await;
+    let create = async |email: &str| {
+        let body =
+            json!({ "email": email, "password": PASSWORD, "email_confirm": true, "user_metadata": { "a": 1, "b": 2 } });
+        world.admin(&key, Method::POST, "/users", body).await
+    };
+    let ada = create("Ada@example.com").await.json();
+    assert_eq!((ada["email"].as_str(), &ada["user_metadata"]), (Some("ada@example.com"), &json!({ "a": 1, "b": 2 })));
+    assert_eq!(code(&create("ada@example.com").await), (422, "email_exists".to_owned()));
+    assert_eq!(code(&create("nonsense").await), (400, "validation_failed".to_owned()));
+    assert_eq!(world.sign_in("ada@example.com").await.user, ada["id"].as_str().unwrap());
+
+    create("bob@example.com").await;
+    create("eve@example.com").await;
+    let page = world.admin(&key, Method::GET, "/users?page=2&per_page=2", Value::Null).await;
+    assert_eq!(page.header("x-total-count"), Some("3"));
+    assert_eq!(page.header("link"), Some("</admin/users?page=2&per_page=2>; rel=\"last\""));
+    assert_eq!(
+        (page.json()["users"].as_array().unwrap().len(), &page.json()["users"][0]["email"]),
+        (1, &json!("eve@example.com"))
+    );
+
+    let path = format!("/users/{}", ada["id"].as_str().unwrap());
+    let change = json!({ "email": "ada@new.example", "user_metadata": { "a": null, "c": 3 }, "app_metadata": { "role": "editor" } });
+    let changed = world.admin(&key, Method::PUT, &path, change).await.json();
+    assert_eq!((&changed["email"], &changed["user_metadata"]), (&json!("ada@new.example"), &json!({ "b": 2, "c": 3 })));
+    assert_eq!(
+        (&changed["app_metadata"]["role"], &changed["app_metadata"]["provider"]),
+        (&json!("editor"), &json!("email"))
+    );
+    assert_eq!(world.admin(&key, Method::GET, &path, Value::Null).await.json(), changed);
+
+    assert_eq!(world.admin(&key, Method::DELETE, &path, Value::Null).await.status, 200);
+    assert_eq!(code(&world.admin(&key, Method::GET, &path, Value::Null).await), (404, "user_not_found".to_owned()));
+    assert_eq!(code(&world.admin(&key, Method::DELETE, &path, Value::Null).await), (404, "user_not_found".to_owned()));
+}
+
+#[tokio::test]
+async fn a_banned_user_gets_no_session_until_the_ban_is_over() {
+    let world = World::start().await;
+    let key = world.secret_key().await;
+    let ada = world.sign_up("ada@example.com").await;
+    let path = format!("/users/{}", ada.user);
+    let ban = async |duration: &str| world.admin(&key, Method::PUT, &path, json!({ "ban_duration": duration })).await;
+    let sign_in = async || {
+        let body = json!({ "email": "ada@example.com", "password": PASSWORD });
+        send(world.post_supabase("/auth/v1/token?grant_type=password", &body)).await
+    };
+    assert_eq!(code(&ban("a while").await), (400, "validation_failed".to_owned()));
+    assert!(ban("2h").await.json()["banned_until"].is_string());
+    assert_eq!(
+        (sign_in().await.status.as_u16(), sign_in().await.json()["error_code"].as_str()),
+        (400, Some("user_banned"))
+    );
+    assert_eq!(world.refresh(&ada.refresh).await.status, 400, "sessions that stood have ended");
+    world.running.clock().advance(Duration::from_secs(2 * 3600 + 1));
+    assert_eq!(sign_in().await.status, 200);
+    ban("24h").await;
+    ban("none").await;
+    assert_eq!(sign_in().await.status, 200);
+}
+
+#[tokio::test]
+async fn only_the_secret_key_opens_it() {
+    let world = World::start().await;
+    let ada = world.sign_up("ada@example.com").await;
+    for key in [world.running.publishable_key.as_str(), &ada.access] {
+        let url = format!("{}/auth/v1/admin/users", world.running.supabase_url);
+        let request = world.http.get(url).header("apikey", &world.running.publishable_key).bearer_auth(key);
+        let answer = send(request.header("x-supabase-api-version", "2024-01-01")).await;
+        assert_eq!(code(&answer), (403, "not_admin".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_server_gets_the_link_that_a_letter_would_hold() {
+    let world = World::start().await;
+    let key = world.secret_key().await;
+    let ask = async |kind: &str, email: &str| {
+        world.admin(&key, Method::POST, "/generate_link", json!({ "type": kind, "email": email })).await
+    };
+    assert_eq!(code(&ask("magiclink", "ada@example.com").await), (404, "user_not_found".to_owned()));
+    let link = ask("invite", "ada@example.com").await.json();
+    let verify = json!({ "type": "invite", "token_hash": link["hashed_token"] });
+    let session = send(world.post_supabase("/auth/v1/verify", &verify)).await;
+    assert_eq!((session.status.as_u16(), &session.json()["user"]["id"]), (200, &link["id"]));
+    assert_eq!(code(&ask("phone", "ada@example.com").await), (400, "validation_failed".to_owned()));
+}
