@@ -10,19 +10,8 @@ use super::Client;
 use super::chat::{ChatChunk, Usage};
 use super::drive::{Driver, Item, Sleep};
 use super::json::{read_chunk, read_usage};
-use crate::engine::{Id, Outcome, Trace};
+use crate::engine::{Id, Outcome, ToolCall, Trace};
 use crate::{Error, Reason};
-
-/// A call that the model asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ToolCall {
-    /// The id to answer it by; empty if the server gave none.
-    pub id: String,
-    /// The function's name.
-    pub name: String,
-    /// JSON text, as far as it has come.
-    pub arguments: String,
-}
 
 /// A streamed answer as JSON texts, one for each chunk: a [`Stream`] of `Result<String, Error>`.
 pub struct RawStream {
