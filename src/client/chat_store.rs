@@ -10,12 +10,12 @@ use std::time::Duration;
 use futures_util::Stream as _;
 
 use super::chat::{ChatRequest, Message};
-use super::drive::UserLeft;
+use super::drive::{UserLeft, dropped};
 use super::stream::ChatStream;
 use super::{ChatState, Client, ConversationOptions, OnThread, Outcome};
+use crate::Error;
 use crate::engine::MAIN;
 use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
-use crate::{Error, Reason};
 
 /// While an answer streams, its growing text is told this often at most.
 const FRAME: Duration = Duration::from_millis(16);
@@ -285,7 +285,7 @@ impl Inner {
         let is_first = self.state.messages.len() == 1;
         let conversation = match client.conversation.id != MAIN && thread_id.is_none() && is_first {
             true => client.clone(),
-            false => client.conversation(ConversationOptions { thread_id, ..ConversationOptions::default() })?,
+            false => client.conversation(ConversationOptions { thread_id, ..ConversationOptions::new() })?,
         };
         Ok(self.conversation.insert(conversation).clone())
     }
@@ -364,11 +364,9 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         // Of no account where the turn has ended.
-        let message =
-            "what should have run the conversation dropped it: a panic, or a native program without a tokio runtime";
         self.tell(|state| match state.loading {
-            true => state.loaded(Err(Error::new(Reason::Internal, message))),
-            false => state.end(Outcome::Failed, Some(Error::new(Reason::Internal, message))),
+            true => state.loaded(Err(dropped())),
+            false => state.end(Outcome::Failed, Some(dropped())),
         });
     }
 }

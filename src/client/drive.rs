@@ -511,16 +511,21 @@ impl Drop for Task {
             return;
         }
         let now = self.driver.now();
-        let error = Error::new(
-            Reason::Internal,
-            "what should have run a task of the client dropped it: a panic, or a native program without a tokio runtime",
-        );
+        let error = dropped();
         {
             let mut state = self.driver.state();
             state.tasks.remove(self.job);
             state.engine.abandon(now, self.job, error);
         }
         self.driver.perform();
+    }
+}
+
+/// The error of what should have gone on by itself, and was dropped.
+pub(crate) fn dropped() -> Error {
+    match platform::nothing_runs_here() {
+        Some((message, hint)) => Error::new(Reason::InvalidConfig, message).with_hint(Some(hint.to_owned())),
+        None => Error::new(Reason::Internal, "what should have run a task of the client dropped it: a panic"),
     }
 }
 

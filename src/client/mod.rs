@@ -32,7 +32,7 @@ pub use chat::{ChatChunk, ChatRequest, ChatResponse, Choice, ChunkChoice, Messag
 pub use chat_store::Chat;
 pub use config::{ClientBuilder, Timeouts};
 pub use session::{Session, SessionSource, Watcher};
-pub use stream::{AbortHandle, ChatStream, RawStream};
+pub use stream::{AbortHandle, ChatStream, RawStream, StreamOf};
 
 use crate::engine::{self, Begin, Id, Kind, MAIN};
 use crate::{Error, Secret, platform};
@@ -91,6 +91,7 @@ impl Drop for Conversation {
 
 /// What is known of the current token. The token itself stays inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TokenInfo {
     /// The session it is attributed to.
     pub session_id: String,

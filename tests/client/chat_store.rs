@@ -253,5 +253,5 @@ fn outside_a_runtime_the_turn_fails_and_says_so() {
     let chat = Chat::new(&client, |_| {});
     assert!(chat.send("Hi!"));
     let error = chat.state().error.unwrap();
-    assert!(error.reason() == Reason::Internal && error.message().contains("tokio"), "{error}");
+    assert!(error.reason() == Reason::InvalidConfig && error.hint().contains("tokio"), "{error}");
 }

@@ -137,7 +137,7 @@ tests! {
 
     fn c1_chat_can_carry_a_thread() {
         let world = World::new();
-        let options = ConversationOptions { thread_id: Some("thread-1".into()), ..Default::default() };
+        let options = ConversationOptions::new().thread_id("thread-1");
         ask(&world, &world.client().conversation(options).unwrap());
         assert_eq!(sent(&world, "x-thread-id"), ["thread-1"]);
     }
@@ -160,7 +160,7 @@ tests! {
 
     fn c9_query_values_are_encoded() {
         let world = gateway(|| Reply::json(200, "{}"));
-        let query = UsageQuery { from: Some("2026-11-21T00:00:00+00:00".into()), ..Default::default() };
+        let query = UsageQuery::new().from("2026-11-21T00:00:00+00:00");
         world.run(world.client().usage(&query)).unwrap();
         world.log(|log| assert!(log.requests[1].url.ends_with("?from=2026-11-21T00%3A00%3A00%2B00%3A00")));
     }
