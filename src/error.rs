@@ -250,7 +250,7 @@ impl fmt::Display for Reason {
 #[derive(Clone, PartialEq)]
 pub struct Error(Arc<Inner>);
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Inner {
     reason: Reason,
     message: Cow<'static, str>,
@@ -259,6 +259,16 @@ struct Inner {
     retry_after: Option<Duration>,
     code: Option<String>,
     trace_id: Option<String>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What they say is the same; where it came from may differ.
+impl PartialEq for Inner {
+    fn eq(&self, other: &Self) -> bool {
+        (self.reason, self.status, self.retry_after) == (other.reason, other.status, other.retry_after)
+            && self.message == other.message
+            && (&self.hint, &self.code, &self.trace_id) == (&other.hint, &other.code, &other.trace_id)
+    }
 }
 
 impl Error {
@@ -274,6 +284,7 @@ impl Error {
             retry_after: None,
             code: None,
             trace_id: None,
+            source: None,
         }))
     }
 
@@ -311,6 +322,12 @@ impl Error {
     #[must_use]
     pub fn with_trace_id(self, id: Option<String>) -> Self {
         self.change(|inner| inner.trace_id = id)
+    }
+
+    /// With the error that led to it, for [`source`](std::error::Error::source). It must not show a token or key.
+    #[must_use]
+    pub fn with_source(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.change(|inner| inner.source = Some(Arc::new(source)))
     }
 
     /// Without this credential, and without anything else that looks like one: servers echo what they were sent.
@@ -461,7 +478,11 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::chat::{ChatRequest, ChatResponse};
 use super::drive::News;
 use super::json::{read_response, write_request};
-use super::stream::{ChatStream, RawStream};
+use super::stream::{ChatStream, RawStream, StreamOf};
 use super::{Client, Reply};
 use crate::engine::{Kind, Resource, UsageQuery};
 use crate::{Error, Reason};
@@ -38,7 +38,7 @@ impl Client {
     /// # Errors
     /// As [`chat`](Self::chat).
     pub async fn chat_as<Req: Serialize + ?Sized, Res: DeserializeOwned>(&self, request: &Req) -> Result<Res, Error> {
-        decode(&self.chat_json(encode(request)?).await?)
+        self.chat_json(encode(request)?).await?.parse()
     }
 
     /// A streamed chat completion. Dropping the stream cancels it, on the wire too.
@@ -47,6 +47,23 @@ impl Client {
     /// As [`chat`](Self::chat), before the first chunk; later ones come out of the stream.
     pub async fn chat_stream(&self, request: &ChatRequest) -> Result<ChatStream, Error> {
         Ok(ChatStream::new(self.chat_stream_json(write_request(request, true)).await?))
+    }
+
+    /// A streamed chat completion with types of your own: `Chunk` is read from each chunk's JSON. The request is sent with
+    /// `"stream": true`, whatever it says itself.
+    ///
+    /// # Errors
+    /// As [`chat_stream`](Self::chat_stream), and [`Reason::InvalidRequest`] if the request is no JSON object.
+    pub async fn chat_stream_as<Req: Serialize + ?Sized, Chunk: DeserializeOwned>(
+        &self,
+        request: &Req,
+    ) -> Result<StreamOf<Chunk>, Error> {
+        let mut body = serde_json::to_value(request).map_err(unwritable)?;
+        let Some(fields) = body.as_object_mut() else {
+            return Err(Error::new(Reason::InvalidRequest, "the request is no JSON object"));
+        };
+        fields.insert("stream".to_owned(), true.into());
+        Ok(StreamOf::new(self.chat_stream_json(encode(&body)?).await?))
     }
 
     /// A whole chat completion, JSON text in and out.
@@ -137,14 +154,43 @@ impl Client {
     }
 }
 
-fn encode(request: &(impl Serialize + ?Sized)) -> Result<String, Error> {
-    serde_json::to_string(request).map_err(|error| {
-        Error::new(Reason::InvalidRequest, format!("the request is not representable as JSON: {error}"))
-    })
+impl Reply {
+    /// The body as a type of your own.
+    ///
+    /// ```
+    /// # let world = behest_client::testing::World::new();
+    /// # world.serve(|request, log| match request.url.ends_with("/v1/threads") {
+    /// #     true => behest_client::testing::Reply::json(200, r#"[{"id":"t-1","title":"Cats"}]"#),
+    /// #     false => behest_client::testing::default_reply(request, log),
+    /// # });
+    /// # let client = world.client();
+    /// #[derive(serde::Deserialize)]
+    /// struct Thread {
+    ///     id: String,
+    /// }
+    ///
+    /// # world.run(async {
+    /// let threads: Vec<Thread> = client.threads().await?.parse()?;
+    /// assert_eq!(threads[0].id, "t-1");
+    /// # Ok::<(), behest_client::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Reason::InvalidResponse`] for a body of another shape; its source says where.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_str(&self.json)
+            .map_err(|error| invalid(self, &format!("has another shape: {error}")).with_source(error))
+    }
 }
 
-fn decode<T: DeserializeOwned>(reply: &Reply) -> Result<T, Error> {
-    serde_json::from_str(&reply.json).map_err(|error| invalid(reply, &format!("is not a chat completion: {error}")))
+fn encode(request: &(impl Serialize + ?Sized)) -> Result<String, Error> {
+    serde_json::to_string(request).map_err(unwritable)
+}
+
+fn unwritable(error: serde_json::Error) -> Error {
+    let message = format!("the request is not representable as JSON: {error}");
+    Error::new(Reason::InvalidRequest, message).with_source(error)
 }
 
 fn invalid(reply: &Reply, what: &str) -> Error {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::engine::Trace;
+use crate::engine::{ToolCall, Trace};
 
 /// The gateway's name for "the model this project is set to".
 const DEFAULT_MODEL: &str = "default";
@@ -74,6 +74,43 @@ impl Message {
         Self::new("system", text)
     }
 
+    /// What came of a tool that the model called, by the [call's id](ToolCall::id).
+    pub fn tool(tool_call_id: impl Into<String>, text: impl Into<String>) -> Self {
+        let mut message = Self::new("tool", text);
+        message.extra.insert("tool_call_id".to_owned(), Value::String(tool_call_id.into()));
+        message
+    }
+
+    /// What the model said, with the tools it called. Each call needs its answer, a [`tool`](Self::tool) message behind it.
+    pub fn assistant_with<'a>(text: Option<&str>, calls: impl IntoIterator<Item = &'a ToolCall>) -> Self {
+        let field = |name: &str, value: &str| (name.to_owned(), Value::String(value.to_owned()));
+        let call = |call: &ToolCall| {
+            let function = Map::from_iter([field("name", &call.name), field("arguments", &call.arguments)]);
+            let function = ("function".to_owned(), Value::Object(function));
+            Value::Object(Map::from_iter([field("id", &call.id), field("type", "function"), function]))
+        };
+        let calls = Value::Array(calls.into_iter().map(call).collect());
+        let content = text.map_or(Value::Null, Value::from);
+        Self { role: "assistant".to_owned(), content, extra: Map::from_iter([("tool_calls".to_owned(), calls)]) }
+    }
+
+    /// The tools that the model calls.
+    pub fn tool_calls(&self) -> Vec<ToolCall> {
+        let calls = self.extra.get("tool_calls").and_then(Value::as_array);
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let call = |call: &Value| {
+            let function = call.get("function");
+            let part = |name: &str| function.and_then(|function| function.get(name));
+            // A text of JSON, by the book; some servers send the object itself.
+            let arguments = match part("arguments") {
+                Some(object @ Value::Object(_)) => object.to_string(),
+                text_of_json => text(text_of_json),
+            };
+            ToolCall { id: text(call.get("id")), name: text(part("name")), arguments }
+        };
+        calls.into_iter().flatten().map(call).collect()
+    }
+
     /// The content, if it is text.
     pub fn text(&self) -> Option<&str> {
         self.content.as_str()
@@ -97,9 +134,20 @@ pub struct ChatResponse {
 }
 
 impl ChatResponse {
+    /// The first answer.
+    pub fn message(&self) -> Option<&Message> {
+        self.choices.first().map(|choice| &choice.message)
+    }
+
     /// The first answer's text.
     pub fn text(&self) -> Option<&str> {
-        self.choices.first()?.message.text()
+        self.message()?.text()
+    }
+
+    /// The tools that the model calls in the first answer. To go on, send its [`message`](Self::message) and a
+    /// [`Message::tool`] for each of them.
+    pub fn tool_calls(&self) -> Vec<ToolCall> {
+        self.message().map(Message::tool_calls).unwrap_or_default()
     }
 }
 

@@ -45,7 +45,47 @@ impl Default for Timeouts {
     }
 }
 
+/// ```
+/// use std::time::Duration;
+/// let timeouts = behest_client::client::Timeouts::default().idle(Duration::from_secs(20)).total(None);
+/// ```
 impl Timeouts {
+    /// With another limit for the session source.
+    #[must_use]
+    pub fn session(self, session: Duration) -> Self {
+        Self { session, ..self }
+    }
+
+    /// With another limit for an attempt at the token function.
+    #[must_use]
+    pub fn token(self, token: Duration) -> Self {
+        Self { token, ..self }
+    }
+
+    /// With another limit for the head of the gateway's answer.
+    #[must_use]
+    pub fn first_byte(self, first_byte: Duration) -> Self {
+        Self { first_byte, ..self }
+    }
+
+    /// With another limit between two pieces of an answer.
+    #[must_use]
+    pub fn idle(self, idle: Duration) -> Self {
+        Self { idle, ..self }
+    }
+
+    /// With another limit between two events that are no keep-alives.
+    #[must_use]
+    pub fn content(self, content: Duration) -> Self {
+        Self { content, ..self }
+    }
+
+    /// With a limit for everything together, or without one.
+    #[must_use]
+    pub fn total(self, total: impl Into<Option<Duration>>) -> Self {
+        Self { total: total.into(), ..self }
+    }
+
     fn limits(self) -> Limits {
         Limits {
             session: as_millis(self.session),

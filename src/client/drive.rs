@@ -1,7 +1,7 @@
 //! Carries out what the engine says, over a [`Transport`]. It decides nothing.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::vec::IntoIter;
@@ -9,7 +9,7 @@ use std::vec::IntoIter;
 use super::session::SessionSource;
 use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Receive, Table, Want};
 use crate::json::Text;
-use crate::platform::{self, Body, BoxFuture, Failure, Now, Request, Response, Transport};
+use crate::platform::{self, Body, BoxFuture, Failure, MaybeSend, MaybeSync, Now, Request, Response, Transport};
 use crate::wire::millis;
 use crate::{Error, Reason, Secret};
 
@@ -20,8 +20,16 @@ pub(crate) struct Driver {
     state: Mutex<State>,
 }
 
+/// Whoever keeps something of the user's.
+pub(crate) trait UserLeft: MaybeSend + MaybeSync {
+    fn user_left(&self);
+}
+
 struct State {
     engine: Engine,
+    /// Whose user it was when everybody below was told last.
+    epoch: u32,
+    listeners: Vec<Weak<dyn UserLeft>>,
     /// What is asked of the outside, by request or reading.
     live: Table<Live>,
     /// Who is to be woken, by what they wait for.
@@ -104,6 +112,8 @@ impl Driver {
         let engine = Engine::new(config, platform.random());
         let state = State {
             engine,
+            epoch: 0,
+            listeners: Vec::new(),
             live: Table::default(),
             wakers: Table::default(),
             tasks: Table::default(),
@@ -138,6 +148,21 @@ impl Driver {
 
     pub(crate) fn now(&self) -> Moment {
         moment(self.platform.now())
+    }
+
+    pub(crate) fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        self.platform.sleep(time)
+    }
+
+    pub(crate) fn spawn(&self, future: BoxFuture<'static, ()>) {
+        self.platform.spawn(future);
+    }
+
+    /// Tells of every change from one user to another, or to nobody.
+    pub(crate) fn tell_of_leaving(&self, listener: Weak<dyn UserLeft>) {
+        let mut state = self.state();
+        state.listeners.retain(|listener| listener.strong_count() > 0);
+        state.listeners.push(listener);
     }
 
     /// Begins a call and waits for what comes of it.
@@ -308,10 +333,16 @@ impl Driver {
         loop {
             let actions = self.engine(Engine::take_actions);
             if actions.is_empty() {
-                return;
+                break;
             }
             actions.into_iter().for_each(|action| self.carry_out(action));
         }
+        let listeners = {
+            let mut state = self.state();
+            let epoch = state.engine.epoch();
+            if std::mem::replace(&mut state.epoch, epoch) == epoch { Vec::new() } else { state.listeners.clone() }
+        };
+        listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.user_left());
     }
 
     fn carry_out(self: &Arc<Self>, action: Action) {
@@ -480,16 +511,21 @@ impl Drop for Task {
             return;
         }
         let now = self.driver.now();
-        let error = Error::new(
-            Reason::Internal,
-            "what should have run a task of the client dropped it: a panic, or a native program without a tokio runtime",
-        );
+        let error = dropped();
         {
             let mut state = self.driver.state();
             state.tasks.remove(self.job);
             state.engine.abandon(now, self.job, error);
         }
         self.driver.perform();
+    }
+}
+
+/// The error of what should have gone on by itself, and was dropped.
+pub(crate) fn dropped() -> Error {
+    match platform::nothing_runs_here() {
+        Some((message, hint)) => Error::new(Reason::InvalidConfig, message).with_hint(Some(hint.to_owned())),
+        None => Error::new(Reason::Internal, "what should have run a task of the client dropped it: a panic"),
     }
 }
 

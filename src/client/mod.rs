@@ -2,6 +2,7 @@
 
 mod calls;
 mod chat;
+mod chat_store;
 mod config;
 mod drive;
 mod json;
@@ -23,11 +24,15 @@ pub mod transport {
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use crate::engine::{Budget, ConversationOptions, Cost, Outcome, Reply, Retry, Trace, UsageQuery};
+pub use crate::engine::{
+    Budget, ChatMessage, ChatState, ChatStatus, ConversationOptions, Cost, Outcome, Reply, Retry, ToolCall, Trace,
+    UsageQuery,
+};
 pub use chat::{ChatChunk, ChatRequest, ChatResponse, Choice, ChunkChoice, Message, Usage};
+pub use chat_store::Chat;
 pub use config::{ClientBuilder, Timeouts};
 pub use session::{Session, SessionSource, Watcher};
-pub use stream::{AbortHandle, ChatStream, RawStream, ToolCall};
+pub use stream::{AbortHandle, ChatStream, RawStream, StreamOf};
 
 use crate::engine::{Begin, Id, Kind, MAIN};
 use crate::{Error, Secret, platform, wire};
@@ -86,6 +91,7 @@ impl Drop for Conversation {
 
 /// What is known of the current token. The token itself stays inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TokenInfo {
     /// The session it is attributed to.
     pub session_id: String,

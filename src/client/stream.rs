@@ -1,28 +1,19 @@
 //! A streamed answer: its chunks as they come, and the truth about how it ended.
 
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::vec::IntoIter;
 
 use futures_util::Stream;
+use serde::de::DeserializeOwned;
 
 use super::Client;
 use super::chat::{ChatChunk, Usage};
 use super::drive::{Driver, Item, Sleep};
 use super::json::{read_chunk, read_usage};
-use crate::engine::{Id, Outcome, Trace};
+use crate::engine::{Id, Outcome, ToolCall, Trace};
 use crate::{Error, Reason};
-
-/// A call that the model asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ToolCall {
-    /// The id to answer it by; empty if the server gave none.
-    pub id: String,
-    /// The function's name.
-    pub name: String,
-    /// JSON text, as far as it has come.
-    pub arguments: String,
-}
 
 /// A streamed answer as JSON texts, one for each chunk: a [`Stream`] of `Result<String, Error>`.
 pub struct RawStream {
@@ -198,6 +189,49 @@ impl std::fmt::Debug for AbortHandle {
     }
 }
 
+/// A streamed answer as chunks of a type of your own: a [`Stream`] of `Result<T, Error>`.
+pub struct StreamOf<T> {
+    raw: RawStream,
+    chunk: PhantomData<fn() -> T>,
+}
+
+impl<T> StreamOf<T> {
+    pub(super) fn new(raw: RawStream) -> Self {
+        Self { raw, chunk: PhantomData }
+    }
+
+    /// What is known of the stream, apart from its chunks: its outcome, tool calls and trace.
+    pub fn raw(&self) -> &RawStream {
+        &self.raw
+    }
+
+    /// Cancels the request. What came so far stays.
+    pub fn abort(&mut self) {
+        self.raw.abort();
+    }
+}
+
+impl<T: DeserializeOwned> Stream for StreamOf<T> {
+    type Item = Result<T, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(self.raw.poll_chunk(context));
+        Poll::Ready(
+            item.map(|json| {
+                serde_json::from_str(&json?).map_err(|error| self.raw.fail(ANOTHER_SHAPE).with_source(error))
+            }),
+        )
+    }
+}
+
+impl<T> std::fmt::Debug for StreamOf<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamOf").field("raw", &self.raw).finish()
+    }
+}
+
+const ANOTHER_SHAPE: &str = "the gateway's stream has a chunk of another shape";
+
 /// A streamed answer as typed chunks: a [`Stream`] of `Result<ChatChunk, Error>`.
 #[derive(Debug)]
 pub struct ChatStream {
@@ -252,8 +286,7 @@ impl ChatStream {
     }
 
     fn read(&mut self, json: &str) -> Result<ChatChunk, Error> {
-        let chunk =
-            read_chunk(json).ok_or_else(|| self.raw.fail("the gateway's stream has a chunk of another shape"))?;
+        let chunk = read_chunk(json).ok_or_else(|| self.raw.fail(ANOTHER_SHAPE))?;
         self.text.push_str(chunk.text());
         // Read once more: that costs less than code that copies what it holds.
         if let Some(json) = self.raw.usage.take() {

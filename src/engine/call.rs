@@ -109,6 +109,7 @@ pub(crate) struct Streaming {
 
 /// A reply as the gateway sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,

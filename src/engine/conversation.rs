@@ -15,6 +15,7 @@ const LARGEST_COOL_DOWN: f64 = 30_000.0;
 
 /// What a conversation keeps.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ConversationOptions {
     /// The session that cost and short-term memory are attributed to; a new UUID if absent.
     pub session_id: Option<String>,
@@ -25,6 +26,29 @@ pub struct ConversationOptions {
 }
 
 impl ConversationOptions {
+    /// A session of its own, no thread, no limit.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With this session id, for a conversation that goes on after a reload, say.
+    #[must_use]
+    pub fn session_id(self, session_id: impl Into<String>) -> Self {
+        Self { session_id: Some(session_id.into()), ..self }
+    }
+
+    /// In this thread.
+    #[must_use]
+    pub fn thread_id(self, thread_id: impl Into<String>) -> Self {
+        Self { thread_id: Some(thread_id.into()), ..self }
+    }
+
+    /// With this limit.
+    #[must_use]
+    pub fn budget(self, budget: Budget) -> Self {
+        Self { budget: Some(budget), ..self }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.session_id.iter().chain(&self.thread_id).all(|id| wire::is_id(id)) {
             true => Ok(()),

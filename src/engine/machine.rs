@@ -426,6 +426,12 @@ impl Engine {
         self.calls.get(id).is_some_and(|call| matches!(call.phase, Phase::Ended(_)))
     }
 
+    /// Changes with the user.
+    #[cfg(feature = "client")]
+    pub(crate) fn epoch(&self) -> u32 {
+        self.session.epoch
+    }
+
     pub(crate) fn trace(&self, id: Id) -> Option<&Trace> {
         self.calls.get(id).map(|call| &call.trace)
     }

@@ -12,6 +12,7 @@
 mod budget;
 mod call;
 mod calls;
+mod chat_state;
 mod chunk;
 mod clock;
 mod conversation;
@@ -34,6 +35,7 @@ mod trace;
 pub use budget::{Budget, Cost};
 pub use call::Reply;
 pub(crate) use call::{Begin, Kind, Resource};
+pub use chat_state::{ChatMessage, ChatState, ChatStatus};
 pub(crate) use clock::{Limits, Moment, NEVER};
 pub use conversation::ConversationOptions;
 pub(crate) use exchange::{Broken, Head};
@@ -43,6 +45,7 @@ pub use resources::UsageQuery;
 pub(crate) use stream::End;
 pub use stream::Outcome;
 pub(crate) use table::{Id, Table};
+pub use tools::ToolCall;
 pub use trace::{Retry, Trace};
 
 /// Who a request to the gateway is addressed to, in errors.

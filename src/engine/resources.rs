@@ -5,6 +5,7 @@ use crate::{Error, Reason};
 
 /// Which usage to report. Dates and times in the forms the gateway documents, such as `2026-11-21` or RFC 3339.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UsageQuery {
     /// Not before this.
     pub from: Option<String>,
@@ -12,6 +13,31 @@ pub struct UsageQuery {
     pub to: Option<String>,
     /// `minute`, `hour` or `day`.
     pub granularity: Option<String>,
+}
+
+impl UsageQuery {
+    /// All usage that the gateway reports by itself.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Not before this date or time.
+    #[must_use]
+    pub fn from(self, from: impl Into<String>) -> Self {
+        Self { from: Some(from.into()), ..self }
+    }
+
+    /// Not after this date or time.
+    #[must_use]
+    pub fn to(self, to: impl Into<String>) -> Self {
+        Self { to: Some(to.into()), ..self }
+    }
+
+    /// By `minute`, `hour` or `day`.
+    #[must_use]
+    pub fn granularity(self, granularity: impl Into<String>) -> Self {
+        Self { granularity: Some(granularity.into()), ..self }
+    }
 }
 
 impl Resource {

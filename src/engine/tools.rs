@@ -3,6 +3,18 @@
 use super::receive::Receive;
 use crate::json::Json;
 
+/// A call that the model asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ToolCall {
+    /// The id to answer it by; empty if the server gave none.
+    pub id: String,
+    /// The function's name.
+    pub name: String,
+    /// JSON text, as far as it has come.
+    pub arguments: String,
+}
+
 /// Which calls there are so far. What they hold is the receiver's.
 #[derive(Default)]
 pub(crate) struct ToolCalls {

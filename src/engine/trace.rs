@@ -28,6 +28,7 @@ pub struct Trace {
 
 /// One repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Retry {
     /// What the attempt before it failed with.
     pub reason: Reason,

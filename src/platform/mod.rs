@@ -19,13 +19,13 @@ pub use native::NativeTransport;
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::NativeTransport as DefaultTransport;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use native::{http_date, number_of, number_text, random};
+pub(crate) use native::{http_date, nothing_runs_here, number_of, number_text, random};
 #[cfg(target_arch = "wasm32")]
 pub use web::BrowserTransport;
 #[cfg(target_arch = "wasm32")]
 pub use web::BrowserTransport as DefaultTransport;
 #[cfg(target_arch = "wasm32")]
-pub(crate) use web::{http_date, number_of, number_text, random};
+pub(crate) use web::{http_date, nothing_runs_here, number_of, number_text, random};
 
 /// `Send + Sync` on native targets. On wasm32, where values of JavaScript cannot cross threads, no bound at all.
 #[cfg(not(target_arch = "wasm32"))]

@@ -87,6 +87,13 @@ impl Body for NativeBody {
     }
 }
 
+/// Why a future that was to go on by itself was dropped, if it is known.
+pub(crate) fn nothing_runs_here() -> Option<(&'static str, &'static str)> {
+    let message = "there is no tokio runtime here, and the client needs one";
+    let hint = "Use the client inside a tokio runtime, for instance under #[tokio::main].";
+    tokio::runtime::Handle::try_current().is_err().then_some((message, hint))
+}
+
 /// Random bytes fit for ids.
 pub(crate) fn random() -> [u8; 16] {
     let mut bytes = [0; 16];

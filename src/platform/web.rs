@@ -120,6 +120,11 @@ impl Future for Timer {
     }
 }
 
+/// Why a future that was to go on by itself was dropped, if it is known.
+pub(crate) fn nothing_runs_here() -> Option<(&'static str, &'static str)> {
+    None
+}
+
 /// Random bytes fit for ids.
 pub(crate) fn random() -> [u8; 16] {
     // Through an array of JavaScript's: optimised code does not notice what is written to a slice behind its back.

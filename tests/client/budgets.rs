@@ -8,7 +8,7 @@ use crate::test;
 use behest_client::testing::{Chunk, FUNCTION, Reply, World, default_reply, delta, text};
 
 fn conversation(world: &World, budget: Budget) -> Client {
-    world.client().conversation(ConversationOptions { budget: Some(budget), ..Default::default() }).unwrap()
+    world.client().conversation(ConversationOptions::new().budget(budget)).unwrap()
 }
 
 fn tokens(limit: u64) -> Budget {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use behest_client::Reason;
-use behest_client::client::{ChatRequest, Message, UsageQuery};
+use behest_client::client::{ChatRequest, Message, Outcome, UsageQuery};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use crate::test;
@@ -102,11 +103,7 @@ fn usage_is_found_at_either_documented_path() {
 #[test]
 fn a_usage_report_may_be_narrowed_and_its_values_are_encoded() {
     let world = World::new();
-    let query = UsageQuery {
-        from: Some("2026-11-01T00:00:00+00:00".into()),
-        to: Some("2026-11-21".into()),
-        granularity: Some("day".into()),
-    };
+    let query = UsageQuery::new().from("2026-11-01T00:00:00+00:00").to("2026-11-21").granularity("day");
     let _ = world.run(world.client().usage(&query));
     world.log(|log| {
         let url = &log.requests.last().unwrap().url;
@@ -197,4 +194,74 @@ fn models_are_listed() {
         false => default_reply(request, log),
     });
     assert_eq!(world.run(world.client().models()).unwrap().json, r#"{"data":[]}"#);
+}
+
+#[test]
+fn tools_are_called_and_answered_in_typed_messages() {
+    let world = World::new();
+    world.serve(|request, log| match request.url == FUNCTION {
+        true => default_reply(request, log),
+        false => Reply::json(
+            200,
+            json!({"choices": [{"message": {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "time", "arguments": "{\"zone\":\"UTC\"}"}},
+                {"function": {"name": "now", "arguments": {"a": 1}}},
+            ]}}]})
+            .to_string(),
+        ),
+    });
+    let client = world.client();
+    let first = world.run(client.chat(&ChatRequest::user("What time is it?"))).unwrap();
+    let calls = first.tool_calls();
+    assert_eq!(
+        (calls[0].id.as_str(), calls[0].name.as_str(), calls[0].arguments.as_str()),
+        ("c1", "time", r#"{"zone":"UTC"}"#)
+    );
+    assert_eq!((calls[1].id.as_str(), calls[1].arguments.as_str()), ("", r#"{"a":1}"#));
+    let messages =
+        [Message::user("What time is it?"), Message::assistant_with(None, &calls[..1]), Message::tool("c1", "12:00")];
+    world.serve(default_reply);
+    world.run(client.chat(&ChatRequest::new(messages))).unwrap();
+    let expected = json!([
+        {"role": "user", "content": "What time is it?"},
+        {"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "time", "arguments": "{\"zone\":\"UTC\"}"}}]},
+        {"role": "tool", "content": "12:00", "tool_call_id": "c1"},
+    ]);
+    assert_eq!(last_body(&world)["messages"], expected);
+}
+
+#[test]
+fn streams_have_chunks_of_any_type_and_say_so_when_one_does_not_fit() {
+    #[derive(serde::Deserialize)]
+    struct Chunk {
+        choices: Vec<Value>,
+    }
+    let world = World::new();
+    let client = world.client();
+    let request = json!({"model": "m", "messages": [], "stream": false});
+    let mut stream = world.run(client.chat_stream_as::<_, Chunk>(&request)).unwrap();
+    assert_eq!(last_body(&world), json!({"model": "m", "messages": [], "stream": true}));
+    let mut texts = String::new();
+    while let Some(chunk) = world.run(stream.next()) {
+        texts.extend(chunk.unwrap().choices[0]["delta"]["content"].as_str());
+    }
+    assert_eq!((&*texts, stream.raw().outcome()), ("Hello", Some(Outcome::Complete)));
+    let mut stream = world.run(client.chat_stream_as::<_, Vec<Value>>(&request)).unwrap();
+    let error = world.run(stream.next()).unwrap().unwrap_err();
+    assert_eq!((error.reason(), stream.raw().outcome()), (Reason::InvalidResponse, Some(Outcome::Failed)));
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.to_string().contains("expected a sequence"), "{source}");
+    let error = world.run(client.chat_stream_as::<_, Value>(&[1])).err().unwrap();
+    assert_eq!(error.reason(), Reason::InvalidRequest);
+}
+
+#[test]
+fn a_reply_is_parsed_into_any_type() {
+    let world = World::new();
+    let reply = world.run(world.client().models()).unwrap();
+    let value: Value = reply.parse().unwrap();
+    assert_eq!(value["id"], "c1");
+    let error = reply.parse::<Vec<Value>>().unwrap_err();
+    assert!(error.reason() == Reason::InvalidResponse && std::error::Error::source(&error).is_some(), "{error:?}");
+    assert!(format!("{error:?}").contains(error.hint()), "{error:?}");
 }

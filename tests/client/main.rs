@@ -10,6 +10,7 @@ mod await_points;
 mod browser;
 mod budgets;
 mod calls;
+mod chat_store;
 mod config;
 mod errors;
 mod retries;

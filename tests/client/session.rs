@@ -85,7 +85,7 @@ fn every_call_carries_the_users_own_token_and_names_no_user() {
 #[test]
 fn only_headers_that_the_documented_cors_answers_allow_are_sent() {
     let world = World::new();
-    let options = ConversationOptions { thread_id: Some("thread-1".into()), ..Default::default() };
+    let options = ConversationOptions::new().thread_id("thread-1");
     let client = world.client().conversation(options).unwrap();
     world.run(client.ask("one")).unwrap();
     // The second mint asks to keep the session: it has a body.

@@ -286,11 +286,7 @@ fn the_session_id_stays_while_tokens_rotate() {
 fn a_conversation_has_a_session_of_its_own_and_a_thread() {
     let world = World::new();
     let client = world.client();
-    let options = ConversationOptions {
-        session_id: Some("conv-7".into()),
-        thread_id: Some("thread-9".into()),
-        ..Default::default()
-    };
+    let options = ConversationOptions::new().session_id("conv-7").thread_id("thread-9");
     let conversation = client.conversation(options).unwrap();
     world.run(conversation.ask("one")).unwrap();
     world.run(client.ask("two")).unwrap();
@@ -304,7 +300,7 @@ fn a_conversation_has_a_session_of_its_own_and_a_thread() {
         assert_eq!(log.requests[0].body.as_deref(), Some(r#"{"session_id":"conv-7"}"#));
     });
     for bad in ["", " x", "a\nb", "ü", &"x".repeat(256)] {
-        let options = ConversationOptions { session_id: Some(bad.to_owned()), ..Default::default() };
+        let options = ConversationOptions::new().session_id(bad);
         assert_eq!(client.conversation(options).unwrap_err().reason(), Reason::InvalidConfig, "{bad:?}");
     }
 }

@@ -187,7 +187,7 @@ async fn conversations_keep_their_cost_apart() {
     let ada = world.sign_up("ada@example.com").await;
     let (client, _) = client(&world, &ada);
     for (session, questions) in [("first", 2), ("second", 1)] {
-        let options = ConversationOptions { session_id: Some(session.into()), ..Default::default() };
+        let options = ConversationOptions::new().session_id(session);
         let conversation = client.conversation(options).unwrap();
         for _ in 0..questions {
             in_time(conversation.ask("Hi")).await.unwrap();
@@ -243,7 +243,7 @@ async fn the_client_keeps_a_thread_and_deletes_it() {
     let world = World::start().await;
     let ada = world.sign_up("ada@example.com").await;
     let (client, _) = client(&world, &ada);
-    let options = ConversationOptions { thread_id: Some("my thread".into()), ..Default::default() };
+    let options = ConversationOptions::new().thread_id("my thread");
     let conversation = client.conversation(options).unwrap();
     in_time(conversation.ask("First")).await.unwrap();
     let second = in_time(conversation.ask("Second")).await.unwrap();
