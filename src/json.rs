@@ -326,6 +326,14 @@ impl Key<'_> {
         self.0.write_to(&mut text);
         text == name
     }
+
+    /// What it means.
+    #[cfg(feature = "server")]
+    pub(crate) fn text(self) -> String {
+        let mut text = String::new();
+        self.0.write_to(&mut text);
+        text
+    }
 }
 
 /// A string as it stands between its quotes.

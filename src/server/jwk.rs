@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::algorithm::Algorithm;
+use super::fields::{fields, items, optional_text, texts};
 use super::platform::crypto::VerifyingKey;
+use super::platform::log::log;
 use super::rsa;
+use crate::base64::decode_url;
+use crate::json::Json;
 
 /// Where a key set comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,15 +48,9 @@ impl KeySet {
     ///
     /// Entries that are of no use here (another curve, an encryption key, a weak or private key) are left out.
     pub(super) fn parse(json: &[u8], source: Source) -> Option<Self> {
-        let entries = match serde_json::from_slice(json).ok()? {
-            Value::Array(entries) => entries,
-            Value::Object(mut set) => match set.remove("keys")? {
-                Value::Array(entries) => entries,
-                _ => return None,
-            },
-            _ => return None,
-        };
-        Some(Self(entries.into_iter().filter_map(|entry| read(entry, source)).collect()))
+        let json = Json::of_bytes(json)?;
+        let list = if json.is_object() { json.field("keys")? } else { json };
+        Some(Self(items(list.raw())?.into_iter().filter_map(|entry| read(entry, source)).collect()))
     }
 
     /// Adds a shared secret for HS256 tokens that name no other key.
@@ -99,12 +92,11 @@ impl KeySet {
     }
 }
 
-#[derive(Deserialize)]
+/// Fields that are absent or null are `None`.
 struct Jwk {
     kty: String,
     kid: Option<String>,
     alg: Option<String>,
-    #[serde(rename = "use")]
     usage: Option<String>,
     key_ops: Option<Vec<String>>,
     crv: Option<String>,
@@ -113,22 +105,47 @@ struct Jwk {
     n: Option<String>,
     e: Option<String>,
     k: Option<String>,
-    d: Option<serde::de::IgnoredAny>,
+    is_private: bool,
+}
+
+impl Jwk {
+    /// `None` if a field has a wrong type, or is there twice.
+    fn read(json: Json<'_>) -> Option<Self> {
+        let names = ["kty", "kid", "alg", "use", "key_ops", "crv", "x", "y", "n", "e", "k", "d"];
+        let [kty, kid, alg, usage, key_ops, crv, x, y, n, e, k, d] = fields(json.raw().as_bytes(), names)?;
+        Some(Self {
+            kty: kty?.text()?,
+            kid: optional_text(kid)?,
+            alg: optional_text(alg)?,
+            usage: optional_text(usage)?,
+            key_ops: match key_ops.and_then(Json::present) {
+                None => None,
+                Some(ops) => Some(texts(ops.raw())?),
+            },
+            crv: optional_text(crv)?,
+            x: optional_text(x)?,
+            y: optional_text(y)?,
+            n: optional_text(n)?,
+            e: optional_text(e)?,
+            k: optional_text(k)?,
+            is_private: d.and_then(Json::present).is_some(),
+        })
+    }
 }
 
 /// RFC 7518 section 3.2: a key of at least the size of the hash.
 pub(super) const SHORTEST_SECRET: usize = 32;
 
-fn read(entry: Value, source: Source) -> Option<Entry> {
-    let jwk: Jwk = serde_json::from_value(entry).ok()?;
-    let skip = |why: &str| tracing::warn!(kid = jwk.kid.as_deref(), why, "a key of the key set is left out");
+fn read(entry: Json<'_>, source: Source) -> Option<Entry> {
+    let jwk = Jwk::read(entry)?;
+    let skip = |why: &str| log!(warn, "a key of the key set is left out", kid = jwk.kid.as_deref(), why = why);
     if jwk.usage.as_deref().is_some_and(|usage| usage != "sig")
         || jwk.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == "verify"))
     {
         skip("it is not for verifying signatures");
         return None;
     }
-    if jwk.d.is_some() {
+    if jwk.is_private {
         skip("it is a private key, which belongs nowhere but with the issuer");
         return None;
     }
@@ -149,7 +166,7 @@ fn material(jwk: &Jwk) -> Option<VerifyingKey> {
         None => None,
     };
     let may_be = |algorithm| stated.is_none_or(|stated| stated == algorithm);
-    let bytes = |field: &Option<String>| URL_SAFE_NO_PAD.decode(field.as_ref()?).ok();
+    let bytes = |field: &Option<String>| decode_url(field.as_ref()?);
     let fixed = |field: &Option<String>| <[u8; 32]>::try_from(bytes(field)?).ok();
     match (jwk.kty.as_str(), jwk.crv.as_deref()) {
         ("EC", Some("P-256")) if may_be(Algorithm::Es256) => VerifyingKey::p256(&fixed(&jwk.x)?, &fixed(&jwk.y)?),

@@ -48,6 +48,8 @@ impl std::ops::Sub for Size {
 pub(crate) struct Budget {
     /// Script and WebAssembly of the browser entry.
     browser_entry_brotli_bytes: u64,
+    /// The server module.
+    server_wasm_brotli_bytes: u64,
     /// What a Leptos page grows by; without a figure it is only reported.
     pub(crate) leptos_growth_brotli_bytes: Option<u64>,
 }
@@ -82,9 +84,12 @@ const COMPARISONS: [Comparison; 2] = [
 
 /// Measures what `pkg/` holds now and fails above the ceiling of size-budget.json.
 pub(crate) fn report() -> Result<()> {
-    let ceiling = Budget::read()?.browser_entry_brotli_bytes;
+    let budget = Budget::read()?;
+    let ceiling = budget.browser_entry_brotli_bytes;
     setup::npm_packages(PEERS)?;
-    let module = measure(&[root().join("pkg/dist/behest.wasm")])?[0];
+    let dist = root().join("pkg/dist");
+    let modules = measure(&[dist.join("behest.wasm"), dist.join("server.wasm")])?;
+    let (module, server) = (modules[0], modules[1]);
     let entry = browser_entry(&pack::manifest()?)?;
     let scripts: Vec<PathBuf> = COMPARISONS
         .iter()
@@ -102,6 +107,12 @@ pub(crate) fn report() -> Result<()> {
     }
     let whole = (scripts[0] + module).brotli;
     println!("ceiling of behest-client{ceiling:>50}");
+    row("server.wasm", server, "");
+    println!("ceiling of server.wasm{:>52}", budget.server_wasm_brotli_bytes);
+    let over = server.brotli.saturating_sub(budget.server_wasm_brotli_bytes);
+    if over > 0 {
+        bail!("server.wasm is {over} bytes over its ceiling (size-budget.json): make it smaller");
+    }
     if whole > ceiling {
         bail!(
             "the browser entry is {} bytes over its ceiling of {ceiling} (size-budget.json): make it smaller",
@@ -182,8 +193,9 @@ mod tests {
     fn a_misspelt_budget_is_refused() {
         assert!(Budget::read().is_ok());
         let read = |text| serde_json::from_str::<Budget>(text).is_ok();
-        assert!(read(r#"{ "browserEntryBrotliBytes": 1 }"#));
-        assert!(!read(r#"{ "browserEntryBrotliBytes": 1, "leptosGrowthBytes": 2 }"#));
+        assert!(read(r#"{ "browserEntryBrotliBytes": 1, "serverWasmBrotliBytes": 1 }"#));
+        assert!(!read(r#"{ "browserEntryBrotliBytes": 1 }"#));
+        assert!(!read(r#"{ "browserEntryBrotliBytes": 1, "serverWasmBrotliBytes": 1, "leptosGrowthBytes": 2 }"#));
         assert!(!read("{}"));
     }
 }
