@@ -142,11 +142,13 @@ function headOf({ headers }, names = CALLER) {
 
 /** A request's body, or what kept it from being read. */
 async function bodyOf(request, { maxBody, bodyDeadlineMs }) {
-  const { body } = request;
-  if (!body) return { bytes: NO_BYTES, trouble: TROUBLE.none };
-  if (Number(request.headers.get("content-length")) > maxBody) return { bytes: NO_BYTES, trouble: TROUBLE.tooLarge };
-  const read = readBytes(body, maxBody).then(
-    (bytes) => (bytes ? { bytes, trouble: TROUBLE.none } : { bytes: NO_BYTES, trouble: TROUBLE.tooLarge }),
+  if (!request.body) return { bytes: NO_BYTES, trouble: TROUBLE.none };
+  const stated = request.headers.get("content-length");
+  if (Number(stated) > maxBody) return { bytes: NO_BYTES, trouble: TROUBLE.tooLarge };
+  // One that states its length is held to it by the host, and is read in one go.
+  const whole = stated ? request.arrayBuffer().then((body) => new Uint8Array(body)) : readBytes(request.body, maxBody);
+  const read = whole.then(
+    (bytes) => (bytes?.length <= maxBody ? { bytes, trouble: TROUBLE.none } : { bytes: NO_BYTES, trouble: TROUBLE.tooLarge }),
     () => ({ bytes: NO_BYTES, trouble: TROUBLE.broken }),
   );
   return within(bodyDeadlineMs, read, { bytes: NO_BYTES, trouble: TROUBLE.late });

@@ -23,14 +23,23 @@ pub(crate) fn encode_url(bytes: &[u8]) -> String {
 
 /// As [`encode_url`], at the end of `text`.
 pub(crate) fn push_url(bytes: &[u8], text: &mut String) {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     text.reserve(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(three.get(index).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        let letters = (0..=three.len()).map(|index| char::from(LETTERS[(bits >> (18 - 6 * index)) as usize & 63]));
-        text.extend(letters);
+    let (threes, rest) = bytes.as_chunks::<3>();
+    for [one, two, three] in threes {
+        push_letters([*one, *two, *three], 4, text);
     }
+    match *rest {
+        [one, two] => push_letters([one, two, 0], 3, text),
+        [one] => push_letters([one, 0, 0], 2, text),
+        _ => {}
+    }
+}
+
+fn push_letters([one, two, three]: [u8; 3], count: usize, text: &mut String) {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let sixes = [one >> 2, one << 4 | two >> 4, two << 2 | three >> 6, three];
+    let letters = sixes.map(|six| LETTERS[usize::from(six & 63)]);
+    text.push_str(std::str::from_utf8(&letters[..count]).unwrap_or_default());
 }
 
 /// `last` are the letters for 62 and 63.

@@ -33,12 +33,15 @@ export async function mintSubjects({ createTokenEndpoint, jose }) {
     .setExpirationTime("1h")
     .sign(project.privateKey);
 
-  const request = () =>
-    new Request("https://functions.example/functions/v1/behest-token", {
-      method: "POST",
-      headers: { authorization: `Bearer ${session}`, "content-type": "application/json", origin: PAGE },
-      body: '{"session_id":"conversation-1"}',
-    });
+  const body = '{"session_id":"conversation-1"}';
+  const headers = {
+    authorization: `Bearer ${session}`,
+    "content-length": `${body.length}`,
+    "content-type": "application/json",
+    origin: PAGE,
+  };
+  const url = "https://functions.example/functions/v1/behest-token";
+  const request = () => new Request(url, { method: "POST", headers, body });
   const ours = createTokenEndpoint(
     {
       SUPABASE_URL: SUPABASE,
