@@ -54,7 +54,7 @@ export function createHost({ resume, calls, policies }) {
       const check = (key, signature, message) => crypto.subtle.verify(ALGORITHMS[algorithm], key, signature, message);
       withKey(key, algorithm, "verify", check, signature, message).then(
         (right) => done(operation, right === true ? 1 : 0),
-        () => done(operation, 0),
+        () => done(operation, keys.get(key)?.imported[algorithm] ? 0 : 2),
       );
     },
 

@@ -122,5 +122,6 @@ fn from_pem(text: &str) -> Result<SigningKey, &'static str> {
     }
     let packed: String = body.split_whitespace().collect();
     let der = decode_standard(&packed).ok_or("is a PEM text whose body is not base64: it was damaged")?;
-    SigningKey::from_der(&der).ok_or("is not an RSA private key of 2048 to 8192 bits")
+    SigningKey::from_der(&der)
+        .ok_or("is not an RSA private key of 2,048 to 8,192 bits (16,384 where the host's WebCrypto takes them)")
 }

@@ -109,7 +109,9 @@ impl Verifier {
     async fn keys(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<Arc<VerifyingKey>>, Error> {
         let found = match (self.own.pick(algorithm, kid), &self.published) {
             // A shared secret is never published, so the published set need not be asked.
-            (Err(Miss::UnknownKid | Miss::NoKid), Some(published)) if algorithm != Algorithm::Hs256 => {
+            (Err(Miss::UnknownKid | Miss::LeftOut(_) | Miss::NoKid), Some(published))
+                if algorithm != Algorithm::Hs256 =>
+            {
                 published.find(algorithm, kid).await
             }
             (picked, _) => picked.map_err(|miss| LookupError::Miss(miss, None)),
@@ -125,6 +127,9 @@ impl Verifier {
             }
             LookupError::Miss(Miss::UnknownKid, wait) => {
                 Error::new(Reason::UnknownKey, "the project has no key with the token's kid").with_retry_after(wait)
+            }
+            LookupError::Miss(Miss::LeftOut(why), _) => {
+                Error::new(Reason::UnknownKey, ["the project's key with the token's kid is not used: ", why].concat())
             }
             LookupError::Miss(Miss::Ambiguous, _) => {
                 Error::new(Reason::UnknownKey, "the project has several keys with the token's kid")

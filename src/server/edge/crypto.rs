@@ -11,6 +11,9 @@ use crate::server::pkcs8;
 use crate::server::platform::log::log;
 use crate::{Error, Reason};
 
+/// The host could not import the key, or has no such algorithm.
+const UNUSABLE: u32 = 2;
+
 /// A key that the host keeps.
 struct Key(u32);
 
@@ -65,7 +68,14 @@ impl VerifyingKey {
     /// Did this key make `signature` over `message`? Always false for an algorithm the key is not for.
     pub(crate) async fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         let begin = |id| host::verify(id, self.key.0, algorithm.name(), signature, message);
-        self.is_for(algorithm) && Operation::begin(begin).await.code == 1
+        if !self.is_for(algorithm) {
+            return false;
+        }
+        let code = Operation::begin(begin).await.code;
+        if code == UNUSABLE {
+            log!(error, "the host's WebCrypto does not take a key of the key set", algorithm = algorithm.name());
+        }
+        code == 1
     }
 }
 

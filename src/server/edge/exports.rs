@@ -14,10 +14,12 @@ use super::operation::{self, Outcome, Table};
 use super::options::{Given, wrong};
 use super::policy::HostPolicy;
 use super::{headers, host, told};
+use crate::server::algorithm::Algorithm;
 use crate::server::body;
 use crate::server::endpoint::{MAX_BODY, TokenEndpoint};
 use crate::server::fields::Object;
 use crate::server::guard::Guard;
+use crate::server::jwk::{KeySet, Source};
 use crate::server::mode::Mode;
 use crate::server::platform::log::log;
 use crate::server::settings::ALL;
@@ -191,6 +193,23 @@ pub fn verify_delivery(call: u32, options: &str, head: &str, body: &[u8], troubl
             told = told.number("signedAt", at.as_secs());
         }
         Ok(told.finish())
+    });
+}
+
+/// Ends in `host.resolve`: did the one key of this set make the signature? For test vectors, whose messages are no JWT's.
+#[wasm_bindgen(js_name = verifyVector)]
+pub fn verify_vector(call: u32, keys: &str, algorithm: &str, message: &[u8], signature: &[u8]) {
+    let algorithm = Algorithm::from_name(algorithm);
+    let keys = KeySet::parse(keys.as_bytes(), Source::Published).unwrap_or_default();
+    let (message, signature) = (message.to_vec(), signature.to_vec());
+    settle(call, async move {
+        let mut verified = false;
+        if let Some(algorithm) = algorithm {
+            for key in keys.pick(algorithm, None).unwrap_or_default() {
+                verified |= key.verifies(algorithm, &message, &signature).await;
+            }
+        }
+        Ok(if verified { "true" } else { "false" }.to_owned())
     });
 }
 

@@ -26,7 +26,7 @@ extern "C" {
 
     // Each begins the operation of this id; `resume` says that it is done.
 
-    /// Code 1 if the signature is right. `algorithm` by its name in a JWT.
+    /// Code 1 if the signature is right, 2 if the key cannot be used. `algorithm` by its name in a JWT.
     pub(super) fn verify(id: u32, key: u32, algorithm: &str, signature: &[u8], message: &[u8]);
 
     /// RS256. Code 1 and the signature, or 0.
