@@ -91,7 +91,10 @@ impl Module {
 /// The module inside a script, for hosts whose deployments take scripts only, such as Supabase's functions.
 fn write_bytes(module: &Path, script: &Path) -> Result<()> {
     let text = base64::engine::general_purpose::STANDARD.encode(fs::read(module)?);
-    fs::write(script, format!("export default Uint8Array.from(atob(\"{text}\"),(c)=>c.charCodeAt(0));\n"))?;
+    // A call for each letter would be half of a cold start.
+    let read = "const text=atob(TEXT),bytes=new Uint8Array(text.length);\n\
+                for(let i=0;i<bytes.length;i++)bytes[i]=text.charCodeAt(i);\nexport default bytes;\n";
+    fs::write(script, format!("const TEXT=\"{text}\";\n{read}"))?;
     Ok(())
 }
 
