@@ -61,7 +61,7 @@ async fn mints(count: usize) -> Result<()> {
     }));
     let signed = format!("{header}.{claims}");
     let sealed = project.sign(&random, signed.as_bytes())?;
-    let session = format!("Bearer {signed}.{}", URL_SAFE_NO_PAD.encode(&sealed));
+    let session = format!("Bearer {signed}.{}", URL_SAFE_NO_PAD.encode(sealed.as_ref()));
 
     let point = project.public_key().as_ref();
     let jwk = json!({
