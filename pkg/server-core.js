@@ -1,56 +1,72 @@
 import { createGlue } from "./dist/server-glue.js";
 import { BehestError, internal, toBehestError } from "./lib/error.js";
+import { createHost, pairs, readBytes } from "./server-host.js";
 
 /** The functions of `behest-client/server`, over a way to get the compiled module. */
 export function serverModule(compile) {
   const start = instances(compile);
 
-  /** An object of the module that outlives its instance: `create(glue)` makes it at once, and again after a trap. */
-  function holder(create) {
-    let instance, object;
+  /** Something of the module that outlives its instance: `make(instance)` makes it at once, and again after a trap. */
+  function holder(make) {
+    let instance, made;
     const current = () => {
       const running = start();
       if (instance !== running) {
-        object = running.call(() => create(running.glue));
+        made = make(running);
         instance = running;
       }
-      return { instance, object };
+      return { instance, made };
     };
     current();
-    return async (use) => {
-      const { instance, object } = current();
-      return await instance.settle(Promise.resolve(instance.call(() => use(object))));
-    };
+    return current;
   }
 
   function createTokenEndpoint(env, options = {}) {
-    const endpoint = holder((glue) => configured(env, (lookup) => new glue.Endpoint(lookup, options)));
+    const variables = variablesOf(env);
+    const current = holder((instance) => {
+      const policy = typeof options?.policy === "function" ? instance.addPolicy(options.policy) : 0;
+      return checked(instance.enter("makeEndpoint", variables(instance), described(options), policy), variables);
+    });
+    const refuse = (request, trouble) => {
+      const { instance, made } = current();
+      return instance.call("handle", made.id, request.method, headOf(request), NO_BYTES, trouble);
+    };
     return async function handle(request) {
       try {
-        return await endpoint((object) => object.handle(request));
+        const { instance, made } = current();
+        const head = headOf(request);
+        const { bytes, trouble } = await bodyOf(request, made);
+        return await instance.call("handle", made.id, request.method, head, bytes, trouble);
       } catch (error) {
         console.error("behest-client: the endpoint failed", error);
-        return endpoint((object) => object.fail(request)).catch(() => new Response(null, { status: 500 }));
+        return refuse(request, TROUBLE.stopped).catch(() => new Response(null, { status: 500 }));
       }
     };
   }
 
-  const guard = ({ env, ...options }) => holder((glue) => configured(env, (lookup) => new glue.Guard(lookup, options)));
+  function guard({ env, ...options }) {
+    const variables = variablesOf(env);
+    const usual = options.cors === false ? { ...options, cors: "disabled" } : options;
+    return holder((instance) => checked(instance.enter("makeGuard", variables(instance), described(usual)), variables));
+  }
 
   function withSupabase(options, handler) {
-    const ask = guard(options);
+    const current = guard(options);
+    async function admit(request) {
+      const { instance, made } = current();
+      return instance.call("admit", made.id, request.method, headOf(request));
+    }
     return async function handle(request, ...rest) {
-      const preflight = await ask((guard) => guard.preflight(request));
-      if (preflight) return preflight;
-      let context;
-      try {
-        context = withData(await ask((guard) => guard.authenticate(request)));
-      } catch (error) {
-        return ask((guard) => guard.refuse(request, error));
-      }
-      const response = await handler(request, context, ...rest);
+      const admitted = await admit(request).catch((error) => {
+        console.error("behest-client: the guard failed", error);
+        const { instance, made } = current();
+        return instance.call("refuse", made.id, headOf(request));
+      });
+      if (admitted instanceof Response) return admitted;
+      const response = await handler(request, contextOf(admitted.context), ...rest);
+      if (admitted.permit.length === 0) return response;
       const permitted = new Response(response.body, response);
-      for (const [name, value] of await ask((guard) => guard.permit(request))) {
+      for (const [name, value] of admitted.permit) {
         if (name === "vary") permitted.headers.append(name, value);
         else permitted.headers.set(name, value);
       }
@@ -65,7 +81,7 @@ export function serverModule(compile) {
     const env = options.env ?? guards;
     if (!guards.has(env)) guards.set(env, new Map());
     const known = guards.get(env);
-    const key = JSON.stringify({ ...options, env: undefined }, (_, value) => (typeof value === "function" ? `${value}` : value));
+    const key = described({ ...options, env: undefined });
     if (!known.has(key)) {
       if (known.size >= MOST_GUARDS) known.clear();
       known.set(key, guard(options));
@@ -75,8 +91,8 @@ export function serverModule(compile) {
 
   async function createSupabaseContext(request, options = {}) {
     try {
-      const caller = await guardFor(options)((guard) => guard.authenticate(request));
-      return { data: withData(caller), error: null };
+      const { instance, made } = guardFor(options)();
+      return { data: contextOf(await instance.call("authenticate", made.id, headOf(request))), error: null };
     } catch (error) {
       return { data: null, error: toBehestError(error) };
     }
@@ -84,13 +100,12 @@ export function serverModule(compile) {
 
   async function verifyWebhook(request, options) {
     const instance = start();
-    try {
-      const verified = instance.call(() => instance.glue.Deliveries.verify(request, options));
-      const { body, ...delivery } = await instance.settle(verified);
-      return { ...delivery, body: new TextDecoder().decode(body) };
-    } catch (error) {
-      throw toBehestError(error);
-    }
+    const told = described(options);
+    const head = headOf(request, DELIVERY);
+    const limits = checked(instance.enter("checkDelivery", told, head));
+    const { bytes, trouble } = await bodyOf(request, limits);
+    const delivery = await instance.call("verifyDelivery", told, head, bytes, trouble);
+    return { ...delivery, body: new TextDecoder().decode(bytes) };
   }
 
   return { createTokenEndpoint, withSupabase, createSupabaseContext, verifyWebhook };
@@ -100,9 +115,65 @@ export function serverModule(compile) {
 const MOST_GUARDS = 100;
 /** How long the project may take to answer `rest` and `admin`, unless the call has a signal of its own. */
 const DATA_DEADLINE_MS = 10_000;
+const NO_BYTES = new Uint8Array();
+/** What stands in for a body that could not be read, as in `src/server/edge/exports.rs`. */
+const TROUBLE = { none: 0, tooLarge: 1, late: 2, broken: 3, stopped: 4 };
 
-/** Makes functions of address and headers: `rest(path, init)` and, with a secret key, `admin(path, init)`. */
-function withData({ rest, admin, ...context }) {
+/** The headers that the module looks at. */
+const CALLER = ["authorization", "apikey", "origin", "access-control-request-method"];
+const DELIVERY = [
+  "stripe-signature",
+  "x-hub-signature-256",
+  "x-github-delivery",
+  "webhook-id",
+  "webhook-timestamp",
+  "webhook-signature",
+];
+
+/** Those of them that a request has, as they are told across. */
+function headOf({ headers }, names = CALLER) {
+  let head = "";
+  for (const name of names) {
+    const value = headers.get(name);
+    if (value !== null) head += `${name}: ${value}\n`;
+  }
+  return head;
+}
+
+/** A request's body, or what kept it from being read. */
+async function bodyOf(request, { maxBody, bodyDeadlineMs }) {
+  if (!request.body) return { bytes: NO_BYTES, trouble: TROUBLE.none };
+  const stated = request.headers.get("content-length");
+  if (Number(stated) > maxBody) return { bytes: NO_BYTES, trouble: TROUBLE.tooLarge };
+  // One that states its length is held to it by the host, and is read in one go.
+  const whole = stated ? request.arrayBuffer().then((body) => new Uint8Array(body)) : readBytes(request.body, maxBody);
+  const read = whole.then(
+    (bytes) => (bytes?.length <= maxBody ? { bytes, trouble: TROUBLE.none } : { bytes: NO_BYTES, trouble: TROUBLE.tooLarge }),
+    () => ({ bytes: NO_BYTES, trouble: TROUBLE.broken }),
+  );
+  return within(bodyDeadlineMs, read, { bytes: NO_BYTES, trouble: TROUBLE.late });
+}
+
+/** What `promise` settles to, or `otherwise` after a time. Most are settled after a few turns, and need no timer. */
+async function within(millis, promise, otherwise) {
+  let settled = false;
+  promise.then(() => (settled = true));
+  for (let turn = 0; turn < 20 && !settled; turn += 1) await undefined;
+  if (settled) return promise;
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, millis, otherwise)));
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** In the words of `@supabase/server`. */
+function contextOf({ rest, admin, jwtClaims, ...context }) {
+  const userClaims = jwtClaims && {
+    id: jwtClaims.sub,
+    role: jwtClaims.role,
+    email: jwtClaims.email,
+    appMetadata: jwtClaims.app_metadata,
+    userMetadata: jwtClaims.user_metadata,
+  };
   const under = ([base, identity]) =>
     async function send(path, init = {}) {
       const headers = new Headers(init.headers);
@@ -111,6 +182,8 @@ function withData({ rest, admin, ...context }) {
     };
   return {
     ...context,
+    userClaims,
+    jwtClaims,
     rest: under(rest),
     admin: (path, init) => {
       if (!admin) throw new BehestError(NO_SECRET_KEY);
@@ -150,76 +223,99 @@ function instances(compile) {
 
 // Instantiation is not awaited: on Workers no request may wait for what another one began.
 function instantiate(module) {
-  const waiting = new Set();
-  let called = 0;
-  const instance = {
-    alive: true,
-    /** Calls into the module: the one place where what it throws has a caller. */
-    call(use) {
-      called += 1;
+  const waiting = new Map();
+  const policies = [];
+  let lastCall = 0;
+
+  const settle = (call, how, value) => {
+    waiting.get(call)?.[how](value);
+    waiting.delete(call);
+  };
+  const host = createHost({
+    policies,
+    resume: (...outcome) => {
       try {
-        return use();
-      } finally {
-        called -= 1;
+        if (instance.alive) instance.enter("resume", ...outcome);
+      } catch (error) {
+        // Those who wait have been told.
+        console.error("behest-client: the module stopped", error.cause);
       }
     },
-    /** Settles as `promise` does, or rejects when the instance dies. */
-    settle: (promise) =>
-      new Promise((resolve, reject) => {
-        waiting.add(reject);
-        promise.then(resolve, reject).finally(() => waiting.delete(reject));
-      }),
-  };
-  // Whatever leaves the module as an exception leaves it broken: a Rust panic is a trap. It may happen in a microtask, where
-  // nobody catches it and hosts would end the whole process: then those who wait are told, and the log.
-  const stop = (cause) => {
-    if (!called) console.error("behest-client: the module stopped", cause);
-    instance.alive = false;
-    for (const reject of waiting) reject(internal(cause));
-    waiting.clear();
-  };
-  const guarded =
-    (call) =>
-    (...args) => {
+    calls: {
+      answer: (call, status, head, body) =>
+        settle(call, "resolve", new Response(body || null, { status, headers: pairs(head) })),
+      resolve: (call, value) => settle(call, "resolve", JSON.parse(value)),
+      reject: (call, error) => settle(call, "reject", new BehestError(JSON.parse(error))),
+    },
+  });
+
+  const instance = {
+    alive: true,
+
+    /** Calls into the module. Whatever leaves it as an exception leaves it broken: a Rust panic is a trap. */
+    enter(name, ...args) {
+      if (!instance.alive) throw internal("it stopped before");
       try {
-        if (instance.alive) return call(...args);
-      } catch (error) {
-        stop(error);
-        if (called) throw error;
+        return glue[name](...args);
+      } catch (cause) {
+        instance.alive = false;
+        for (const { reject } of waiting.values()) reject(internal(cause));
+        waiting.clear();
+        throw internal(cause);
       }
-      if (called) throw internal("it stopped before");
-      return NO_RESULT;
-    };
-  const guard = (exports) =>
-    Object.fromEntries(
-      Object.entries(exports).map(([name, value]) => [name, typeof value === "function" ? guarded(value) : value]),
-    );
-  instance.glue = createGlue(guard);
-  instance.glue(module);
+    },
+
+    /** The same for what ends in one of `calls`. */
+    call: (name, ...args) =>
+      new Promise((resolve, reject) => {
+        lastCall = (lastCall + 1) % 2 ** 32;
+        waiting.set(lastCall, { resolve, reject });
+        instance.enter(name, lastCall, ...args);
+      }),
+
+    addPolicy: (policy) => policies.push(policy),
+  };
+  const glue = createGlue((exports) => exports, host);
+  glue(module);
   return instance;
 }
 
-/** What the glue takes for "no value and no error" from the functions that the host's promises call. */
-const NO_RESULT = Object.freeze([0, 0]);
+/** What the module made, or the error that says what to set. */
+function checked(json, { refused } = {}) {
+  const made = JSON.parse(json);
+  if (made.reason) throw new BehestError(made, { cause: refused });
+  return made;
+}
 
-/** Calls `create(lookup)` and turns what it throws into an error that says what to set. */
-function configured(env, create) {
+/** Options as the module reads them: `[name, type, value]` for each that is neither undefined nor null. */
+function described(options) {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) return "null";
+  const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== null);
+  return JSON.stringify(given.map(([name, value]) => [name, Array.isArray(value) ? "list" : typeof value, ...plain(value)]));
+}
+
+const plain = (value) => {
+  if (typeof value === "function") return [`${value}`];
+  return typeof value === "bigint" || typeof value === "symbol" ? [] : [value];
+};
+
+/** A function that gives the variables the module looks at, as JSON. */
+function variablesOf(env) {
   const read = env ? (name) => env[name] : environment();
-  let refused;
-  const lookup = (name) => {
-    try {
-      const value = read(name);
-      return typeof value === "string" ? value : undefined;
-    } catch (error) {
-      // Deno without permission to read the environment.
-      refused ??= error;
+  function variables(instance) {
+    const found = {};
+    for (const name of instance.enter("variableNames").split(" ")) {
+      try {
+        const value = read(name);
+        if (typeof value === "string") found[name] = value;
+      } catch (error) {
+        // Deno without permission to read the environment.
+        variables.refused ??= error;
+      }
     }
-  };
-  try {
-    return create(lookup);
-  } catch (thrown) {
-    throw thrown?.reason ? new BehestError(thrown, { cause: refused }) : thrown;
+    return JSON.stringify(found);
   }
+  return variables;
 }
 
 /** The variables of this process, where there is one. */

@@ -61,6 +61,10 @@ export interface Settings {
   allowHttpHosts?: string | readonly string[];
   /** The pages that may call: exact origins, no `*`. Required by the endpoint. A guard without it lets no page in. */
   corsOrigin?: string | readonly string[];
+  /**
+   * `"disabled"` leaves CORS to the application: preflights are passed on, any page is let in, no header is added. For guards only.
+   */
+  cors?: string;
   /** Issuers whose sessions are accepted, exactly as in the claim `iss`. Default `{SUPABASE_URL}/auth/v1`. */
   sessionIssuers?: string | readonly string[];
   /** Audiences of which a session must name one. Default `authenticated`. */

@@ -1,5 +1,6 @@
 //! What a credential is by its looks: the prefixes of keys, and the claims of a JWT, unverified.
 
+use crate::base64::decode_url;
 use crate::json::Json;
 use crate::text::split_once;
 
@@ -70,33 +71,7 @@ pub(crate) fn jwt_parts(token: &str) -> Option<[&str; 3]> {
 
 fn payload(token: &str) -> Option<Vec<u8>> {
     let [_, payload, _] = jwt_parts(token)?;
-    base64url(payload)
-}
-
-/// [Base64url](https://www.rfc-editor.org/rfc/rfc4648#section-5) without padding, as JWTs have it. (A library for it is as
-/// large as the engine's whole token cache.)
-fn base64url(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let (mut bits, mut count) = (0u32, 0);
-    for byte in text.bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    // What is left over must be less than a character, and nothing.
-    let left = bits & ((1 << count) - 1);
-    (count < 6 && left == 0).then_some(bytes)
+    decode_url(payload)
 }
 
 /// The claims of a JWT that the client looks at. Nothing is verified: that is the server's part.

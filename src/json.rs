@@ -355,7 +355,7 @@ impl Text<'_> {
     }
 
     /// As it was written, without its quotes.
-    #[cfg(feature = "js")]
+    #[cfg_attr(not(all(feature = "js", target_arch = "wasm32")), allow(dead_code))]
     pub(crate) fn raw(&self) -> &str {
         self.raw
     }

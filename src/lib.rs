@@ -12,6 +12,7 @@
 // One type serves both targets; in browsers, where futures stay on one thread, `Arc` costs what `Rc` does.
 #![cfg_attr(target_arch = "wasm32", allow(clippy::arc_with_non_send_sync))]
 
+mod base64;
 mod credential;
 #[cfg(feature = "engine")]
 mod engine;

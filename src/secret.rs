@@ -43,7 +43,7 @@ impl Secret<String> {
     ///
     /// `None` if the secret holds a byte that no header can carry, such as a line break.
     pub fn bearer(&self) -> Option<http::HeaderValue> {
-        let mut value = http::HeaderValue::try_from(format!("Bearer {}", self.0)).ok()?;
+        let mut value = http::HeaderValue::try_from(["Bearer ", &self.0].concat()).ok()?;
         value.set_sensitive(true);
         Some(value)
     }

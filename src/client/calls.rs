@@ -158,6 +158,7 @@ impl Reply {
     /// The body as a type of your own.
     ///
     /// ```
+    /// # #[cfg(feature = "testing")] {
     /// # let world = behest_client::testing::World::new();
     /// # world.serve(|request, log| match request.url.ends_with("/v1/threads") {
     /// #     true => behest_client::testing::Reply::json(200, r#"[{"id":"t-1","title":"Cats"}]"#),
@@ -174,6 +175,7 @@ impl Reply {
     /// assert_eq!(threads[0].id, "t-1");
     /// # Ok::<(), behest_client::Error>(())
     /// # }).unwrap();
+    /// # }
     /// ```
     ///
     /// # Errors

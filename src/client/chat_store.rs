@@ -26,6 +26,7 @@ const FRAME: Duration = Duration::from_millis(16);
 /// streams in, at most once in 16 ms. In Leptos it sets a signal, in Yew a state handle:
 ///
 /// ```
+/// # #[cfg(feature = "testing")] {
 /// use behest_client::client::{Chat, ChatStatus};
 /// # use behest_client::testing::World;
 /// # let world = World::new();
@@ -38,6 +39,7 @@ const FRAME: Duration = Duration::from_millis(16);
 /// # assert_eq!(chat.state(), *signal.lock().unwrap());
 /// assert_eq!(chat.state().status, ChatStatus::Ready);
 /// assert_eq!(chat.state().messages[1].text, "Hello");
+/// # }
 /// ```
 ///
 /// It has a session of its own, unless it is made of a [conversation](Client::conversation). Clones are the same

@@ -26,4 +26,18 @@ impl Algorithm {
             _ => return None,
         })
     }
+
+    /// Its name in a JWT.
+    #[allow(dead_code, reason = "what JavaScript hosts are told")]
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::EdDsa => "EdDSA",
+            Self::Hs256 => "HS256",
+        }
+    }
 }

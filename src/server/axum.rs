@@ -28,6 +28,7 @@ use http::request::Parts;
 use super::body::{DEADLINE, broken, check_length, late, too_large};
 use super::endpoint::{MAX_BODY, TokenEndpoint};
 use super::guard::{Caller, Guard};
+use super::platform::log::log;
 use super::respond;
 use super::webhook::{self, Delivery, Webhook};
 use crate::{Error, Reason};
@@ -69,9 +70,9 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| {
-            tracing::error!("a handler asks for the caller, but no layer authenticates");
+            log!(error, "a handler asks for the caller, but no layer authenticates");
             let error = Error::new(Reason::Misconfigured, "nobody authenticated this request");
-            respond::refusal(&error).map(Body::from)
+            respond::refusal(&error, "supabase").map(Body::from)
         })
     }
 }

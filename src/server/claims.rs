@@ -1,16 +1,14 @@
 //! What a verified token must say before it stands for a user.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
-use url::Url;
-
-use super::http::{is_local_stack, join};
+use super::address::Address;
+use super::fields::{fields, texts};
 use super::settings::Reader;
-use super::user::{Inner, User};
-use crate::wire::is_id;
+use super::user::User;
+use crate::json::Json;
+use crate::text::digits;
+use crate::wire::{duration, is_id};
 use crate::{Error, Reason, Secret};
 
 /// The issuers of the Supabase CLI's local stack.
@@ -28,50 +26,46 @@ pub(super) struct ClaimRules {
     leeway: Duration,
 }
 
-/// Values, not types: a wrong type must be told apart from an absent claim, and a claim given twice is refused.
-#[derive(Deserialize)]
-struct Registered {
-    #[serde(default, deserialize_with = "present")]
-    iss: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    aud: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    sub: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    exp: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    nbf: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    iat: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    role: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    is_anonymous: Option<Value>,
+/// The claims that are looked at. One of them given twice is refused, and null is a wrong type, not absence.
+struct Registered<'a> {
+    iss: Option<Json<'a>>,
+    aud: Option<Json<'a>>,
+    sub: Option<Json<'a>>,
+    exp: Option<Json<'a>>,
+    nbf: Option<Json<'a>>,
+    iat: Option<Json<'a>>,
+    role: Option<Json<'a>>,
+    is_anonymous: Option<Json<'a>>,
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+impl<'a> Registered<'a> {
+    fn read(payload: &'a [u8]) -> Option<Self> {
+        let names = ["iss", "aud", "sub", "exp", "nbf", "iat", "role", "is_anonymous"];
+        let [iss, aud, sub, exp, nbf, iat, role, is_anonymous] = fields(payload, names)?;
+        Some(Self { iss, aud, sub, exp, nbf, iat, role, is_anonymous })
+    }
 }
 
 fn invalid(message: &'static str) -> Error {
     Error::new(Reason::InvalidClaims, message)
 }
 
-fn text<'a>(claim: &'a Option<Value>, message: &'static str) -> Result<&'a str, Error> {
-    claim.as_ref().and_then(Value::as_str).ok_or_else(|| invalid(message))
+fn text(claim: Option<Json<'_>>, message: &'static str) -> Result<String, Error> {
+    claim.and_then(Json::text).ok_or_else(|| invalid(message))
 }
 
-fn time(claim: &Option<Value>, message: &'static str) -> Result<Option<f64>, Error> {
-    claim.as_ref().map(|value| value.as_f64().filter(|time| *time >= 0.0).ok_or_else(|| invalid(message))).transpose()
+fn time(claim: Option<Json<'_>>, message: &'static str) -> Result<Option<f64>, Error> {
+    let usable = |time: &f64| *time >= 0.0 && time.is_finite();
+    claim.map(|value| value.number().filter(usable).ok_or_else(|| invalid(message))).transpose()
 }
 
 impl ClaimRules {
     /// The rules for sessions of the project at `url`. `allow_anonymous` is for when no setting says it.
-    pub(super) fn read(reader: &mut Reader<'_>, url: Option<&Url>, allow_anonymous: bool) -> Self {
+    pub(super) fn read(reader: &mut Reader<'_>, url: Option<&Address>, allow_anonymous: bool) -> Self {
         let public_url = reader.url("SUPABASE_PUBLIC_URL");
-        let issuer = |base: &Url| join(base, "/auth/v1").to_string();
+        let issuer = |base: &Address| base.join("/auth/v1").as_str().to_owned();
         // Its Auth calls itself what pages call it.
-        let local: &[&str] = if url.is_some_and(is_local_stack) { &LOCAL_STACK_ISSUERS } else { &[] };
+        let local: &[&str] = if url.is_some_and(Address::is_local_stack) { &LOCAL_STACK_ISSUERS } else { &[] };
         let usual = || vec!["authenticated".to_owned()];
         Self {
             issuers: reader.list("SESSION_ISSUERS").unwrap_or_else(|| {
@@ -86,65 +80,63 @@ impl ClaimRules {
     }
 
     /// Checks the claims of a token whose signature is verified.
-    pub(super) fn check(&self, payload: &[u8], now: Duration, token: Secret) -> Result<User, Error> {
-        let not_claims = |_| invalid("the token's claims are not a JSON object, or one is given twice");
-        let claims: Map<String, Value> = serde_json::from_slice(payload).map_err(not_claims)?;
-        let registered: Registered = serde_json::from_slice(payload).map_err(not_claims)?;
-        self.check_times(&registered, now.as_secs_f64())?;
+    pub(super) fn check(&self, payload: Vec<u8>, now: Duration, token: Secret) -> Result<User, Error> {
+        let claims = Registered::read(&payload)
+            .ok_or_else(|| invalid("the token's claims are not a JSON object, or one is given twice"))?;
+        self.check_times(&claims, now.as_secs_f64())?;
 
-        let issuer = text(&registered.iss, "the claim iss is missing or not a text")?;
-        if !self.issuers.iter().any(|accepted| accepted == issuer) {
+        let issuer = text(claims.iss, "the claim iss is missing or not a text")?;
+        if !self.issuers.contains(&issuer) {
             return Err(Error::new(Reason::WrongIssuer, "the token's issuer is not this project"));
         }
-        self.check_audience(registered.aud.as_ref())?;
+        self.check_audience(claims.aud)?;
 
-        let id = text(&registered.sub, "the claim sub is missing or not a text")?;
-        if !is_id(id) {
+        let id = text(claims.sub, "the claim sub is missing or not a text")?;
+        if !is_id(&id) {
             return Err(invalid("the claim sub is not an id of 1 to 255 plain characters"));
         }
 
-        let role = text(&registered.role, "the claim role is missing or not a text")?;
-        if !self.roles.iter().any(|accepted| accepted == role) {
+        let role = text(claims.role, "the claim role is missing or not a text")?;
+        if !self.roles.contains(&role) {
             return Err(Error::new(Reason::RoleRefused, "the token's role is not that of a signed-in user"));
         }
-        let anonymous = match &registered.is_anonymous {
-            None => false,
-            Some(value) => value.as_bool().ok_or_else(|| invalid("the claim is_anonymous is not true or false"))?,
+        let anonymous = match claims.is_anonymous.map(Json::raw) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(invalid("the claim is_anonymous is not true or false")),
         };
         if anonymous && !self.allow_anonymous {
             return Err(Error::new(Reason::AnonymousRefused, "the user is signed in anonymously"));
         }
-        Ok(User(Arc::new(Inner { id: id.to_owned(), role: role.to_owned(), anonymous, claims, token })))
+        Ok(User::new(id, role, anonymous, payload, token))
     }
 
-    fn check_times(&self, registered: &Registered, now: f64) -> Result<(), Error> {
+    fn check_times(&self, claims: &Registered<'_>, now: f64) -> Result<(), Error> {
         let leeway = self.leeway.as_secs_f64();
-        let expiry = time(&registered.exp, "the claim exp is not a time in seconds")?
+        let expiry = time(claims.exp, "the claim exp is not a time in seconds")?
             .ok_or_else(|| invalid("the claim exp is missing"))?;
-        let start = time(&registered.nbf, "the claim nbf is not a time in seconds")?;
-        time(&registered.iat, "the claim iat is not a time in seconds")?;
+        let start = time(claims.nbf, "the claim nbf is not a time in seconds")?;
+        time(claims.iat, "the claim iat is not a time in seconds")?;
         if now >= expiry + leeway {
-            let ago = now - expiry;
-            return Err(Error::new(Reason::TokenExpired, format!("the access token expired {ago:.0} s ago")));
+            let ago = digits((now - expiry) as u64);
+            return Err(Error::new(Reason::TokenExpired, ["the access token expired ", &ago, " s ago"].concat()));
         }
         match start {
             Some(start) if start > now + leeway => {
-                let wait = Duration::try_from_secs_f64((start - now - leeway).ceil()).ok();
-                let message = format!("the token is not valid for another {:.0} s", start - now);
-                Err(Error::new(Reason::TokenNotYetValid, message).with_retry_after(wait))
+                let wait = duration((start - now - leeway).ceil());
+                let rest = digits((start - now) as u64);
+                let message = ["the token is not valid for another ", &rest, " s"].concat();
+                Err(Error::new(Reason::TokenNotYetValid, message).with_retry_after(Some(wait)))
             }
             _ => Ok(()),
         }
     }
 
-    fn check_audience(&self, audience: Option<&Value>) -> Result<(), Error> {
-        let shape = || invalid("the claim aud is missing or not a text or list of texts");
-        let named = match audience.ok_or_else(shape)? {
-            Value::String(one) => vec![one.as_str()],
-            Value::Array(many) => many.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(shape)?,
-            _ => return Err(shape()),
-        };
-        if named.iter().any(|name| self.audiences.iter().any(|accepted| accepted == name)) {
+    fn check_audience(&self, audience: Option<Json<'_>>) -> Result<(), Error> {
+        let named =
+            audience.and_then(|audience| audience.text().map(|one| vec![one]).or_else(|| texts(audience.raw())));
+        let named = named.ok_or_else(|| invalid("the claim aud is missing or not a text or list of texts"))?;
+        if named.iter().any(|name| self.audiences.contains(name)) {
             return Ok(());
         }
         Err(Error::new(Reason::WrongAudience, "the token is not meant for this project's signed-in users"))

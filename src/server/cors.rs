@@ -5,8 +5,8 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue};
-use url::Url;
 
+use super::platform::url;
 use super::settings::Reader;
 use crate::wire::{EXPOSED_HEADERS, FUNCTION_REQUEST_HEADERS};
 
@@ -18,6 +18,8 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 pub(super) struct Cors {
     origins: Vec<String>,
     methods: HeaderValue,
+    /// The application answers for it.
+    disabled: bool,
 }
 
 /// What a request's `Origin` header comes to.
@@ -35,11 +37,25 @@ impl Cors {
     pub(super) fn read(reader: &mut Reader<'_>, methods: &'static str) -> Option<Self> {
         let origins = reader.list("CORS_ORIGIN").unwrap_or_default();
         let origins = origins.into_iter().map(exact).collect::<Result<_, _>>();
-        let origins = reader.checked("CORS_ORIGIN", origins)?;
-        Some(Self { origins, methods: HeaderValue::from_static(methods) })
+        let origins = reader.checked("CORS_ORIGIN", origins);
+        let disabled = match reader.text("CORS") {
+            None => false,
+            Some("disabled") => true,
+            Some(_) => {
+                return reader.checked("CORS", Err("must be `disabled` or absent; pages are listed in CORS_ORIGIN"));
+            }
+        };
+        Some(Self { origins: origins?, methods: HeaderValue::from_static(methods), disabled })
+    }
+
+    pub(super) fn is_disabled(&self) -> bool {
+        self.disabled
     }
 
     pub(super) fn judge(&self, headers: &HeaderMap) -> Origin {
+        if self.disabled {
+            return Origin::Absent;
+        }
         let mut values = headers.get_all(ORIGIN).iter();
         match (values.next(), values.next()) {
             (None, _) => Origin::Absent,
@@ -52,6 +68,9 @@ impl Cors {
 
     /// Adds what the page must see that sent `request`. Every answer goes through here, refusals and panics included.
     pub(super) fn permit(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+        if self.disabled {
+            return;
+        }
         answer.append(VARY, HeaderValue::from_static("origin"));
         if let Origin::Listed(origin) = self.judge(request) {
             answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -75,10 +94,9 @@ fn exact(entry: String) -> Result<String, String> {
     if entry.contains('*') {
         return Err("must not hold `*`: any page could then spend your users' allowance. List each origin".into());
     }
-    let origin = Url::parse(&entry).ok().map(|url| url.origin()).filter(|origin| origin.is_tuple());
-    match origin.map(|origin| origin.ascii_serialization()) {
+    match url::parse(&entry).ok().map(|url| url.origin).filter(|origin| origin != "null") {
         Some(origin) if origin == entry => Ok(entry),
-        Some(origin) => Err(format!("holds `{entry}`, which browsers send as `{origin}`: write it so")),
-        None => Err(format!("holds `{entry}`, which is not an origin such as https://app.example.com")),
+        Some(origin) => Err(["holds `", &entry, "`, which browsers send as `", &origin, "`: write it so"].concat()),
+        None => Err(["holds `", &entry, "`, which is not an origin such as https://app.example.com"].concat()),
     }
 }

@@ -1,10 +1,12 @@
 //! The credentials of a request: one bearer token, one API key.
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 
 use crate::credential::SECRET_KEY_PREFIXES;
 use crate::{Error, Reason, Secret};
+
+pub(super) const APIKEY: HeaderName = HeaderName::from_static("apikey");
 
 /// The longest access token that is looked at, in bytes. Supabase's own are one to three thousand.
 const LONGEST_TOKEN: usize = 16 * 1024;
@@ -58,7 +60,7 @@ pub(super) enum SentKey<'a> {
 
 impl SentKey<'_> {
     pub(super) fn of(headers: &HeaderMap) -> SentKey<'_> {
-        let mut values = headers.get_all("apikey").iter().map(|value| value.as_bytes().trim_ascii());
+        let mut values = headers.get_all(APIKEY).iter().map(|value| value.as_bytes().trim_ascii());
         match (values.next(), values.next()) {
             (None, _) => SentKey::Absent,
             (Some(b""), None) => SentKey::Absent,

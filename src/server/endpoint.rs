@@ -7,27 +7,30 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tracing::Instrument as _;
 
 use super::body::too_large;
+use super::fields::{fields, optional_text};
 use super::guard::{Guard, Purpose};
 use super::mint::Minter;
 use super::mode::Mode;
 use super::plan::ProfilePlan;
 use super::platform::crypto::random_uuid;
+use super::platform::log::{self, log};
 use super::platform::within;
 use super::policy::Policy;
 use super::respond;
 use super::settings::{Reader, Settings};
-use crate::wire::{TokenRequest, is_id};
+use crate::wire::is_id;
 use crate::{Error, Reason};
 
 /// How long a policy may take.
 const POLICY_DEADLINE: Duration = Duration::from_secs(10);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The largest request body that is read, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
@@ -56,6 +59,7 @@ impl TokenEndpoint {
             http: settings.http_client()?,
             clock: settings.clock.clone(),
             methods: "POST",
+            realm: "behest-token",
             allow_anonymous: false,
         };
         settings.read(|reader| Self::read(reader, purpose, settings.policy.clone()))
@@ -63,6 +67,9 @@ impl TokenEndpoint {
 
     fn read(reader: &mut Reader<'_>, purpose: Purpose, policy: Option<Arc<dyn Policy>>) -> Option<Self> {
         reader.required("CORS_ORIGIN");
+        if reader.text("CORS").is_some() {
+            reader.problem("CORS is for guards: who may call the token endpoint is listed in CORS_ORIGIN".into());
+        }
         let minter = Minter::read(reader, Arc::clone(&purpose.http), purpose.clock.clone());
         let with_secret_key = reader.flag("PLAN_WITH_SECRET_KEY").unwrap_or(false);
         if with_secret_key && reader.text("SUPABASE_SECRET_KEYS").or(reader.text("SUPABASE_SECRET_KEY")).is_none() {
@@ -101,16 +108,17 @@ impl TokenEndpoint {
         answer: impl Future<Output = Result<Response<Bytes>, Error>>,
     ) -> Response<Bytes> {
         let id = random_uuid().unwrap_or_default();
-        let span = tracing::info_span!("behest_token", request_id = %id);
-        let answered = AssertUnwindSafe(answer).catch_unwind().instrument(span.clone()).await;
-        let _entered = span.entered();
-        let answered = answered.unwrap_or_else(|_| {
-            tracing::error!("the endpoint or its policy panicked");
-            Err(Error::new(Reason::Internal, "the endpoint failed"))
-        });
-        let mut response = answered.unwrap_or_else(|error| self.0.guard.refuse(headers, &error));
+        let guard = &self.0.guard;
+        let answered = async {
+            let answered = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+                log!(error, "the endpoint or its policy panicked");
+                Err(Error::new(Reason::Internal, "the endpoint failed"))
+            });
+            answered.unwrap_or_else(|error| guard.refuse(headers, &error))
+        };
+        let mut response = log::of_request(&id, answered).await;
         if let Ok(id) = HeaderValue::try_from(id) {
-            response.headers_mut().insert("x-request-id", id);
+            response.headers_mut().insert(REQUEST_ID, id);
         }
         response
     }
@@ -133,8 +141,9 @@ impl TokenEndpoint {
         let decided = within(POLICY_DEADLINE, policy.decide(user.clone())).await;
         let grant = decided.unwrap_or_else(late).map_err(policy_refusal)?;
         let bundle = minter.mint(user.id(), grant, session).await?;
-        tracing::info!(user = user.id(), session = bundle.session_id, tier = grant.tier, ttl = bundle.ttl, "minted");
-        let mut response = respond::json(StatusCode::OK, &bundle);
+        let (tier, session) = (grant.tier.map(u64::from), bundle.session_id.as_str());
+        log!(success, "minted", user = user.id(), session = session, tier = tier, ttl = bundle.ttl);
+        let mut response = respond::bundle(&bundle);
         guard.permit(headers, response.headers_mut());
         Ok(response)
     }
@@ -158,7 +167,7 @@ fn policy_refusal(error: Error) -> Error {
         | Reason::PlanUnavailable
         | Reason::Misconfigured => error,
         reason => {
-            tracing::error!(reason = reason.as_str(), why = error.message(), "the policy failed");
+            log!(error, "the policy failed", reason = reason.as_str(), why = error.message());
             Error::new(Reason::ServerError, "the endpoint failed")
         }
     }
@@ -173,12 +182,10 @@ fn session_id(body: &Bytes) -> Result<Option<String>, Error> {
     if body.is_empty() {
         return Ok(None);
     }
-    // serde would take an array for the object, too.
-    let request: TokenRequest = Some(body)
-        .filter(|body| body.starts_with(b"{"))
-        .and_then(|body| serde_json::from_slice(body).ok())
+    let session = fields(body, ["session_id"])
+        .and_then(|[session]| optional_text(session))
         .ok_or_else(|| Error::new(Reason::InvalidRequest, "the request body is not the JSON {\"session_id\": text}"))?;
-    match request.session_id {
+    match session {
         Some(id) if !is_id(&id) => {
             Err(Error::new(Reason::InvalidRequest, "session_id must have 1 to 255 visible ASCII characters"))
         }

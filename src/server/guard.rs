@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use ::http::{HeaderMap, Method, Response, StatusCode};
 use bytes::Bytes;
 
@@ -12,6 +13,7 @@ use super::credentials::{SentKey, bearer};
 use super::http::HttpClient;
 use super::keys::Keys;
 use super::mode::{KeyName, Mode};
+use super::platform::log::log;
 use super::respond;
 use super::settings::{Reader, Settings};
 use super::supabase::{Project, Rest};
@@ -40,6 +42,7 @@ struct Inner {
     verifier: Verifier,
     project: Project,
     cors: Cors,
+    realm: &'static str,
     check_session: bool,
     ignore_invalid_api_key: bool,
 }
@@ -51,6 +54,8 @@ pub(super) struct Purpose {
     pub(super) clock: Clock,
     /// What pages may send.
     pub(super) methods: &'static str,
+    /// What a caller is told to need credentials for.
+    pub(super) realm: &'static str,
     /// For when no setting says it.
     pub(super) allow_anonymous: bool,
 }
@@ -76,13 +81,14 @@ impl Guard {
             http: settings.http_client()?,
             clock: settings.clock.clone(),
             methods: "GET, POST, PUT, PATCH, DELETE",
+            realm: "supabase",
             allow_anonymous: true,
         };
         settings.read(|reader| Self::read(reader, purpose))
     }
 
     pub(super) fn read(reader: &mut Reader<'_>, purpose: Purpose) -> Option<Self> {
-        let Purpose { modes, http, clock, methods, allow_anonymous } = purpose;
+        let Purpose { modes, http, clock, methods, realm, allow_anonymous } = purpose;
         let url = reader.project_url();
         let verifier = Verifier::read(reader, url.as_ref(), allow_anonymous, &http, &clock);
         let (publishable, secret) = (Keys::publishable(reader), Keys::secret(reader));
@@ -91,7 +97,15 @@ impl Guard {
         let ignore_invalid_api_key = reader.flag("IGNORE_INVALID_API_KEY").unwrap_or(false);
         check_modes(reader, &modes, &publishable, &secret);
         let project = Project { url: url?, publishable: publishable.into(), secret: secret.into(), http };
-        Some(Self(Arc::new(Inner { modes, verifier, project, cors: cors?, check_session, ignore_invalid_api_key })))
+        Some(Self(Arc::new(Inner {
+            modes,
+            verifier,
+            project,
+            cors: cors?,
+            realm,
+            check_session,
+            ignore_invalid_api_key,
+        })))
     }
 
     /// The caller, or the reason why this request is not let in. Its answer is [`Guard::refuse`].
@@ -146,15 +160,16 @@ impl Guard {
 
     /// The answer to a request that was not let in: JSON with the reason, and the CORS headers with which the page may read it.
     pub fn refuse(&self, headers: &HeaderMap, error: &Error) -> Response<Bytes> {
-        tracing::info!(reason = error.reason().as_str(), message = error.message(), "refused");
-        let mut response = respond::refusal(error);
+        log!(info, "refused", reason = error.reason().as_str(), why = error.message());
+        let mut response = respond::refusal(error, self.0.realm);
         self.permit(headers, response.headers_mut());
         response
     }
 
     /// The answer to a preflight; `None` if the request is none.
     pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Bytes>> {
-        let asks = *method == Method::OPTIONS && headers.contains_key("access-control-request-method");
+        let answers = *method == Method::OPTIONS && !self.0.cors.is_disabled();
+        let asks = answers && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         asks.then(|| self.answer_options(headers))
     }
 

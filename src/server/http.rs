@@ -6,8 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, Request, Response};
-use url::{Host, Url};
+use http::{HeaderMap, Method, Request, Response, Uri};
+
+use crate::{Error, Reason};
 
 use crate::wire;
 
@@ -48,54 +49,30 @@ pub enum HttpError {
     Failed(String),
 }
 
+impl HttpError {
+    pub(super) fn words(&self) -> &str {
+        match self {
+            Self::Timeout => "no complete answer in time",
+            Self::TooLarge => "the answer is larger than expected",
+            Self::Failed(cause) => cause,
+        }
+    }
+}
+
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout => f.write_str("no complete answer in time"),
-            Self::TooLarge => f.write_str("the answer is larger than expected"),
-            Self::Failed(cause) => f.write_str(cause),
-        }
+        f.write_str(self.words())
     }
 }
 
 impl std::error::Error for HttpError {}
 
-/// Reads the address of a server that will be sent credentials or trusted for keys.
-///
-/// Only https, except for this machine itself and the hosts in `plain`.
-pub(super) fn base_url(text: &str, plain: &[String]) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is not a URL ({error})"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user name or password".into());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not have a query or fragment".into());
-    }
-    match (url.scheme(), url.host()) {
-        ("https", Some(_)) => Ok(url),
-        ("http", Some(host))
-            if is_loopback(&host) || plain.iter().any(|name| name.eq_ignore_ascii_case(&host.to_string())) =>
-        {
-            Ok(url)
-        }
-        ("http", Some(host)) => {
-            Err(format!("must begin with https:// (for a host on a private network, list {host} in ALLOW_HTTP_HOSTS)"))
-        }
-        _ => Err("must begin with https://".into()),
-    }
-}
-
-/// Is this the address under which the Supabase CLI's local stack is known to the functions that it serves?
-pub(super) fn is_local_stack(url: &Url) -> bool {
-    url.as_str() == "http://kong:8000/"
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    }
+/// A request of these parts.
+pub(super) fn request(method: Method, url: &str, headers: HeaderMap, body: Bytes) -> Result<Request<Bytes>, Error> {
+    let uri = Uri::try_from(url).map_err(|_| Error::new(Reason::InvalidRequest, "the address is not one"))?;
+    let mut request = Request::new(body);
+    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+    Ok(request)
 }
 
 /// `Retry-After`, counted from `now` (since the Unix epoch).
@@ -104,11 +81,4 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
     let date = httpdate::parse_http_date(text.trim()).ok().and_then(|date| date.duration_since(UNIX_EPOCH).ok());
     wire::retry_after(text, date.map(millis), millis(now))
-}
-
-/// `base` with `path` appended to its own path, whether or not `base` ends in a slash.
-pub(super) fn join(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
-    url
 }

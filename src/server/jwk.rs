@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::algorithm::Algorithm;
+use super::fields::{fields, items, optional_text, texts};
 use super::platform::crypto::VerifyingKey;
+use super::platform::log::log;
 use super::rsa;
+use crate::base64::decode_url;
+use crate::json::Json;
 
 /// Where a key set comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +28,8 @@ pub(super) enum Miss {
     WrongAlgorithm,
     /// Several keys share that `kid`.
     Ambiguous,
+    /// The key with that `kid` was left out, for this reason.
+    LeftOut(&'static str),
     /// The token names no key and not exactly one would fit.
     NoKid,
 }
@@ -40,33 +41,45 @@ struct Entry {
 }
 
 /// A set of verification keys. Public keys and shared secrets may stand in one, as in that of the Supabase CLI: each key is
-/// for algorithms of its own kind alone.
+/// for algorithms of its own kind alone, so that no public key is ever taken for a secret.
 #[derive(Clone, Debug, Default)]
-pub(super) struct KeySet(Vec<Entry>);
+pub(super) struct KeySet {
+    keys: Vec<Entry>,
+    /// The `kid`s of those that were left out, and why.
+    left_out: Vec<(String, &'static str)>,
+}
 
 impl KeySet {
     /// Reads `{"keys": […]}` or a bare array. `None` if it is neither.
     ///
     /// Entries that are of no use here (another curve, an encryption key, a weak or private key) are left out.
     pub(super) fn parse(json: &[u8], source: Source) -> Option<Self> {
-        let entries = match serde_json::from_slice(json).ok()? {
-            Value::Array(entries) => entries,
-            Value::Object(mut set) => match set.remove("keys")? {
-                Value::Array(entries) => entries,
-                _ => return None,
-            },
-            _ => return None,
-        };
-        Some(Self(entries.into_iter().filter_map(|entry| read(entry, source)).collect()))
+        let json = Json::of_bytes(json)?;
+        let list = if json.is_object() { json.field("keys")? } else { json };
+        let mut set = Self::default();
+        for jwk in items(list.raw())?.into_iter().filter_map(Jwk::read) {
+            set.add(jwk, source);
+        }
+        Some(set)
+    }
+
+    fn add(&mut self, jwk: Jwk, source: Source) {
+        match material(&jwk, source) {
+            Ok(key) => self.keys.push(Entry { key: Arc::new(key), kid: jwk.kid.filter(|kid| !kid.is_empty()) }),
+            Err(why) => {
+                log!(warn, "a key of the key set is left out", kid = jwk.kid.as_deref(), why = why);
+                self.left_out.extend(jwk.kid.map(|kid| (kid, why)));
+            }
+        }
     }
 
     /// Adds a shared secret for HS256 tokens that name no other key.
     pub(super) fn add_secret(&mut self, secret: &[u8]) {
-        self.0.push(Entry { kid: None, key: Arc::new(VerifyingKey::hs256(secret)) });
+        self.keys.push(Entry { kid: None, key: Arc::new(VerifyingKey::hs256(secret)) });
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// The keys that may have signed a token with this algorithm and `kid`: exactly one, except that an HS256 token
@@ -75,7 +88,7 @@ impl KeySet {
         let fits = |entry: &&Entry| entry.key.is_for(algorithm);
         let keys = |entries: Vec<&Entry>| entries.into_iter().map(|entry| Arc::clone(&entry.key)).collect();
         if let Some(kid) = kid {
-            let named: Vec<_> = self.0.iter().filter(|entry| entry.kid.as_deref() == Some(kid)).collect();
+            let named: Vec<_> = self.keys.iter().filter(|entry| entry.kid.as_deref() == Some(kid)).collect();
             match named[..] {
                 [] => {}
                 [only] if fits(&only) => return Ok(keys(named)),
@@ -84,27 +97,27 @@ impl KeySet {
             }
         }
         if algorithm == Algorithm::Hs256 {
-            let nameless: Vec<_> = self.0.iter().filter(fits).filter(|entry| entry.kid.is_none()).collect();
+            let nameless: Vec<_> = self.keys.iter().filter(fits).filter(|entry| entry.kid.is_none()).collect();
             if !nameless.is_empty() {
                 return Ok(keys(nameless));
             }
         }
-        if kid.is_some() {
-            return Err(Miss::UnknownKid);
+        if let Some(kid) = kid {
+            let left_out = self.left_out.iter().find(|(own, _)| own == kid);
+            return Err(left_out.map_or(Miss::UnknownKid, |(_, why)| Miss::LeftOut(why)));
         }
-        match self.0.iter().filter(fits).collect::<Vec<_>>() {
+        match self.keys.iter().filter(fits).collect::<Vec<_>>() {
             only if only.len() == 1 => Ok(keys(only)),
             _ => Err(Miss::NoKid),
         }
     }
 }
 
-#[derive(Deserialize)]
+/// Fields that are absent or null are `None`.
 struct Jwk {
     kty: String,
     kid: Option<String>,
     alg: Option<String>,
-    #[serde(rename = "use")]
     usage: Option<String>,
     key_ops: Option<Vec<String>>,
     crv: Option<String>,
@@ -113,61 +126,84 @@ struct Jwk {
     n: Option<String>,
     e: Option<String>,
     k: Option<String>,
-    d: Option<serde::de::IgnoredAny>,
+    is_private: bool,
+}
+
+impl Jwk {
+    /// `None` if a field has a wrong type, or is there twice.
+    fn read(json: Json<'_>) -> Option<Self> {
+        let names = ["kty", "kid", "alg", "use", "key_ops", "crv", "x", "y", "n", "e", "k", "d"];
+        let [kty, kid, alg, usage, key_ops, crv, x, y, n, e, k, d] = fields(json.raw().as_bytes(), names)?;
+        Some(Self {
+            kty: kty?.text()?,
+            kid: optional_text(kid)?,
+            alg: optional_text(alg)?,
+            usage: optional_text(usage)?,
+            key_ops: match key_ops.and_then(Json::present) {
+                None => None,
+                Some(ops) => Some(texts(ops.raw())?),
+            },
+            crv: optional_text(crv)?,
+            x: optional_text(x)?,
+            y: optional_text(y)?,
+            n: optional_text(n)?,
+            e: optional_text(e)?,
+            k: optional_text(k)?,
+            is_private: d.and_then(Json::present).is_some(),
+        })
+    }
 }
 
 /// RFC 7518 section 3.2: a key of at least the size of the hash.
 pub(super) const SHORTEST_SECRET: usize = 32;
 
-fn read(entry: Value, source: Source) -> Option<Entry> {
-    let jwk: Jwk = serde_json::from_value(entry).ok()?;
-    let skip = |why: &str| tracing::warn!(kid = jwk.kid.as_deref(), why, "a key of the key set is left out");
+/// The key of an entry, or why it is of no use here.
+fn material(jwk: &Jwk, source: Source) -> Result<VerifyingKey, &'static str> {
+    const ENCODING: &str = "its numbers are missing, or not in base64url of the right length";
     if jwk.usage.as_deref().is_some_and(|usage| usage != "sig")
         || jwk.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == "verify"))
     {
-        skip("it is not for verifying signatures");
-        return None;
+        return Err("it is not for verifying signatures");
     }
-    if jwk.d.is_some() {
-        skip("it is a private key, which belongs nowhere but with the issuer");
-        return None;
+    if jwk.is_private {
+        return Err("it is a private key, which belongs nowhere but with the issuer");
     }
-    if jwk.kty == "oct" && source == Source::Published {
-        skip("it is a shared secret at a public address");
-        return None;
-    }
-    let key = material(&jwk);
-    if key.is_none() {
-        skip("its type, algorithm, size or encoding is not accepted");
-    }
-    Some(Entry { key: Arc::new(key?), kid: jwk.kid.filter(|kid| !kid.is_empty()) })
-}
-
-fn material(jwk: &Jwk) -> Option<VerifyingKey> {
     let stated = match &jwk.alg {
-        Some(name) => Some(Algorithm::from_name(name)?),
+        Some(name) => Some(Algorithm::from_name(name).ok_or("its algorithm is not accepted")?),
         None => None,
     };
     let may_be = |algorithm| stated.is_none_or(|stated| stated == algorithm);
-    let bytes = |field: &Option<String>| URL_SAFE_NO_PAD.decode(field.as_ref()?).ok();
+    let bytes = |field: &Option<String>| decode_url(field.as_ref()?);
     let fixed = |field: &Option<String>| <[u8; 32]>::try_from(bytes(field)?).ok();
     match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-        ("EC", Some("P-256")) if may_be(Algorithm::Es256) => VerifyingKey::p256(&fixed(&jwk.x)?, &fixed(&jwk.y)?),
-        ("OKP", Some("Ed25519")) if may_be(Algorithm::EdDsa) => VerifyingKey::ed25519(&fixed(&jwk.x)?),
+        ("EC", Some("P-256")) if may_be(Algorithm::Es256) => {
+            let (x, y) = fixed(&jwk.x).zip(fixed(&jwk.y)).ok_or(ENCODING)?;
+            VerifyingKey::p256(&x, &y).ok_or("it is no point of its curve")
+        }
+        ("OKP", Some("Ed25519")) if may_be(Algorithm::EdDsa) => {
+            VerifyingKey::ed25519(&fixed(&jwk.x).ok_or(ENCODING)?).ok_or("it is no point of its curve")
+        }
         ("RSA", _) => {
-            let (n, e) = (bytes(&jwk.n)?, bytes(&jwk.e)?);
-            if !rsa::is_sound(&n, &e) {
-                return None;
+            let (n, e) = bytes(&jwk.n).zip(bytes(&jwk.e)).ok_or(ENCODING)?;
+            if let Some(flaw) = rsa::flaw(&n, &e) {
+                return Err(flaw);
             }
             let family = [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512, Algorithm::Ps256];
             let algorithms: Vec<_> = family.into_iter().filter(|algorithm| may_be(*algorithm)).collect();
-            (!algorithms.is_empty())
-                .then(|| VerifyingKey::rsa(rsa::significant(&n), rsa::significant(&e), &algorithms))
-                .flatten()
+            if algorithms.is_empty() {
+                return Err("its algorithm is not for keys of its type");
+            }
+            VerifyingKey::rsa(rsa::significant(&n), rsa::significant(&e), &algorithms)
+                .ok_or("the crypto library here takes RSA keys of up to 8,192 bits")
         }
+        ("oct", _) if source == Source::Published => Err("it is a shared secret at a public address"),
         ("oct", _) if may_be(Algorithm::Hs256) => {
-            bytes(&jwk.k).filter(|secret| secret.len() >= SHORTEST_SECRET).map(|secret| VerifyingKey::hs256(&secret))
+            let secret = bytes(&jwk.k).ok_or(ENCODING)?;
+            match secret.len() {
+                SHORTEST_SECRET.. => Ok(VerifyingKey::hs256(&secret)),
+                _ => Err("it is a shared secret of less than 32 bytes"),
+            }
         }
-        _ => None,
+        _ => Err("its type, curve or algorithm is not accepted"),
     }
 }

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::ACCEPT;
-use http::{Request, StatusCode};
-use url::Url;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use super::address::Address;
 use super::algorithm::Algorithm;
 use super::clock::Clock;
-use super::http::{HttpClient, Limits};
+use super::http::{HttpClient, Limits, request};
 use super::jwk::{KeySet, Miss, Source};
 use super::platform::SingleFlight;
 use super::platform::crypto::VerifyingKey;
+use super::platform::log::log;
 use crate::{Error, Reason};
 
 /// A set this old is fetched again.
@@ -34,7 +35,7 @@ pub(super) enum LookupError {
 
 /// A key set behind a URL.
 pub(super) struct Jwks {
-    url: Url,
+    url: Address,
     http: Arc<dyn HttpClient>,
     clock: Clock,
     state: RwLock<State>,
@@ -67,7 +68,7 @@ type Found = Result<Vec<Arc<VerifyingKey>>, LookupError>;
 
 impl Jwks {
     /// The set behind `url`, which all share that reach it in the same way: endpoints, guards, and any number of the latter.
-    pub(super) fn shared(url: Url, http: &Arc<dyn HttpClient>, clock: &Clock) -> Arc<Self> {
+    pub(super) fn shared(url: Address, http: &Arc<dyn HttpClient>, clock: &Clock) -> Arc<Self> {
         static KNOWN: Mutex<Vec<Weak<Jwks>>> = Mutex::new(Vec::new());
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|set| set.strong_count() > 0);
@@ -125,16 +126,15 @@ impl Jwks {
 
     async fn fetch(&self) -> Result<KeySet, Error> {
         let failed = |why: String| {
-            tracing::warn!(url = %self.url, why, "the key set could not be fetched");
+            log!(warn, "the key set could not be fetched", url = self.url.as_str(), why = why.as_str());
             unavailable()
         };
-        let request = Request::get(self.url.as_str())
-            .header(ACCEPT, "application/json")
-            .body(Bytes::new())
-            .map_err(|error| failed(error.to_string()))?;
-        let response = self.http.send(request, LIMITS).await.map_err(|error| failed(error.to_string()))?;
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        let request = request(Method::GET, self.url.as_str(), headers, Bytes::new())
+            .map_err(|error| failed(error.message().to_owned()))?;
+        let response = self.http.send(request, LIMITS).await.map_err(|error| failed(error.words().to_owned()))?;
         if response.status() != StatusCode::OK {
-            return Err(failed(format!("the answer has status {}", response.status().as_u16())));
+            return Err(failed(["the answer has status ", response.status().as_str()].concat()));
         }
         KeySet::parse(response.body(), Source::Published).ok_or_else(|| failed("the answer is not a key set".into()))
     }

@@ -1,11 +1,12 @@
 //! The project's API keys by name.
 
-use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
+use super::fields::entries;
 use super::mode::KeyName;
 use super::settings::Reader;
 use crate::Secret;
+use crate::json::Json;
 
 /// Keys of one kind.
 #[derive(Clone, Debug, Default)]
@@ -67,10 +68,9 @@ impl Keys {
 }
 
 fn parse(json: &str) -> Option<Vec<(String, Secret)>> {
-    let Value::Object(entries) = serde_json::from_str(json).ok()? else { return None };
-    let key = |(name, value): (String, Value)| match value {
-        Value::String(key) if !key.trim().is_empty() => Some((name, Secret::new(key.trim().to_owned()))),
-        _ => None,
+    let key = |(name, value): (String, Json<'_>)| {
+        let key = value.text()?;
+        (!key.trim().is_empty()).then(|| (name, Secret::new(key.trim().to_owned())))
     };
-    entries.into_iter().map(key).collect()
+    entries(json)?.into_iter().map(key).collect()
 }

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{Request, Response};
-use serde::Serialize;
-use url::Url;
+use http::{HeaderMap, HeaderValue, Method, Response};
 
+use super::address::Address;
 use super::clock::Clock;
 use super::credentials::is_api_key;
-use super::http::{HttpClient, Limits, join, retry_after};
+use super::fields::Object;
+use super::http::{HttpClient, Limits, request, retry_after};
 use super::platform::crypto::{SigningKey, random_uuid};
+use super::platform::log::log;
 use super::policy::Grant;
 use super::settings::Reader;
 use super::signer::{Signer, Subject, private_key};
@@ -40,19 +41,27 @@ pub(super) struct Minter {
 /// How tokens are made.
 enum MintMethod {
     /// Behest mints, called at this address with this key.
-    Request { url: Url, key: Secret },
+    Request { url: Address, key: Secret },
     /// Signed here, RS256.
     Sign(Box<Signer>),
 }
 
-/// The body of the mint request.
-#[derive(Serialize)]
-struct MintRequest<'a> {
-    user_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+/// What Behest is asked for.
+struct Order<'a> {
+    user: &'a str,
     tier: Option<u32>,
     ttl: u64,
-    session_id: &'a str,
+    session: &'a str,
+}
+
+impl Order<'_> {
+    fn json(&self) -> String {
+        let mut body = Object::new().text("user_id", self.user);
+        if let Some(tier) = self.tier {
+            body = body.number("tier", tier.into());
+        }
+        body.number("ttl", self.ttl).text("session_id", self.session).finish()
+    }
 }
 
 impl Minter {
@@ -66,13 +75,13 @@ impl Minter {
     pub(super) async fn mint(&self, user: &str, grant: Grant, session: Option<String>) -> Result<TokenBundle, Error> {
         let ttl = grant.ttl.unwrap_or(self.ttl).as_secs();
         if !TTL_RANGE.contains(&ttl) {
-            tracing::error!(ttl, "the policy granted a lifetime outside 60..=86400 seconds");
+            log!(error, "the policy granted a lifetime outside 60..=86400 seconds", ttl = ttl);
             return Err(Error::new(Reason::Misconfigured, "the lifetime of the token is out of range"));
         }
         let session = session.map_or_else(random_uuid, Ok)?;
         match &self.method {
             MintMethod::Request { url, key } => {
-                let order = MintRequest { user_id: user, tier: grant.tier, ttl, session_id: &session };
+                let order = Order { user, tier: grant.tier, ttl, session: &session };
                 self.request(url, key, &order).await
             }
             MintMethod::Sign(signer) => {
@@ -84,18 +93,13 @@ impl Minter {
         }
     }
 
-    async fn request(&self, url: &Url, key: &Secret, order: &MintRequest<'_>) -> Result<TokenBundle, Error> {
-        let request = serde_json::to_vec(order).ok().and_then(|body| {
-            Request::post(url.as_str())
-                .header(AUTHORIZATION, key.bearer()?)
-                .header(CONTENT_TYPE, "application/json")
-                .header(ACCEPT, "application/json")
-                .body(Bytes::from(body))
-                .ok()
-        });
-        let request = request.ok_or_else(|| Error::new(Reason::Internal, "the mint request cannot be built"))?;
+    async fn request(&self, url: &Address, key: &Secret, order: &Order<'_>) -> Result<TokenBundle, Error> {
+        let json = HeaderValue::from_static("application/json");
+        let bearer = key.bearer().ok_or_else(|| Error::new(Reason::Internal, "the mint request cannot be built"))?;
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer), (CONTENT_TYPE, json.clone()), (ACCEPT, json)]);
+        let request = request(Method::POST, url.as_str(), headers, Bytes::from(order.json()))?;
         let response = self.http.send(request, LIMITS).await.map_err(|error| {
-            tracing::error!(%error, "Behest could not be reached to mint");
+            log!(error, "Behest could not be reached to mint", why = error.words());
             Error::new(Reason::MintUnavailable, "Behest could not be reached to mint a token")
         })?;
         if !response.status().is_success() {
@@ -109,13 +113,13 @@ impl Minter {
             ttl => Ok((reply, ttl)),
         });
         let (reply, ttl) = reply.map_err(|error| {
-            tracing::error!(why = error.message(), "Behest's mint reply is not usable: check BEHEST_BASE_URL");
+            log!(error, "Behest's mint reply is not usable: check BEHEST_BASE_URL", why = error.message());
             Error::new(Reason::MintRefused, "Behest's reply to the mint request is not usable")
         })?;
         Ok(TokenBundle {
             token: reply.token,
             ttl,
-            session_id: reply.session_id.unwrap_or_else(|| order.session_id.to_owned()),
+            session_id: reply.session_id.unwrap_or_else(|| order.session.to_owned()),
             expires_at: self.clock.now().as_secs() + ttl,
         })
     }
@@ -125,7 +129,7 @@ impl Minter {
         let status = response.status().as_u16();
         let body = ErrorBody::parse(response.body()).into_error("Behest", status);
         let words = body.message().replace(key.expose(), "…");
-        tracing::error!(status, code = body.code(), words, "Behest did not mint");
+        log!(error, "Behest did not mint", status = u64::from(status), code = body.code(), words = words.as_str());
         let (reason, message) = match body.reason() {
             Reason::QuotaExceeded => (Reason::QuotaExceeded, "the user's allowance is spent"),
             Reason::RateLimited => (Reason::RateLimited, "Behest mints no more tokens just now"),
@@ -144,7 +148,7 @@ impl MintMethod {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let mut name = "BEHEST_KEY";
         if reader.text(name).is_none() && reader.text("BEHEST_API_KEY").is_some() {
-            tracing::warn!("BEHEST_API_KEY is deprecated: rename it to BEHEST_KEY");
+            log!(warn, "BEHEST_API_KEY is deprecated: rename it to BEHEST_KEY");
             name = "BEHEST_API_KEY";
         }
         let key = unquoted(reader.required(name)?);
@@ -159,7 +163,9 @@ impl MintMethod {
         let usable = path.starts_with('/') && !path.contains(['?', '#']);
         reader
             .checked("BEHEST_MINT_PATH", if usable { Ok(()) } else { Err("must begin with / and hold no ? or #") })?;
-        Some(Self::Request { url: join(&without_version(&base), path), key: key.into() })
+        // The path is the user's own: spelled anew together with the rest.
+        let url = base.without_version().join(path).respelled();
+        Some(Self::Request { url: reader.checked("BEHEST_MINT_PATH", url)?, key: key.into() })
     }
 }
 
@@ -178,12 +184,4 @@ fn signing_key(text: &str) -> Result<SigningKey, &'static str> {
         return Err("is a key of another service: a Behest key begins with behest_sk_ or behest_pk_");
     }
     private_key(text)
-}
-
-/// A base URL that ends in `/v1`, as OpenAI-compatible settings do, without it.
-fn without_version(base: &Url) -> Url {
-    let mut url = base.clone();
-    let path = base.path().trim_end_matches('/');
-    url.set_path(path.strip_suffix("/v1").unwrap_or(path));
-    url
 }

@@ -15,11 +15,11 @@
 //!
 //! [`Guard`] does the first half for endpoints of your own.
 
+mod address;
 mod algorithm;
 #[cfg(feature = "axum")]
 pub mod axum;
-
-#[cfg_attr(not(any(target_arch = "wasm32", feature = "axum")), allow(dead_code))]
+#[cfg_attr(not(feature = "axum"), allow(dead_code))]
 mod body;
 mod claims;
 mod clock;
@@ -28,6 +28,7 @@ mod credentials;
 #[cfg(target_arch = "wasm32")]
 mod edge;
 mod endpoint;
+mod fields;
 mod guard;
 mod http;
 mod jwk;
@@ -65,8 +66,6 @@ pub use self::user::User;
 
 #[cfg(target_arch = "wasm32")]
 use self::edge as platform;
-#[cfg(target_arch = "wasm32")]
-pub use self::edge::FetchClient;
 #[cfg(not(target_arch = "wasm32"))]
 use self::native as platform;
 #[cfg(not(target_arch = "wasm32"))]

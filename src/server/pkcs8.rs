@@ -30,7 +30,7 @@ pub(super) fn from_der(der: &[u8]) -> Option<PrivateKey> {
         }
     };
     let (modulus, exponent) = public_numbers(pkcs1)?;
-    rsa::is_sound(modulus, exponent).then(|| PrivateKey {
+    rsa::flaw(modulus, exponent).is_none().then(|| PrivateKey {
         pkcs8,
         modulus: modulus.to_vec(),
         exponent: exponent.to_vec(),

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::Method;
-use serde_json::Value;
 
 use super::http::Limits;
+use super::platform::log::log;
 use super::policy::{Grant, Policy};
 use super::supabase::Project;
 use super::user::User;
+use crate::json::Json;
+use crate::text::digits;
 use crate::wire::ErrorBody;
 use crate::{Error, Reason};
 
@@ -37,13 +39,13 @@ impl ProfilePlan {
             false => self.project.as_application(None, Some(user)),
         };
         let row =
-            rest.request(Method::GET, "profiles").query("select", "plan").query("id", &format!("eq.{}", user.id()));
+            rest.request(Method::GET, "profiles").query("select", "plan").query("id", &["eq.", user.id()].concat());
         let response = row.single().limits(LIMITS).send().await.map_err(|error| unavailable(error.message()))?;
         let status = response.status().as_u16();
         if status == 200 {
-            let row: Value = serde_json::from_slice(response.body())
-                .map_err(|_| unavailable("the answer is not JSON, so it does not come from Supabase's rest/v1"))?;
-            return Ok(tier_of(row.get("plan").and_then(Value::as_str)));
+            let row = Json::of_bytes(response.body())
+                .ok_or_else(|| unavailable("the answer is not JSON, so it does not come from Supabase's rest/v1"))?;
+            return Ok(tier_of(row.field("plan").and_then(Json::text).as_deref()));
         }
         let body = ErrorBody::parse(response.body());
         match (status, body.code.as_deref()) {
@@ -51,11 +53,14 @@ impl ProfilePlan {
             (406, Some("PGRST116")) => Ok(FREE),
             // No such table or column, under its PostgREST and Postgres names.
             (_, Some("PGRST205" | "42P01" | "42703")) => {
-                tracing::warn!("there is no readable profiles.plan, so every user has tier {FREE}");
+                log!(warn, "there is no readable profiles.plan, so every user has tier 1");
                 Ok(FREE)
             }
             (403, Some("42501")) => Err(unavailable("the role that asks lacks `grant select on profiles`")),
-            (_, code) => Err(unavailable(&format!("rest/v1 answered {status} {}", code.unwrap_or_default()))),
+            (_, code) => {
+                let (status, code) = (digits(status.into()), code.unwrap_or_default());
+                Err(unavailable(&["rest/v1 answered ", &status, " ", code].concat()))
+            }
         }
     }
 }
@@ -69,6 +74,6 @@ fn tier_of(plan: Option<&str>) -> u32 {
 }
 
 fn unavailable(why: &str) -> Error {
-    tracing::error!(why, "the user's plan could not be read");
+    log!(error, "the user's plan could not be read", why = why);
     Error::new(Reason::PlanUnavailable, "the user's plan could not be read")
 }

@@ -1,11 +1,11 @@
 //! Errors and bundles as HTTP answers.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
-use serde::Serialize;
-use serde_json::json;
 
+use super::fields::Object;
+use crate::wire::TokenBundle;
 use crate::{Error, Reason};
 
 /// The status each reason is answered with.
@@ -47,12 +47,9 @@ pub(super) fn status_of(reason: Reason) -> StatusCode {
 }
 
 /// JSON that no cache may keep.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
+fn json(status: StatusCode, body: String) -> Response<Bytes> {
     let mut response = empty(status);
-    match serde_json::to_vec(body) {
-        Ok(body) => *response.body_mut() = body.into(),
-        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-    }
+    *response.body_mut() = body.into();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
@@ -62,20 +59,33 @@ pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-/// A refusal: `{"error": {code, message, hint}}`, with `retry_after` in seconds where it is known.
-pub(super) fn refusal(error: &Error) -> Response<Bytes> {
+/// A token.
+pub(super) fn bundle(bundle: &TokenBundle) -> Response<Bytes> {
+    let body = Object::new()
+        .text("token", bundle.token.expose())
+        .number("ttl", bundle.ttl)
+        .text("sessionId", &bundle.session_id)
+        .number("expiresAt", bundle.expires_at);
+    json(StatusCode::OK, body.finish())
+}
+
+/// A refusal: `{"error": {code, message, hint}}`, with `retry_after` in seconds where it is known. `message` and `code` stand
+/// beside it too, where those look who come from `@supabase/server`. `realm` is what a caller would need credentials for.
+pub(super) fn refusal(error: &Error, realm: &str) -> Response<Bytes> {
     let reason = error.reason();
-    let wait = error.retry_after().map(|wait| wait.as_secs_f64().ceil() as u64);
-    let mut body = json!({"error": {"code": reason.as_str(), "message": error.message(), "hint": reason.hint()}});
+    let wait = error.retry_after().map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+    let (code, message) = (reason.as_str(), error.message());
+    let mut body = Object::new().text("code", code).text("message", message).text("hint", reason.hint());
     if let Some(wait) = wait {
-        body["error"]["retry_after"] = wait.into();
+        body = body.number("retry_after", wait);
     }
+    let body = Object::new().raw("error", &body.finish()).text("message", message).text("code", code);
     let status = status_of(reason);
-    let mut response = json(status, &body);
+    let mut response = json(status, body.finish());
     let headers = response.headers_mut();
     if let Some(wait) = wait {
         headers.insert(RETRY_AFTER, wait.into());
@@ -84,20 +94,21 @@ pub(super) fn refusal(error: &Error) -> Response<Bytes> {
         headers.insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
     }
     if status == StatusCode::UNAUTHORIZED {
-        headers.insert(WWW_AUTHENTICATE, challenge(reason));
+        headers.insert(WWW_AUTHENTICATE, challenge(reason, realm));
     }
     response
 }
 
 /// RFC 6750 section 3: no error code for a request that tried no credential.
-fn challenge(reason: Reason) -> HeaderValue {
+fn challenge(reason: Reason, realm: &str) -> HeaderValue {
     let code = match reason {
-        Reason::MissingToken | Reason::MissingApiKey => {
-            return HeaderValue::from_static(r#"Bearer realm="behest-token""#);
-        }
-        Reason::InvalidAuthorization | Reason::ApiKeyAsBearer => "invalid_request",
-        _ => "invalid_token",
+        Reason::MissingToken | Reason::MissingApiKey => None,
+        Reason::InvalidAuthorization | Reason::ApiKeyAsBearer => Some("invalid_request"),
+        _ => Some("invalid_token"),
     };
-    let text = format!(r#"Bearer realm="behest-token", error="{code}", error_description="{reason}""#);
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+    let mut text = ["Bearer realm=\"", realm, "\""].concat();
+    if let Some(code) = code {
+        text = [&text, ", error=\"", code, "\", error_description=\"", reason.as_str(), "\""].concat();
+    }
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
 }

@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-/// The sizes that are accepted, in bits: what every host can verify.
-const BITS: RangeInclusive<usize> = 2048..=8192;
+/// The sizes that are accepted, in bits. Above 8,192 some crypto libraries give up: aws-lc-rs natively, BoringSSL in workerd.
+const BITS: RangeInclusive<usize> = 2048..=16_384;
 
 /// The primes by which keys of a broken generator (CVE-2017-15361, "ROCA") are known.
 const ROCA_PRIMES: [u32; 38] = [
@@ -11,12 +11,21 @@ const ROCA_PRIMES: [u32; 38] = [
     113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
-/// Is the key with this modulus and exponent, both big-endian, one that nobody can forge signatures of at once?
-pub(super) fn is_sound(n: &[u8], e: &[u8]) -> bool {
+/// What is wrong with the key of this modulus and exponent, both big-endian: somebody could forge signatures of it at once.
+pub(super) fn flaw(n: &[u8], e: &[u8]) -> Option<&'static str> {
     let (n, e) = (significant(n), significant(e));
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
+    if !BITS.contains(&bits(n)) {
+        return Some("its modulus has not 2,048 to 16,384 bits");
+    }
     // With an exponent of 1, a message is its own signature. Larger ones than 64 bits are nobody's.
-    BITS.contains(&bits(n)) && is_odd(n) && is_odd(e) && e != [1] && e.len() <= 8 && !is_roca(n)
+    if !is_odd(e) || e == [1] || e.len() > 8 {
+        return Some("its exponent is not an odd number of at least 3");
+    }
+    if !is_odd(n) {
+        return Some("its modulus is even");
+    }
+    is_roca(n).then_some("it comes from a broken generator (CVE-2017-15361)")
 }
 
 /// Without leading zeros.
@@ -74,15 +83,19 @@ mod tests {
     fn only_keys_that_nobody_can_forge_are_sound() {
         let mut good = vec![0xC5; 256];
         good[200] = 0x11;
-        assert!(is_sound(&good, &[1, 0, 1]) && is_sound(&[&[0], &good[..]].concat(), &[0, 3]));
+        let largest = [&[0x80], &[0x11; 2046][..], &[0xC5]].concat();
+        assert_eq!(
+            flaw(&good, &[1, 0, 1]).or(flaw(&[&[0], &good[..]].concat(), &[0, 3])).or(flaw(&largest, &[3])),
+            None
+        );
         for e in [&[][..], &[0], &[1], &[0, 1], &[2], &[1, 0, 0], &[1; 9]] {
-            assert!(!is_sound(&good, e), "{e:?}");
+            assert!(flaw(&good, e).is_some_and(|flaw| flaw.contains("exponent")), "{e:?}");
         }
         let even = [&good[..255], &[0xC4]].concat();
-        let (short, long) = (&good[1..], [1; 1025]);
+        let (short, long) = (&good[1..], [1; 2049]);
         let half = [&[0x7F], &good[1..]].concat();
         for n in [&[][..], &even, short, &long, &half, &roca()] {
-            assert!(!is_sound(n, &[1, 0, 1]), "{} bytes", n.len());
+            assert!(flaw(n, &[1, 0, 1]).is_some(), "{} bytes", n.len());
         }
     }
 }

@@ -1,15 +1,13 @@
 //! Every setting of the endpoint and the guards, in one list. Each can be given by the environment, by a setter, or by an
 //! option in JavaScript.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
-use url::Url;
-
+use super::address::Address;
 use super::clock::Clock;
-use super::http::{HttpClient, base_url, is_local_stack};
+use super::http::HttpClient;
 use super::platform;
 use super::policy::Policy;
 use crate::{Error, Reason};
@@ -92,6 +90,9 @@ settings! {
     List allow_http_hosts "ALLOW_HTTP_HOSTS";
     /// The pages that may call: exact origins, no `*`. **Required** by the endpoint. A guard without it lets no page in.
     List cors_origin "CORS_ORIGIN";
+    /// `disabled` leaves CORS to the application: preflights are passed on, any page is let in, no header is added. For guards
+    /// only.
+    Text cors "CORS";
     /// Issuers whose sessions are accepted, exactly as in the claim `iss`. Default `{SUPABASE_URL}/auth/v1`.
     List session_issuers "SESSION_ISSUERS";
     /// Audiences of which a session must name one. Default `authenticated`.
@@ -144,7 +145,7 @@ settings! {
 #[derive(Clone)]
 #[must_use]
 pub struct Settings {
-    values: BTreeMap<&'static str, String>,
+    values: Vec<(&'static str, String)>,
     problems: Vec<String>,
     pub(super) policy: Option<Arc<dyn Policy>>,
     /// Clones share one, and with it connections and the project's key set.
@@ -161,7 +162,7 @@ impl Settings {
     /// The variables as `lookup` gives them, for hosts without a process environment and for tests.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let empty = Self {
-            values: BTreeMap::new(),
+            values: Vec::new(),
             problems: Vec::new(),
             policy: None,
             http: Arc::default(),
@@ -194,9 +195,10 @@ impl Settings {
     }
 
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
-        match value.trim() {
-            "" => drop(self.values.remove(name)),
-            value => drop(self.values.insert(name, value.to_owned())),
+        self.values.retain(|(known, _)| *known != name);
+        let value = value.trim();
+        if !value.is_empty() {
+            self.values.push((name, value.to_owned()));
         }
         self
     }
@@ -239,7 +241,7 @@ impl Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.values.keys().collect();
+        let names: Vec<_> = self.values.iter().map(|(name, _)| name).collect();
         f.debug_struct("Settings").field("given", &names).finish_non_exhaustive()
     }
 }
@@ -247,14 +249,14 @@ impl fmt::Debug for Settings {
 /// Reads settings, each by its name in the environment, and remembers what is wrong with them. `None` is an absent value, or
 /// one that is wrong.
 pub(super) struct Reader<'a> {
-    values: &'a BTreeMap<&'static str, String>,
+    values: &'a [(&'static str, String)],
     problems: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         debug_assert!(ALL.iter().any(|(known, _)| *known == name), "{name} is on the list");
-        self.values.get(name).map(String::as_str)
+        self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn required(&mut self, name: &str) -> Option<&'a str> {
@@ -265,21 +267,20 @@ impl<'a> Reader<'a> {
         value
     }
 
-    pub(super) fn url(&mut self, name: &str) -> Option<Url> {
-        let url = base_url(self.text(name)?, &self.list("ALLOW_HTTP_HOSTS").unwrap_or_default());
+    pub(super) fn url(&mut self, name: &str) -> Option<Address> {
+        let url = Address::read(self.text(name)?, &self.list("ALLOW_HTTP_HOSTS").unwrap_or_default());
         self.checked(name, url)
     }
 
-    pub(super) fn required_url(&mut self, name: &str) -> Option<Url> {
+    pub(super) fn required_url(&mut self, name: &str) -> Option<Address> {
         self.required(name)?;
         self.url(name)
     }
 
     /// The project's address, which may be that of the Supabase CLI's local stack.
-    pub(super) fn project_url(&mut self) -> Option<Url> {
+    pub(super) fn project_url(&mut self) -> Option<Address> {
         let name = "SUPABASE_URL";
-        let url = Url::parse(self.required(name)?).ok();
-        url.filter(is_local_stack).or_else(|| self.url(name))
+        Address::of_local_stack(self.required(name)?).or_else(|| self.url(name))
     }
 
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
@@ -330,6 +331,8 @@ pub(super) fn option_name(name: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// The interface is written by hand: it has exactly these options, each with the type of its kind.

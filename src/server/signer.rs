@@ -1,13 +1,9 @@
 //! Signs gateway tokens with the tenant's own key.
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::Serialize;
-
+use super::fields::Object;
 use super::platform::crypto::{SigningKey, random_uuid};
 use super::settings::Reader;
+use crate::base64::{decode_standard, encode_url, push_url};
 use crate::{Error, Reason, Secret};
 
 const DEFAULT_ISSUER: &str = "https://api.behest.ai";
@@ -17,7 +13,8 @@ const DEFAULT_AUDIENCE: &str = "behest";
 #[derive(Debug)]
 pub(super) struct Signer {
     key: SigningKey,
-    kid: String,
+    /// In base64url.
+    header: String,
     tenant: String,
     project: String,
     issuer: String,
@@ -35,32 +32,6 @@ pub(super) struct Subject<'a> {
     pub(super) until: u64,
 }
 
-/// The claims of a token, in the order in which Behest's own SDKs write them.
-#[derive(Serialize)]
-struct GatewayClaims<'a> {
-    tid: &'a str,
-    pid: &'a str,
-    uid: &'a str,
-    role: &'static str,
-    scp: [&'static str; 0],
-    iss: &'a str,
-    aud: &'a str,
-    iat: u64,
-    nbf: u64,
-    exp: u64,
-    jti: String,
-    sid: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tier: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct Header<'a> {
-    alg: &'static str,
-    typ: &'static str,
-    kid: &'a str,
-}
-
 impl Signer {
     pub(super) fn read(reader: &mut Reader<'_>, key: SigningKey) -> Option<Self> {
         let kid = reader.required("BEHEST_KID");
@@ -68,7 +39,7 @@ impl Signer {
         let project = reader.required("BEHEST_PROJECT_ID");
         Some(Self {
             key,
-            kid: kid?.to_owned(),
+            header: encode_url(header(kid?).as_bytes()),
             tenant: tenant?.to_owned(),
             project: project?.to_owned(),
             issuer: reader.text("BEHEST_ISSUER").unwrap_or(DEFAULT_ISSUER).to_owned(),
@@ -78,43 +49,42 @@ impl Signer {
 
     /// A token for `subject`.
     pub(super) async fn sign(&self, subject: &Subject<'_>) -> Result<Secret, Error> {
-        let claims = GatewayClaims {
-            tid: &self.tenant,
-            pid: &self.project,
-            uid: subject.user,
-            role: "user",
-            scp: [],
-            iss: &self.issuer,
-            aud: &self.audience,
-            iat: subject.from,
-            nbf: subject.from,
-            exp: subject.until,
-            jti: random_uuid()?,
-            sid: subject.session,
-            tier: subject.tier,
-        };
-        let token = self.encode(&claims).await;
-        token
-            .map(Secret::new)
-            .ok_or_else(|| Error::new(Reason::Misconfigured, "the token could not be signed with BEHEST_KEY"))
+        let claims = self.claims(subject, &random_uuid()?);
+        let mut token = [self.header.as_str(), "."].concat();
+        push_url(claims.as_bytes(), &mut token);
+        let signature = self.key.sign_rs256(token.as_bytes()).await;
+        let unsigned = || Error::new(Reason::Misconfigured, "the token could not be signed with BEHEST_KEY");
+        token.push('.');
+        push_url(&signature.ok_or_else(unsigned)?, &mut token);
+        Ok(Secret::new(token))
     }
 
-    async fn encode(&self, claims: &GatewayClaims<'_>) -> Option<String> {
-        let header = serde_json::to_vec(&Header { alg: "RS256", typ: "JWT", kid: &self.kid }).ok()?;
-        let claims = serde_json::to_vec(claims).ok()?;
-        let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-        let signature = self.key.sign_rs256(token.as_bytes()).await?;
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-        Some(token)
+    /// In the order in which Behest's own SDKs write them.
+    fn claims(&self, subject: &Subject<'_>, id: &str) -> String {
+        let claims = Object::new()
+            .text("tid", &self.tenant)
+            .text("pid", &self.project)
+            .text("uid", subject.user)
+            .text("role", "user")
+            .raw("scp", "[]")
+            .text("iss", &self.issuer)
+            .text("aud", &self.audience)
+            .number("iat", subject.from)
+            .number("nbf", subject.from)
+            .number("exp", subject.until)
+            .text("jti", id)
+            .text("sid", subject.session);
+        match subject.tier {
+            Some(tier) => claims.number("tier", tier.into()),
+            None => claims,
+        }
+        .finish()
     }
 }
 
-/// Padding is optional: dashboards and shells lose it.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+fn header(kid: &str) -> String {
+    Object::new().text("alg", "RS256").text("typ", "JWT").text("kid", kid).finish()
+}
 
 /// Reads an RSA private key in any of the forms in which it is handed around. The error says what is wrong with it and never
 /// quotes it.
@@ -125,7 +95,7 @@ pub(super) fn private_key(text: &str) -> Result<SigningKey, &'static str> {
         return from_pem(text);
     }
     let packed: String = text.split_whitespace().collect();
-    let bytes = BASE64.decode(packed).map_err(|_| UNKNOWN)?;
+    let bytes = decode_standard(&packed).ok_or(UNKNOWN)?;
     match std::str::from_utf8(&bytes) {
         Ok(text) if text.contains("-----BEGIN") => from_pem(text),
         _ => SigningKey::from_der(&bytes).ok_or(UNKNOWN),
@@ -151,6 +121,7 @@ fn from_pem(text: &str) -> Result<SigningKey, &'static str> {
         return Err("is a private key with a passphrase: store it without one");
     }
     let packed: String = body.split_whitespace().collect();
-    let der = BASE64.decode(packed).map_err(|_| "is a PEM text whose body is not base64: it was damaged")?;
-    SigningKey::from_der(&der).ok_or("is not an RSA private key of 2048 to 8192 bits")
+    let der = decode_standard(&packed).ok_or("is a PEM text whose body is not base64: it was damaged")?;
+    SigningKey::from_der(&der)
+        .ok_or("is not an RSA private key of 2,048 to 8,192 bits (16,384 where the host's WebCrypto takes them)")
 }

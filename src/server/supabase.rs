@@ -5,25 +5,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::Value;
-use url::Url;
 
-use super::http::{HttpClient, HttpError, Limits, join};
+use super::address::{Address, push_parameter, push_segment};
+use super::credentials::APIKEY;
+use super::http::{HttpClient, HttpError, Limits, request};
 use super::keys::Keys;
+use super::platform::log::log;
 use super::user::User;
+use crate::json::Json;
+use crate::text::digits;
 use crate::{Error, Reason, Secret};
 
 const DATA_LIMITS: Limits = Limits::new(Duration::from_secs(10), 4 * 1024 * 1024);
 const USER_LIMITS: Limits = Limits::new(Duration::from_secs(5), 256 * 1024);
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A project with its keys. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Project {
-    pub(super) url: Url,
+    pub(super) url: Address,
     pub(super) publishable: Arc<Keys>,
     pub(super) secret: Arc<Keys>,
     pub(super) http: Arc<dyn HttpClient>,
@@ -43,34 +47,35 @@ impl Project {
     }
 
     fn rest(&self, key: Option<Secret>, token: Option<Secret>) -> Rest {
-        Rest { base: join(&self.url, "/rest/v1"), identity: Identity { key, token }, http: Arc::clone(&self.http) }
+        Rest { base: self.url.join("/rest/v1"), identity: Identity { key, token }, http: Arc::clone(&self.http) }
     }
 
     /// Asks Auth whether a session still counts. A signature only says that it once did.
     pub(super) async fn check_session(&self, user: &User) -> Result<(), Error> {
         let identity = self.as_application(None, Some(user)).identity;
         let request = async {
-            let request = request(Method::GET, &join(&self.url, "/auth/v1/user"), identity.headers()?)?;
+            let address = self.url.join("/auth/v1/user");
+            let request = request(Method::GET, address.as_str(), identity.headers()?, Bytes::new())?;
             self.http.send(request, USER_LIMITS).await.map_err(|error| failed("auth/v1", &error))
         };
         let answer = request.await.map_err(|error| unavailable(error.message()))?;
         match answer.status().as_u16() {
             200 => {
-                let found: Option<Value> = serde_json::from_slice(answer.body()).ok();
-                let same = found.as_ref().and_then(|found| found.get("id")?.as_str()) == Some(user.id());
+                let found = Json::of_bytes(answer.body()).and_then(|found| found.field("id")?.text());
+                let same = found.as_deref() == Some(user.id());
                 if same { Ok(()) } else { Err(unavailable("the answer is about somebody else, or about nobody")) }
             }
             // 404: the user was deleted.
             401 | 403 | 404 => {
                 Err(Error::new(Reason::SessionRevoked, "Supabase Auth does not accept the session any more"))
             }
-            status => Err(unavailable(&format!("auth/v1/user answered {status}"))),
+            status => Err(unavailable(&["auth/v1/user answered ", &digits(status.into())].concat())),
         }
     }
 }
 
 fn unavailable(why: &str) -> Error {
-    tracing::error!(why, "Supabase Auth could not say whether a session has ended");
+    log!(error, "Supabase Auth could not say whether a session has ended", why = why);
     Error::new(Reason::AuthUnavailable, "Supabase Auth could not say whether the session has ended")
 }
 
@@ -87,7 +92,7 @@ impl Identity {
         if let Some(key) = &self.key {
             let mut value = HeaderValue::from_str(key.expose()).map_err(|_| unusable())?;
             value.set_sensitive(true);
-            headers.insert("apikey", value);
+            headers.insert(APIKEY, value);
         }
         if let Some(token) = &self.token {
             headers.insert(AUTHORIZATION, token.bearer().ok_or_else(unusable)?);
@@ -97,17 +102,9 @@ impl Identity {
     }
 }
 
-fn request(method: Method, url: &Url, headers: HeaderMap) -> Result<Request<Bytes>, Error> {
-    let uri = Uri::try_from(url.as_str())
-        .map_err(|error| Error::new(Reason::InvalidRequest, format!("not an address: {error}")))?;
-    let mut request = Request::new(Bytes::new());
-    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
-    Ok(request)
-}
-
 fn failed(place: &str, error: &HttpError) -> Error {
     let reason = if *error == HttpError::Timeout { Reason::Timeout } else { Reason::Network };
-    Error::new(reason, format!("{place}: {error}"))
+    Error::new(reason, [place, ": ", error.words()].concat())
 }
 
 /// A way to the project's tables and functions. Answers are PostgREST's own. Cheap to clone.
@@ -123,7 +120,7 @@ fn failed(place: &str, error: &HttpError) -> Error {
 /// ```
 #[derive(Clone)]
 pub struct Rest {
-    base: Url,
+    base: Address,
     identity: Identity,
     http: Arc<dyn HttpClient>,
 }
@@ -131,20 +128,18 @@ pub struct Rest {
 impl Rest {
     /// A request for the table, view or function at `path` (`notes`, `rpc/archive`), which stays below `rest/v1`.
     pub fn request(&self, method: Method, path: &str) -> RestRequest {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.extend(path.split('/').filter(|segment| !segment.is_empty()));
-        }
+        let mut url = self.base.as_str().to_owned();
+        path.split('/').filter(|segment| !segment.is_empty()).for_each(|segment| push_segment(segment, &mut url));
         let headers = self.identity.headers();
         RestRequest { method, url, headers, body: Ok(Bytes::new()), limits: DATA_LIMITS, http: Arc::clone(&self.http) }
     }
 
     /// The address of `rest/v1` and the headers of this identity.
     #[cfg(target_arch = "wasm32")]
-    pub(super) fn address_and_headers(&self) -> Result<(&Url, HeaderMap), Error> {
+    pub(super) fn address_and_headers(&self) -> Result<(&str, HeaderMap), Error> {
         let mut headers = self.identity.headers()?;
         headers.remove(ACCEPT);
-        Ok((&self.base, headers))
+        Ok((self.base.as_str(), headers))
     }
 }
 
@@ -158,7 +153,7 @@ impl fmt::Debug for Rest {
 #[must_use = "nothing is sent before `send`"]
 pub struct RestRequest {
     method: Method,
-    url: Url,
+    url: String,
     headers: Result<HeaderMap, Error>,
     body: Result<Bytes, Error>,
     limits: Limits,
@@ -168,13 +163,13 @@ pub struct RestRequest {
 impl RestRequest {
     /// Adds a parameter: `select`, `order`, `on_conflict`, or a filter such as `("id", "eq.7")`.
     pub fn query(mut self, name: &str, value: &str) -> Self {
-        self.url.query_pairs_mut().append_pair(name, value);
+        push_parameter(name, value, &mut self.url);
         self
     }
 
     /// Sets a header. `apikey` and `authorization` say who asks and cannot be set.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        if let (Ok(headers), true) = (&mut self.headers, name != AUTHORIZATION && name != "apikey") {
+        if let (Ok(headers), true) = (&mut self.headers, name != AUTHORIZATION && name != APIKEY) {
             headers.insert(name, value);
         }
         self
@@ -183,7 +178,7 @@ impl RestRequest {
     /// Adds a wish: `return=representation`, `resolution=merge-duplicates` (an upsert), `count=exact`.
     pub fn prefer(mut self, wish: &'static str) -> Self {
         if let Ok(headers) = &mut self.headers {
-            headers.append("prefer", HeaderValue::from_static(wish));
+            headers.append(PREFER, HeaderValue::from_static(wish));
         }
         self
     }
@@ -212,8 +207,7 @@ impl RestRequest {
     /// [`Reason::Timeout`] and [`Reason::Network`] if no complete answer came within the limits; [`Reason::Misconfigured`]
     /// if a key holds what no header can carry.
     pub async fn send(self) -> Result<Response<Bytes>, Error> {
-        let mut request = request(self.method, &self.url, self.headers?)?;
-        *request.body_mut() = self.body?;
+        let request = request(self.method, &self.url, self.headers?, self.body?)?;
         self.http.send(request, self.limits).await.map_err(|error| failed("rest/v1", &error))
     }
 }
@@ -222,7 +216,7 @@ impl fmt::Debug for RestRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RestRequest")
             .field("method", &self.method)
-            .field("path", &self.url.path())
+            .field("path", &self.url.split('?').next())
             .finish_non_exhaustive()
     }
 }

@@ -2,38 +2,40 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
-use url::Url;
-
+use super::address::Address;
 use super::algorithm::Algorithm;
 use super::claims::ClaimRules;
 use super::clock::Clock;
-use super::http::{HttpClient, join};
+use super::fields::{fields, optional_text};
+use super::http::HttpClient;
 use super::jwk::{KeySet, Miss, SHORTEST_SECRET, Source};
 use super::jwks::{Jwks, LookupError};
 use super::platform::crypto::VerifyingKey;
 use super::settings::Reader;
 use super::user::User;
+use crate::base64::decode_url;
 use crate::credential::jwt_parts;
+use crate::json::Json;
 use crate::{Error, Reason, Secret};
 
 /// The part of a token's header that is looked at. `jku`, `jwk`, `x5u` and `x5c` are not: keys come from the settings.
-#[derive(Deserialize)]
 struct Header {
     alg: String,
     kid: Option<String>,
-    /// Any value counts, null too.
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-    /// RFC 7797: the payload is not encoded.
-    b64: Option<bool>,
+    /// It has `crit`, of whatever value, or (RFC 7797) its payload is not encoded.
+    extended: bool,
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|_| true)
+impl Header {
+    fn read(json: &[u8]) -> Option<Self> {
+        let [alg, kid, crit, b64] = fields(json, ["alg", "kid", "crit", "b64"])?;
+        let encoded = match b64.and_then(Json::present).map(Json::raw) {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(_) => return None,
+        };
+        Some(Self { alg: alg?.text()?, kid: optional_text(kid)?, extended: crit.is_some() || !encoded })
+    }
 }
 
 /// Verifies Supabase sessions.
@@ -50,13 +52,13 @@ impl Verifier {
     /// A verifier of the sessions of the project at `url`. `allow_anonymous` is for when no setting says it.
     pub(super) fn read(
         reader: &mut Reader<'_>,
-        url: Option<&Url>,
+        url: Option<&Address>,
         allow_anonymous: bool,
         http: &Arc<dyn HttpClient>,
         clock: &Clock,
     ) -> Self {
         let mut own = KeySet::default();
-        let mut address = url.map(|base| join(base, "/auth/v1/.well-known/jwks.json"));
+        let mut address = url.map(|base| base.join("/auth/v1/.well-known/jwks.json"));
         if let Some(json) = reader.text("SUPABASE_JWKS") {
             let keys = KeySet::parse(json.as_bytes(), Source::Settings)
                 .ok_or("must be a JSON Web Key Set: {\"keys\": […]} or its array");
@@ -81,10 +83,10 @@ impl Verifier {
         let malformed = |message: &'static str| Error::new(Reason::MalformedToken, message);
         let text = token.expose();
         let [header, payload, signature] = jwt_parts(text).ok_or_else(|| malformed("the token has not three parts"))?;
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("the token is not base64url"));
-        let header: Header = serde_json::from_slice(&decode(header)?)
-            .map_err(|_| malformed("the token's header is not the JSON of a JWT header"))?;
-        if header.crit || header.b64 == Some(false) {
+        let decode = |part: &str| decode_url(part).ok_or_else(|| malformed("the token is not base64url"));
+        let header = Header::read(&decode(header)?)
+            .ok_or_else(|| malformed("the token's header is not the JSON of a JWT header"))?;
+        if header.extended {
             return Err(malformed("the token's header demands an extension that is not supported"));
         }
         let (payload, signature) = (decode(payload)?, decode(signature)?);
@@ -101,13 +103,15 @@ impl Verifier {
         if !verified {
             return Err(Error::new(Reason::InvalidSignature, "the token's signature does not verify"));
         }
-        self.rules.check(&payload, self.clock.now(), token)
+        self.rules.check(payload, self.clock.now(), token)
     }
 
     async fn keys(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<Arc<VerifyingKey>>, Error> {
         let found = match (self.own.pick(algorithm, kid), &self.published) {
             // A shared secret is never published, so the published set need not be asked.
-            (Err(Miss::UnknownKid | Miss::NoKid), Some(published)) if algorithm != Algorithm::Hs256 => {
+            (Err(Miss::UnknownKid | Miss::LeftOut(_) | Miss::NoKid), Some(published))
+                if algorithm != Algorithm::Hs256 =>
+            {
                 published.find(algorithm, kid).await
             }
             (picked, _) => picked.map_err(|miss| LookupError::Miss(miss, None)),
@@ -123,6 +127,9 @@ impl Verifier {
             }
             LookupError::Miss(Miss::UnknownKid, wait) => {
                 Error::new(Reason::UnknownKey, "the project has no key with the token's kid").with_retry_after(wait)
+            }
+            LookupError::Miss(Miss::LeftOut(why), _) => {
+                Error::new(Reason::UnknownKey, ["the project's key with the token's kid is not used: ", why].concat())
             }
             LookupError::Miss(Miss::Ambiguous, _) => {
                 Error::new(Reason::UnknownKey, "the project has several keys with the token's kid")

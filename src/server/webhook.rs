@@ -5,13 +5,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::algorithm::Algorithm;
 use super::clock::Clock;
 use super::platform::crypto::VerifyingKey;
+use crate::base64::decode_standard;
 use crate::{Error, Reason};
 
 /// More than any sender of today delivers. Read no further before the signature is checked.
@@ -20,6 +19,17 @@ pub const MAX_BODY: usize = 1024 * 1024;
 const TOLERANCE: Duration = Duration::from_secs(300);
 /// Senders that change their secret send two signatures; more than this many is somebody trying.
 const MOST_SIGNATURES: usize = 8;
+
+const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
+const HUB_SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
+const GITHUB_DELIVERY: HeaderName = HeaderName::from_static("x-github-delivery");
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// The headers that are looked at.
+#[allow(dead_code, reason = "what JavaScript hosts are asked for")]
+pub(super) const HEADERS: [HeaderName; 6] =
+    [STRIPE_SIGNATURE, HUB_SIGNATURE, GITHUB_DELIVERY, WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE];
 
 /// Checks the deliveries of one sender.
 pub struct Webhook {
@@ -73,7 +83,7 @@ impl Webhook {
         let key = |secret: &str| {
             let secret = secret.trim();
             let secret = secret.strip_prefix("v1,").unwrap_or(secret);
-            let bytes = STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok()?;
+            let bytes = decode_standard(secret.strip_prefix("whsec_").unwrap_or(secret))?;
             (bytes.len() >= 16).then(|| VerifyingKey::hs256(&bytes))
         };
         let keys: Option<Vec<_>> = secrets.split('|').map(key).collect();
@@ -178,12 +188,12 @@ fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 }
 
 /// The one header of this name.
-fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Error> {
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Error> {
     let mut values = headers.get_all(name).iter();
     match (values.next().map(|value| value.to_str()), values.next()) {
-        (None, _) => Err(refused(format!("the delivery has no header {name}"))),
+        (None, _) => Err(refused(["the delivery has no header ", name.as_str()].concat())),
         (Some(Ok(value)), None) => Ok(value.trim()),
-        _ => Err(refused(format!("the header {name} is not readable"))),
+        _ => Err(refused(["the header ", name.as_str(), " is not readable"].concat())),
     }
 }
 
@@ -204,7 +214,7 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 
 /// `t=<seconds>,v1=<hex>[,v1=<hex>]`; other schemes are passed over.
 fn stripe(headers: &HeaderMap) -> Result<SignedParts, Error> {
-    let header = only(headers, "stripe-signature")?;
+    let header = only(headers, &STRIPE_SIGNATURE)?;
     let (mut time, mut signatures) = (None, Vec::new());
     for part in header.split(',') {
         match part.trim().split_once('=') {
@@ -219,9 +229,9 @@ fn stripe(headers: &HeaderMap) -> Result<SignedParts, Error> {
 }
 
 fn github(headers: &HeaderMap) -> Result<SignedParts, Error> {
-    let header = only(headers, "x-hub-signature-256")?;
+    let header = only(headers, &HUB_SIGNATURE)?;
     let signature = header.strip_prefix("sha256=").and_then(hex);
-    let id = headers.get("x-github-delivery").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let id = headers.get(GITHUB_DELIVERY).and_then(|id| id.to_str().ok()).map(str::to_owned);
     Ok(SignedParts {
         signatures: signature.into_iter().collect(),
         before_body: Vec::new(),
@@ -231,10 +241,10 @@ fn github(headers: &HeaderMap) -> Result<SignedParts, Error> {
 
 /// Signatures are separated by spaces; Supabase Auth puts a comma before each space.
 fn standard(headers: &HeaderMap) -> Result<SignedParts, Error> {
-    let id = only(headers, "webhook-id")?;
-    let time = only(headers, "webhook-timestamp")?;
-    let signature = |one: &str| STANDARD.decode(one.trim_end_matches(',').strip_prefix("v1,")?).ok();
-    let signatures = only(headers, "webhook-signature")?.split_whitespace().filter_map(signature).collect();
+    let id = only(headers, &WEBHOOK_ID)?;
+    let time = only(headers, &WEBHOOK_TIMESTAMP)?;
+    let signature = |one: &str| decode_standard(one.trim_end_matches(',').strip_prefix("v1,")?);
+    let signatures = only(headers, &WEBHOOK_SIGNATURE)?.split_whitespace().filter_map(signature).collect();
     let delivery = Delivery { id: Some(id.to_owned()), signed_at: Some(seconds(time)?) };
     Ok(SignedParts { signatures, before_body: [id.as_bytes(), b".", time.as_bytes(), b"."].concat(), delivery })
 }

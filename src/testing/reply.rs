@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::Secret;
+use crate::base64::encode_url;
 
 /// What a scripted server does with a request.
 #[derive(Clone, Debug)]
@@ -125,8 +126,6 @@ pub fn access_token(user: &str, login: &str) -> Secret {
 
 /// A token with these claims and a signature that verifies nowhere.
 pub fn jwt(claims: &Value) -> String {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    let part = |json: &str| encode_url(json.as_bytes());
     format!("{}.{}.c2lnbmF0dXJl", part(r#"{"alg":"ES256","typ":"JWT"}"#), part(&claims.to_string()))
 }

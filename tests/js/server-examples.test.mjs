@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHmac } from "node:crypto";
+import { once } from "node:events";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -56,6 +58,37 @@ async function expect(response, status, body) {
   assert.equal(response.status, status, text);
   const got = JSON.parse(text);
   assert.deepEqual(got.error?.code ? got.error.code : got, body, text);
+}
+
+/**
+ * The rows of the header table: what callers send. For each, what it comes to where a user, a secret key and nothing is asked
+ * for: true, or the reason of a 401.
+ */
+const ROWS = [
+  ["a user's token as bearer", ({ jwt }) => ({ authorization: `Bearer ${jwt}` }), true, "missing_api_key"],
+  ["a publishable key as bearer", () => ({ authorization: "Bearer sb_publishable_default" }), "api_key_as_bearer", "missing_api_key"],
+  ["a secret key as bearer", () => ({ authorization: "Bearer sb_secret_jobs" }), "api_key_as_bearer", "missing_api_key"],
+  ["a publishable key in apikey", () => ({ apikey: "sb_publishable_default" }), "missing_token", "invalid_api_key"],
+  ["a secret key in apikey", () => ({ apikey: "sb_secret_jobs" }), "missing_token", true],
+  ["a user's token in apikey", ({ jwt }) => ({ apikey: jwt }), "missing_token", "invalid_api_key"],
+  ["a publishable key in both", () => ({ apikey: "sb_publishable_default", authorization: "Bearer sb_publishable_default" }), "api_key_as_bearer", "invalid_api_key"],
+  ["a token and a publishable key", ({ jwt }) => ({ apikey: "sb_publishable_default", authorization: `Bearer ${jwt}` }), true, "invalid_api_key"],
+  ["a token and a secret key", ({ jwt }) => ({ apikey: "sb_secret_jobs", authorization: `Bearer ${jwt}` }), true, true],
+  ["neither", () => ({}), "missing_token", "missing_api_key"],
+];
+
+/** Puts every row to the three patterns: `user`, `secret` and `none` each send a request with these headers. */
+async function checkRows(t, patterns) {
+  for (const [name, headers, user, secret] of ROWS) {
+    await t.test(name, async () => {
+      const sent = headers({ jwt: token({}, upstream.url) });
+      for (const [pattern, expected] of Object.entries({ user, secret, none: true })) {
+        const response = await patterns[pattern](sent);
+        const { error } = await response.json();
+        assert.deepEqual([response.status, error?.code], expected === true ? [200, undefined] : [401, expected], pattern);
+      }
+    });
+  }
 }
 
 /** What all three examples have: the token endpoint. */
@@ -114,6 +147,7 @@ test("Supabase functions, on Deno", async (t) => {
   });
   await t.test("health: public", async () => expect(await health("/"), 200, { ok: true }));
   await t.test("stripe-webhook", () => checkStripe(webhook, "/"));
+  await checkRows(t, { user: (sent) => notes("/", sent), secret: (sent) => report("/", sent), none: (sent) => health("/", sent) });
 });
 
 // What `supabase functions serve` gives: the stack's own host, keys of both kinds, a key set with the old secret in it, and
@@ -148,7 +182,7 @@ test("Cloudflare Worker, on workerd", async () => {
   await expect(await call("/me"), 401, "missing_token");
 });
 
-test("axum", async () => {
+test("axum", async (t) => {
   const call = await run(startProgram(process.env.EXAMPLE_AXUM, { ...variables, LISTEN: "127.0.0.1:0" }));
   await checkToken(call);
   const get = { method: "GET" };
@@ -158,4 +192,15 @@ test("axum", async () => {
   await expect(await call("/report", { apikey: "sb_secret_default" }), 401, "invalid_api_key");
   await expect(await call("/health", {}, get), 200, { ok: true });
   await checkStripe(call, "/stripe");
+  await checkRows(t, {
+    user: (sent) => call("/notes", sent, get),
+    secret: (sent) => call("/report", sent),
+    none: (sent) => call("/health", sent, get),
+  });
+  await t.test("a head that does not arrive is given up", { timeout: 60_000 }, async () => {
+    const socket = connect(running.at(-1).port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write("GET /health HTTP/1.1\r\nhost: x\r\n");
+    await once(socket.resume(), "close");
+  });
 });

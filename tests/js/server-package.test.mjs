@@ -96,7 +96,10 @@ test("an option that is unknown or of the wrong type is an error at the start, w
     assert.doesNotThrow(() => make({ checkSession: undefined, allowAnonymous: null }));
   }
   assert.throws(() => server.withSupabase({ env: ENV, policy: () => ({}) }, () => {}), /no option policy/);
-  assert.throws(() => server.withSupabase({ env: ENV, cors: "disabled" }, () => {}), /no option cors: use corsOrigin/);
+  assert.throws(() => server.withSupabase({ env: ENV, cors: { headers: {} } }, () => {}), /option cors must be a string/);
+  assert.throws(() => server.withSupabase({ env: ENV, cors: "off" }, () => {}), /CORS must be `disabled`/);
+  assert.throws(() => server.createTokenEndpoint(ENV, { cors: "disabled" }), /CORS is for guards/);
+  assert.throws(() => server.withSupabase({ env: ENV, audience: "x" }, () => {}), /no option audience: use sessionAudiences/);
   server.withSupabase({ env: ENV, allow: "always" }, () => {});
   assert.match(console.warn.mock.calls.at(-1).arguments[0], /option allow is deprecated/);
   assert.throws(() => server.withSupabase({ env: ENV, auth: 7 }, () => {}), /option auth/);
@@ -187,7 +190,7 @@ test("a request whose fetch never settles harms no other", async () => {
   assert.equal(calls[0].signal.aborted, true);
 });
 
-test("whatever stops the module is answered 500 with CORS headers, and the next request is served", async () => {
+test("whatever stops the module is answered 500 with CORS headers, and the next request is served", async (t) => {
   const { env, request } = newProject();
   const usual = upstream;
   const handle = server.createTokenEndpoint(env, { policy: () => ({ tier: 1 }) });
@@ -196,6 +199,16 @@ test("whatever stops the module is answered 500 with CORS headers, and the next 
     upstream = () => new Promise((resolve) => begun(() => resolve(Response.json(published))));
     waiting = handle(request());
   });
+  t.mock.method(crypto, "randomUUID", () => { throw new Error("what the host throws goes through the module") }, { times: 1 });
+  const refused = await handle(request());
+  assert.deepEqual([...(await answer(refused)), refused.headers.get("access-control-allow-origin")], [500, "internal", PAGE]);
+  assert.deepEqual(await answer(await waiting), [500, "internal"], "who waited in the broken instance is answered as well");
+  release();
+  upstream = usual;
+  assert.equal((await handle(request())).status, 200);
+});
+
+test("a request that cannot be read is answered 500 with CORS headers", async () => {
   let reads = 0;
   const broken = request();
   const hostile = new Proxy(broken, {
@@ -205,12 +218,32 @@ test("whatever stops the module is answered 500 with CORS headers, and the next 
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  const refused = await handle(hostile);
+  const refused = await server.createTokenEndpoint(ENV)(hostile);
   assert.deepEqual([...(await answer(refused)), refused.headers.get("access-control-allow-origin")], [500, "internal", PAGE]);
-  assert.deepEqual(await answer(await waiting), [500, "internal"], "who waited in the broken instance is answered as well");
-  release();
-  upstream = usual;
-  assert.equal((await handle(request())).status, 200);
+});
+
+test("a guard whose module stops answers 500 with CORS headers, and lets the next request in", async (t) => {
+  const handle = server.withSupabase({ env: ENV }, () => new Response("in"));
+  t.mock.method(crypto.subtle, "importKey", () => { throw new Error("what the host throws goes through the module") }, { times: 1 });
+  const refused = await handle(request());
+  assert.deepEqual([...(await answer(refused)), refused.headers.get("access-control-allow-origin")], [500, "internal", PAGE]);
+  assert.equal(await (await handle(request())).text(), "in");
+});
+
+test("with cors disabled the application answers for it", async () => {
+  for (const cors of ["disabled", false]) {
+    const handle = server.withSupabase({ env: ENV, auth: "none", cors }, ({ method }) => new Response(method, { headers: { vary: "x" } }));
+    const stranger = { origin: "https://stranger.example", "access-control-request-method": "POST" };
+    const preflight = await handle(new Request("https://function/", { method: "OPTIONS", headers: stranger }));
+    assert.deepEqual([preflight.status, await preflight.text(), preflight.headers.get("vary")], [200, "OPTIONS", "x"]);
+    assert.equal(preflight.headers.get("access-control-allow-origin"), null);
+    const refusing = server.withSupabase({ env: ENV, cors }, () => new Response());
+    const refused = await refusing(new Request("https://function/", { method: "POST", headers: stranger }));
+    assert.deepEqual([refused.status, refused.headers.get("vary")], [401, null]);
+    const { code, message, error } = await refused.json();
+    assert.deepEqual([code, message], [error.code, error.message], "where those look who come from @supabase/server");
+    assert.equal(refused.headers.get("www-authenticate"), 'Bearer realm="supabase"');
+  }
 });
 
 test("a handler behind withSupabase knows the caller and reaches the data as he may", async () => {

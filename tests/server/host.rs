@@ -1,4 +1,5 @@
 //! The axum server of the conformance suite. `/{name}` is a token endpoint, a guard or a webhook of that name in cases.json.
+//! With `VECTORS` it prints test vectors for the other runtimes, one line of JSON each, and ends.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -15,6 +16,9 @@ use behest_client::server::webhook::Webhook;
 use behest_client::server::{Caller, Guard, Mode, Settings, TokenEndpoint};
 use serde_json::{Value, json};
 
+#[allow(clippy::unwrap_used, reason = "test vectors that cannot be read are a defect of the library that has them")]
+mod vectors;
+
 type Table = BTreeMap<String, Value>;
 
 #[derive(serde::Deserialize)]
@@ -26,6 +30,14 @@ struct Program {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::var_os("VECTORS").is_some() {
+        vectors::every(|vector| {
+            let (message, signature) = (vectors::encode(vector.message), vectors::encode(vector.signature));
+            let line = json!([vector.algorithm, vector.id, vector.jwk, message, signature, vector.valid]);
+            println!("{line}");
+        });
+        return Ok(());
+    }
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let Program { settings, guards, webhooks } = serde_json::from_str(&std::env::var("SETTINGS")?)?;
     let mut app = axum::Router::new();

@@ -79,8 +79,8 @@ fn keys_that_cannot_serve_are_refused_at_the_start_and_never_quoted() {
         ("public key", good.replace("PRIVATE", "PUBLIC"), "not of a private key"),
         ("certificate", good.replace("PRIVATE KEY", "CERTIFICATE"), "not of a private key"),
         ("EC, own label", good.replace("PRIVATE KEY", "EC PRIVATE KEY"), "elliptic"),
-        ("EC in PKCS#8", pem("PRIVATE KEY", curve.as_ref()), "RSA private key of 2048"),
-        ("1024 bits", weak, "RSA private key of 2048"),
+        ("EC in PKCS#8", pem("PRIVATE KEY", curve.as_ref()), "RSA private key of 2,048"),
+        ("1024 bits", weak, "RSA private key of 2,048"),
         ("prefix alone", "behest_pk_".into(), "neither"),
     ];
     for (name, text, says) in cases {

@@ -1,12 +1,13 @@
 //! `cargo xtask bench`: this project and its peers side by side in one run, against the figures it promises.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::machine::artifacts;
 use crate::machine::children::Running;
 use crate::machine::commands::command;
 use crate::machine::places::root;
@@ -18,6 +19,9 @@ pub(crate) struct Options {
     /// Run only this benchmark (may be repeated): stream, ask, burst, start or memory
     #[arg(long = "only", value_name = "NAME")]
     only: Vec<String>,
+    /// The server module instead of the client, beside the documented function, `jose` and the crypto library (on Linux)
+    #[arg(long, conflicts_with = "only")]
+    server: bool,
     /// Fewer rounds: a first impression, no proof
     #[arg(long)]
     quick: bool,
@@ -28,6 +32,9 @@ pub(crate) struct Options {
 
 /// Each is a script in `benches/` that prints its figures, one line of JSON each.
 const BENCHES: [&str; 5] = ["stream", "ask", "burst", "start", "memory"];
+
+/// That of the server module.
+const SERVER: &str = "server";
 
 /// No benchmark may hang.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -77,6 +84,25 @@ const TARGETS: &[(&str, &str, &str, Target)] = &[
     ("memory listeners", "", "after 100 streams", Target::AtMost(0.0)),
     ("memory timers", "", "after 100 streams", Target::AtMost(0.0)),
     ("memory sockets", "", "after 100 streams", Target::AtMost(0.0)),
+    ("server native", "", "verify and sign", Target::Share(1.1)),
+    ("server mint", "node", "jose", Target::Share(1.0)),
+    ("server mint", "bun", "jose", Target::Share(1.0)),
+    ("server mint", "workerd", "jose", Target::Share(1.0)),
+    ("server axum cpu", "16", "documented, deno", Target::Share(0.25)),
+    ("server wasm cpu", "16", "documented, deno", Target::Share(0.8)),
+    ("server axum time", "1", "documented, deno", Target::Share(1.0)),
+    ("server axum time", "16", "documented, deno", Target::Share(1.0)),
+    ("server axum time", "256", "documented, deno", Target::Share(1.0)),
+    ("server axum p50", "1", "documented, deno", Target::Share(1.0)),
+    ("server axum p50", "16", "documented, deno", Target::Share(1.0)),
+    ("server axum p50", "256", "documented, deno", Target::Share(1.0)),
+    ("server axum p99", "1", "documented, deno", Target::Share(1.0)),
+    ("server axum p99", "16", "documented, deno", Target::Share(1.0)),
+    ("server axum p99", "256", "documented, deno", Target::Share(1.0)),
+    ("server start", "node", "documented", Target::Share(1.0)),
+    ("server start", "deno", "documented", Target::Share(1.0)),
+    ("server start", "bun", "documented", Target::Share(1.0)),
+    ("server start", "workerd", "documented", Target::Share(1.0)),
 ];
 
 /// One measured pair, as the scripts print it.
@@ -112,9 +138,14 @@ pub(crate) fn run(tools: &Tools, tarball: &Path, options: &Options) -> Result<()
     }
     npm::packages("benches/peers")?;
     let mut rows = Vec::new();
-    for name in BENCHES {
+    if options.server {
+        npm::packages("tests/js")?;
+        let program = native_server()?;
+        rows.extend(measure(SERVER, tools, tarball, options.quick, Some(&program))?.into_iter().map(Row::judge));
+    }
+    for name in BENCHES.iter().filter(|_| !options.server) {
         if options.only.is_empty() || options.only.iter().any(|wanted| wanted == name) {
-            rows.extend(measure(name, tools, tarball, options.quick)?.into_iter().map(Row::judge));
+            rows.extend(measure(name, tools, tarball, options.quick, None)?.into_iter().map(Row::judge));
         }
     }
     if options.json {
@@ -129,13 +160,26 @@ pub(crate) fn run(tools: &Tools, tarball: &Path, options: &Options) -> Result<()
     Ok(())
 }
 
-fn measure(name: &str, tools: &Tools, tarball: &Path, quick: bool) -> Result<Vec<Figure>> {
+/// The native server module, as it is deployed.
+fn native_server() -> Result<PathBuf> {
+    let mut cargo = command("cargo");
+    cargo.args(["build", "--release", "--package", "behest-client", "--features", "axum", "--example", "server-bench"]);
+    let built = artifacts::build("compiling server-bench (some minutes the first time)", cargo.arg(MESSAGES))?;
+    let program = built.into_iter().find(|artifact| artifact.target == "server-bench");
+    program.and_then(|artifact| artifact.executable).context("cargo built no server-bench")
+}
+
+const MESSAGES: &str = "--message-format=json-render-diagnostics";
+
+fn measure(name: &str, tools: &Tools, tarball: &Path, quick: bool, server: Option<&Path>) -> Result<Vec<Figure>> {
     eprintln!("==> benchmark {name}");
     let mut node = command("node");
     node.arg("--expose-gc").arg(root().join("benches").join(name).with_extension("mjs"));
-    node.env("BEHEST_TARBALL", tarball)
-        .env("CHROMIUM", tools.chromium()?)
-        .env("BENCH_QUICK", u8::from(quick).to_string());
+    node.env("BEHEST_TARBALL", tarball).env("BENCH_QUICK", u8::from(quick).to_string());
+    match server {
+        Some(program) => node.env("SERVER_BENCH", program),
+        None => node.env("CHROMIUM", tools.chromium()?),
+    };
     let mut child = Running::start(node.stdout(Stdio::piped()))?;
     let lines = child.lines();
     let figures: Result<Vec<Figure>> = lines
@@ -297,7 +341,8 @@ mod tests {
     #[test]
     fn every_target_belongs_to_a_benchmark() {
         for (figure, ..) in TARGETS {
-            assert!(BENCHES.contains(&figure.split(' ').next().unwrap()), "{figure}");
+            let name = figure.split(' ').next().unwrap();
+            assert!(BENCHES.contains(&name) || name == SERVER, "{figure}");
         }
     }
 }

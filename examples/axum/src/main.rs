@@ -4,6 +4,7 @@
 //! `STRIPE_WEBHOOK_SECRET` set it up; it listens at `LISTEN`, by default 127.0.0.1:3000.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::extract::Request;
@@ -15,7 +16,12 @@ use axum::{Json, Router};
 use behest_client::server::axum::{authenticate, receive, router};
 use behest_client::server::webhook::Webhook;
 use behest_client::server::{Caller, Guard, Mode, Settings, TokenEndpoint};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -37,12 +43,43 @@ async fn main() -> anyhow::Result<()> {
         .route("/stripe", post(move |request| paid(Arc::clone(&stripe), request)));
 
     let listen = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
-    let listener =
-        tokio::net::TcpListener::bind(&listen).await.with_context(|| format!("cannot listen at {listen}"))?;
+    let listener = TcpListener::bind(&listen).await.with_context(|| format!("cannot listen at {listen}"))?;
     println!("listening {}", listener.local_addr()?.port());
-    let stop = async { drop(tokio::signal::ctrl_c().await) };
-    axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+    serve(listener, app).await;
     Ok(())
+}
+
+/// How long the head of a request may take to arrive. `axum::serve` waits for ever, and each caller who never ends holds a
+/// connection.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// How long requests that have begun may go on once the server is told to stop.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// Serves until Ctrl-C.
+async fn serve(listener: TcpListener, app: Router) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
+    let connections = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, most likely: others have to end first.
+                    tracing::error!(%error, "no connection could be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            _ = &mut stop => break,
+        };
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+        let connection = connections.watch(connection);
+        // What ends a connection early is the caller's affair.
+        tokio::spawn(async move { drop(connection.await) });
+    }
+    drop(tokio::time::timeout(LAST_REQUESTS, connections.shutdown()).await);
 }
 
 fn guard(settings: &Settings, modes: &[&str]) -> anyhow::Result<Guard> {

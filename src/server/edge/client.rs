@@ -1,71 +1,49 @@
-//! The HTTP door on JavaScript hosts.
+//! The HTTP door, by the host's `fetch`.
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::header::{HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
-use js_sys::{Promise, Uint8Array};
-use send_wrapper::SendWrapper;
-use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, RequestInit, RequestRedirect};
 
-use super::convert::{BodyError, headers, host_headers, read, within, words};
+use super::operation::{Operation, Outcome};
+use super::{headers, host, millis};
 use crate::server::http::{HttpClient, HttpError, Limits};
 
-#[wasm_bindgen]
-extern "C" {
-    /// Looked up at each call, so that mocks and instrumentation that replace it are used.
-    #[wasm_bindgen(js_name = fetch, catch)]
-    fn global_fetch(url: &str, init: &RequestInit) -> Result<Promise, JsValue>;
-}
+/// Codes of a fetch that brought no complete answer.
+const TIMEOUT: u32 = 1;
+const TOO_LARGE: u32 = 2;
 
 /// [`HttpClient`] by the host's `fetch`.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct FetchClient {}
+#[derive(Debug)]
+pub(super) struct FetchClient;
 
 impl HttpClient for FetchClient {
     fn send(&self, request: Request<Bytes>, limits: Limits) -> BoxFuture<'static, Result<Response<Bytes>, HttpError>> {
-        Box::pin(SendWrapper::new(async move {
-            within(limits.deadline, exchange(request, limits.body)).await.unwrap_or(Err(HttpError::Timeout))
-        }))
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let (url, headers) = (head.uri.to_string(), headers::write(&head.headers));
+            let limit = u32::try_from(limits.body).unwrap_or(u32::MAX);
+            let deadline = millis(limits.deadline);
+            let begin = |id| host::fetch(id, head.method.as_str(), &url, &headers, &body, deadline, limit);
+            response(Operation::begin(begin).await)
+        })
     }
 }
 
-/// Cancels the fetch when dropped, be it because the deadline passed or because nobody waits any more.
-struct AbortGuard(AbortController);
-
-impl Drop for AbortGuard {
-    fn drop(&mut self) {
-        self.0.abort();
+fn response(outcome: Outcome) -> Result<Response<Bytes>, HttpError> {
+    let Outcome { code, text, bytes } = outcome;
+    let status = u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    let Some(status) = status else {
+        return Err(match code {
+            TIMEOUT => HttpError::Timeout,
+            TOO_LARGE => HttpError::TooLarge,
+            _ => HttpError::Failed(text),
+        });
+    };
+    let mut response = Response::new(bytes.into());
+    *response.status_mut() = status;
+    if let (false, Ok(wait)) = (text.is_empty(), HeaderValue::try_from(text)) {
+        response.headers_mut().insert(RETRY_AFTER, wait);
     }
-}
-
-async fn exchange(request: Request<Bytes>, limit: usize) -> Result<Response<Bytes>, HttpError> {
-    let failed = |thrown: JsValue| HttpError::Failed(words(&thrown));
-    let guard = AbortGuard(AbortController::new().map_err(failed)?);
-    let init = init(&request, &guard.0).map_err(failed)?;
-    let promise = global_fetch(&request.uri().to_string(), &init).map_err(failed)?;
-    let answer: web_sys::Response = JsFuture::from(promise).await.map_err(failed)?.unchecked_into();
-    let body = read(answer.body(), limit).await.map_err(|error| match error {
-        BodyError::TooLarge => HttpError::TooLarge,
-        BodyError::Broken(why) => HttpError::Failed(why),
-    })?;
-    let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status()).map_err(|error| HttpError::Failed(error.to_string()))?;
-    *response.headers_mut() = headers(&answer.headers());
     Ok(response)
-}
-
-fn init(request: &Request<Bytes>, controller: &AbortController) -> Result<RequestInit, JsValue> {
-    let init = RequestInit::new();
-    init.set_method(request.method().as_str());
-    init.set_headers_headers(&host_headers(request.headers())?);
-    init.set_redirect(RequestRedirect::Manual);
-    init.set_signal(Some(&controller.signal()));
-    if !request.body().is_empty() {
-        init.set_body_opt_u8_array(Some(&Uint8Array::from(&request.body()[..])));
-    }
-    Ok(init)
 }

@@ -1,14 +1,13 @@
 //! One at a time, without waiting for what another request began.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use gloo_timers::future::TimeoutFuture;
-use js_sys::Date;
-use send_wrapper::SendWrapper;
+use super::host;
+use super::operation::Operation;
 
-/// For so long a request believes that another one is at it. On Workers the other may be cancelled, and then it never ends.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// For so many milliseconds a request believes that another one is at it. On Workers the other may be cancelled, and then it
+/// never ends.
+const PATIENCE: f64 = 2000.0;
 const LOOK_AGAIN_MS: u32 = 10;
 
 /// A piece of work that requests do one after another, each looking first whether another did it already. They wait by timers
@@ -25,16 +24,16 @@ pub(crate) struct Turn<'a> {
 impl SingleFlight {
     pub(crate) async fn enter(&self) -> Turn<'_> {
         while self.is_busy() {
-            SendWrapper::new(TimeoutFuture::new(LOOK_AGAIN_MS)).await;
+            Operation::begin(|id| host::sleep(id, LOOK_AGAIN_MS)).await;
         }
-        let until = Date::now() + PATIENCE.as_millis() as f64;
+        let until = host::now() + PATIENCE;
         self.set(Some(until));
         Turn { flight: self, until }
     }
 
     /// Is somebody at it?
     pub(crate) fn is_busy(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Date::now() < until)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| host::now() < until)
     }
 
     fn set(&self, until: Option<f64>) {

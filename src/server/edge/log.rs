@@ -1,149 +1,93 @@
 //! The module's log, on the host's console.
 
-use std::collections::HashMap;
-use std::fmt::{self, Write as _};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 
-use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
-use wasm_bindgen::prelude::*;
+use super::host;
+use crate::text::write_digits;
 
-#[wasm_bindgen]
-extern "C" {
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    fn console_error(line: &str);
-    #[wasm_bindgen(js_namespace = console, js_name = warn)]
-    fn console_warn(line: &str);
-    #[wasm_bindgen(js_namespace = console, js_name = log)]
-    fn console_log(line: &str);
+/// `log!(warn, "what happened", name = value, …)`. What went well is not written: consoles have no levels to choose from.
+macro_rules! log {
+    (success, $message:literal $(, $name:ident = $value:expr)* $(,)?) => {{
+        $(let _ = &$value;)*
+    }};
+    ($level:ident, $message:literal $(, $name:ident = $value:expr)* $(,)?) => {
+        $crate::server::edge::log::write(
+            stringify!($level), $message, &[$((stringify!($name), &$value as &dyn $crate::server::edge::log::Shown)),*],
+        )
+    };
+}
+pub(in crate::server) use log;
+
+thread_local! {
+    /// The request that is being worked on.
+    static REQUEST: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Writes errors, warnings and one line for each request. An application that has set up a subscriber of its own keeps it.
-pub(super) fn to_console() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let _ = tracing::subscriber::set_global_default(Console::default());
-    });
+/// Gives all lines that `future` writes this request id.
+pub(crate) async fn of_request<F: Future>(id: &str, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let before = REQUEST.replace(id.to_owned());
+        let polled = future.as_mut().poll(context);
+        REQUEST.set(before);
+        polled
+    })
+    .await
 }
 
-#[derive(Default)]
-struct Console(Mutex<Spans>);
-
-/// The fields of the open spans, and which of them are being worked in now.
-#[derive(Default)]
-struct Spans {
-    last: u64,
-    open: HashMap<u64, String>,
-    entered: Vec<u64>,
+/// One line. Writing it is the host's part.
+pub(crate) fn write(level: &str, message: &str, fields: &[(&str, &dyn Shown)]) {
+    let mut line = ["behest-client: ", message].concat();
+    let mut field = |name: &str, value: &dyn Shown| {
+        let length = line.len();
+        line.extend([" ", name, "="]);
+        if !value.show(&mut line) {
+            line.truncate(length);
+        }
+    };
+    for (name, value) in fields {
+        field(name, *value);
+    }
+    REQUEST.with_borrow(|id| field("request_id", &Some(id.as_str()).filter(|id| !id.is_empty())));
+    host::log(level, &line);
 }
 
-impl Console {
-    fn spans(&self) -> MutexGuard<'_, Spans> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What can be the value of a field.
+pub(crate) trait Shown {
+    /// Writes it at the end of the line; false if there is nothing.
+    fn show(&self, line: &mut String) -> bool;
 }
 
-impl Subscriber for Console {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::INFO
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::INFO)
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut fields = Line::default();
-        span.record(&mut fields);
-        let mut spans = self.spans();
-        spans.last += 1;
-        let id = spans.last;
-        spans.open.insert(id, fields.0);
-        Id::from_u64(id)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line("behest-client:".to_owned());
-        event.record(&mut line);
-        {
-            let spans = self.spans();
-            for fields in spans.entered.iter().filter_map(|id| spans.open.get(id)) {
-                line.0.push_str(fields);
+impl Shown for &str {
+    fn show(&self, line: &mut String) -> bool {
+        for letter in self.chars() {
+            // A line break in what somebody sent would begin a line of his own.
+            match letter {
+                '\n' => line.push_str("\\n"),
+                '\r' => line.push_str("\\r"),
+                letter
+                    if letter.is_ascii_control() || matches!(letter, '\u{80}'..'\u{A0}' | '\u{2028}' | '\u{2029}') =>
+                {
+                    line.push('\u{FFFD}');
+                }
+                letter => line.push(letter),
             }
         }
-        match *event.metadata().level() {
-            Level::ERROR => console_error(&line.0),
-            Level::WARN => console_warn(&line.0),
-            _ => console_log(&line.0),
-        }
-    }
-
-    fn enter(&self, id: &Id) {
-        self.spans().entered.push(id.into_u64());
-    }
-
-    fn exit(&self, id: &Id) {
-        let mut spans = self.spans();
-        if let Some(place) = spans.entered.iter().rposition(|entered| *entered == id.into_u64()) {
-            spans.entered.remove(place);
-        }
-    }
-
-    /// Spans are not shared here: the first to close one is the last to hold it.
-    fn try_close(&self, id: Id) -> bool {
-        self.spans().open.remove(&id.into_u64()).is_some()
+        true
     }
 }
 
-#[derive(Default)]
-struct Line(String);
-
-impl Visit for Line {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.push(field, &value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.push(field, &value);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.push(field, &Shown(value));
+impl Shown for u64 {
+    fn show(&self, line: &mut String) -> bool {
+        write_digits(*self, line);
+        true
     }
 }
 
-impl Line {
-    fn push(&mut self, field: &Field, value: &dyn fmt::Display) {
-        let start = self.0.len();
-        let written = match field.name() {
-            "message" => write!(self.0, " {value}"),
-            name => write!(self.0, " {name}={value}"),
-        };
-        // Writing to a String cannot fail.
-        let _ = written;
-        // A line break in what somebody sent would begin a line of his own.
-        if self.0[start..].contains(char::is_control) {
-            let escaped: String = self.0[start..].chars().map(shown).collect();
-            self.0.replace_range(start.., &escaped);
-        }
-    }
-}
-
-fn shown(letter: char) -> String {
-    if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
-}
-
-/// Small builds leave out what `{:?}` stands for, but not what a type's own `Debug` writes.
-struct Shown<'a>(&'a dyn fmt::Debug);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl<T: Shown> Shown for Option<T> {
+    fn show(&self, line: &mut String) -> bool {
+        self.as_ref().is_some_and(|value| value.show(line))
     }
 }

@@ -3,55 +3,50 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use js_sys::{Function, Promise, Reflect};
-use send_wrapper::SendWrapper;
-use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
 
-use super::convert::{json, words};
-use super::errors::from_js;
+use super::operation::{Operation, Outcome};
+use super::{host, told};
+use crate::json::Json;
+use crate::server::platform::log::log;
 use crate::server::policy::{Grant, Policy};
 use crate::server::user::User;
 use crate::{Error, Reason};
 
-/// `async (user) => ({ tier, ttlSecs })`; what it throws refuses.
-pub(super) struct JsPolicy(SendWrapper<Function>);
+/// `async (user) => ({ tier, ttlSecs })`, by its number with the host; what it throws refuses.
+pub(super) struct HostPolicy(pub(super) u32);
 
-impl JsPolicy {
-    pub(super) fn new(decide: Function) -> Self {
-        Self(SendWrapper::new(decide))
-    }
-
+impl HostPolicy {
     async fn ask(&self, user: User) -> Result<Grant, Error> {
-        let answer = self.0.call1(&JsValue::UNDEFINED, &json(user.claims())).map_err(refused)?;
-        let answer = JsFuture::from(Promise::resolve(&answer)).await.map_err(refused)?;
-        let number = |name: &'static str| match Reflect::get(&answer, &name.into()) {
-            Ok(value) if value.is_undefined() || value.is_null() => Ok(None),
-            Ok(value) => match value.as_f64() {
-                Some(number) if number >= 0.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0 => {
-                    Ok(Some(number as u32))
-                }
-                _ => Err(misfit(name)),
-            },
-            Err(_) => Err(Error::new(Reason::Misconfigured, "the policy must resolve to an object {tier, ttlSecs}")),
-        };
-        let ttl = number("ttlSecs")?.map(|seconds| Duration::from_secs(seconds.into()));
-        Ok(Grant { tier: number("tier")?, ttl })
+        let mut at_once = None;
+        let operation = Operation::begin(|id| at_once = host::decide(id, self.0, user.json()));
+        if let Some(json) = at_once {
+            return grant(&json);
+        }
+        match operation.await {
+            Outcome { code: 1, text, .. } => grant(&text),
+            Outcome { text, .. } => Err(told::thrown(&text)),
+        }
     }
 }
 
-impl Policy for JsPolicy {
+impl Policy for HostPolicy {
     fn decide(&self, user: User) -> BoxFuture<'_, Result<Grant, Error>> {
-        Box::pin(SendWrapper::new(self.ask(user)))
+        Box::pin(self.ask(user))
     }
+}
+
+fn grant(json: &str) -> Result<Grant, Error> {
+    let no_object = || Error::new(Reason::Misconfigured, "the policy must resolve to an object {tier, ttlSecs}");
+    let grant = Json::parse(json).filter(|grant| grant.is_object()).ok_or_else(no_object)?;
+    let number = |name: &'static str| match grant.field(name) {
+        None => Ok(None),
+        Some(value) => value.raw().parse::<u32>().map(Some).map_err(|_| misfit(name)),
+    };
+    let ttl = number("ttlSecs")?.map(|seconds| Duration::from_secs(seconds.into()));
+    Ok(Grant { tier: number("tier")?, ttl })
 }
 
 fn misfit(name: &str) -> Error {
-    tracing::error!(name, "the policy's answer has a field that is not a whole number");
+    log!(error, "the policy's answer has a field that is not a whole number", name = name);
     Error::new(Reason::Misconfigured, "the policy's answer is not usable")
-}
-
-/// An error with a `reason` of ours may be an answer to the caller. Anything else is the app's own failure.
-fn refused(thrown: JsValue) -> Error {
-    from_js(&thrown).unwrap_or_else(|| Error::new(Reason::ServerError, words(&thrown)))
 }

@@ -33,8 +33,11 @@ impl VerifyingKey {
         Some(Self(Kind::Public(vec![(Algorithm::EdDsa, key)])))
     }
 
-    /// RSA, from modulus and exponent without leading zeros, for `algorithms`.
+    /// RSA, from modulus and exponent without leading zeros, for `algorithms`. The library takes up to 8,192 bits.
     pub(crate) fn rsa(n: &[u8], e: &[u8], algorithms: &[Algorithm]) -> Option<Self> {
+        if n.len() > 8192 / 8 {
+            return None;
+        }
         let keys = algorithms.iter().map(|algorithm| {
             let parameters = match algorithm {
                 Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
@@ -83,7 +86,7 @@ impl fmt::Debug for VerifyingKey {
 pub(crate) struct SigningKey(KeyPair);
 
 impl SigningKey {
-    /// Reads PKCS#8 or PKCS#1, 2048 to 8192 bits.
+    /// Reads PKCS#8 or PKCS#1, 2,048 to 8,192 bits.
     pub(crate) fn from_der(der: &[u8]) -> Option<Self> {
         KeyPair::from_pkcs8(der).or_else(|_| KeyPair::from_der(der)).ok().map(Self)
     }

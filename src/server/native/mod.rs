@@ -3,6 +3,8 @@
 mod client;
 pub(super) mod crypto;
 mod flight;
+pub(super) mod log;
+pub(super) mod url;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

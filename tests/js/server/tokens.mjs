@@ -120,6 +120,7 @@ const mutations = {
   "stray bits": ([h, p, s]) => `${h}.${p}.${s.slice(0, -1)}${{ A: "B", Q: "R", g: "h", w: "x" }[s.at(-1)]}`,
   "white space": ([h, p, s]) => `${h}. ${p}.${s}`,
   "flattened JSON": ([h, p, s]) => JSON.stringify({ protected: h, payload: p, signature: s }),
+  "general JSON": ([h, p, s]) => JSON.stringify({ payload: p, signatures: [{ protected: h, signature: s }] }),
   unprotected: ([h, p, s]) => JSON.stringify({ protected: h, header: { alg: "ES256" }, payload: p, signature: s }),
   padding: (parts) => `${parts.join(".")}=`,
   "other alphabet": ([h, p]) => `${h}.${p}.+/+/`,

@@ -1,5 +1,6 @@
 //! Turns what wasm-bindgen generates into a factory: every call of `createGlue` gives a fresh, independent instance, and
-//! everything it calls in the module passes through a guard of the caller's.
+//! everything it calls in the module passes through a guard of the caller's. What the module imports under the name `host` is the
+//! caller's, too.
 
 use std::fs;
 use std::path::Path;
@@ -105,7 +106,10 @@ fn wrap(module: &str) -> Result<String> {
     if body.contains("import.meta") || body.lines().any(|line| line.starts_with("import ")) {
         bail!("the bundled glue still imports something, which cannot stand inside a function");
     }
-    Ok(format!("export function createGlue(guard){{{body}return Object.assign({init},{{{}}})}}\n", members.join(",")))
+    Ok(format!(
+        "export function createGlue(guard,host){{{body}return Object.assign({init},{{{}}})}}\n",
+        members.join(",")
+    ))
 }
 
 #[cfg(test)]
@@ -117,7 +121,7 @@ mod tests {
         let wrapped = wrap("let a=1;var b=guard(a);export{b as Client,version,a as default};\n").unwrap();
         assert_eq!(
             wrapped,
-            "export function createGlue(guard){let a=1;var b=guard(a);return Object.assign(a,{Client:b,version})}\n"
+            "export function createGlue(guard,host){let a=1;var b=guard(a);return Object.assign(a,{Client:b,version})}\n"
         );
     }
 

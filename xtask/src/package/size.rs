@@ -51,6 +51,8 @@ pub(crate) struct Budget {
     browser_entry_brotli_bytes: u64,
     /// Each further entry of the browser, for what it adds to what it stands on.
     further_entry_brotli_bytes: u64,
+    /// The server module.
+    server_wasm_brotli_bytes: u64,
     /// What a Leptos page grows by; without a figure it is only reported.
     pub(crate) leptos_growth_brotli_bytes: Option<u64>,
 }
@@ -91,7 +93,9 @@ pub(crate) fn report() -> Result<()> {
     let budget = Budget::read()?;
     let ceiling = budget.browser_entry_brotli_bytes;
     npm::packages(PEERS)?;
-    let module = measure(&[root().join("pkg/dist/behest.wasm")])?[0];
+    let dist = root().join("pkg/dist");
+    let modules = measure(&[dist.join("behest.wasm"), dist.join("server.wasm")])?;
+    let (module, server) = (modules[0], modules[1]);
     let entry = browser_entry(&pack::manifest()?)?;
     let scripts: Vec<PathBuf> = COMPARISONS
         .iter()
@@ -111,6 +115,12 @@ pub(crate) fn report() -> Result<()> {
     println!("ceiling of behest-client{ceiling:>50}");
     let added = further_entries(&entry, scripts[0])?;
     println!("ceiling of each further entry{:>45}", budget.further_entry_brotli_bytes);
+    row("server.wasm", server, "");
+    println!("ceiling of server.wasm{:>52}", budget.server_wasm_brotli_bytes);
+    let over = server.brotli.saturating_sub(budget.server_wasm_brotli_bytes);
+    if over > 0 {
+        bail!("server.wasm is {over} bytes over its ceiling (size-budget.json): make it smaller");
+    }
     if whole > ceiling {
         bail!(
             "the browser entry is {} bytes over its ceiling of {ceiling} (size-budget.json): make it smaller",
@@ -222,9 +232,11 @@ mod tests {
     #[test]
     fn a_misspelt_budget_is_refused() {
         assert!(Budget::read().is_ok());
-        let read = |text| serde_json::from_str::<Budget>(text).is_ok();
-        assert!(read(r#"{ "browserEntryBrotliBytes": 1, "furtherEntryBrotliBytes": 1 }"#));
-        assert!(!read(r#"{ "browserEntryBrotliBytes": 1, "furtherEntryBrotliBytes": 1, "leptosGrowthBytes": 2 }"#));
-        assert!(!read("{}"));
+        let read = |fields: &str| serde_json::from_str::<Budget>(&format!("{{ {fields} }}")).is_ok();
+        let all = r#""browserEntryBrotliBytes": 1, "furtherEntryBrotliBytes": 1, "serverWasmBrotliBytes": 1"#;
+        assert!(read(all));
+        assert!(!read(&format!(r#"{all}, "leptosGrowthBytes": 2"#)));
+        assert!(!read(r#""browserEntryBrotliBytes": 1"#));
+        assert!(!read(""));
     }
 }

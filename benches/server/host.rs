@@ -1,0 +1,117 @@
+//! The native subject of `benches/server.mjs`.
+//!
+//! `mints COUNT` mints so often in the process, against what the crypto library takes for one verification and one signature,
+//! and prints the microseconds of CPU for each: `{"behest": …, "crypto": …}`. `serve` is the token endpoint that the environment
+//! sets up, under axum.
+
+use std::error::Error;
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{self, EcdsaKeyPair, KeyPair as _, ParsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use behest_client::server::{Grant, Settings, TokenEndpoint, User, axum::router};
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde_json::json;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const SUPABASE: &str = "https://ref.supabase.co";
+const PAGE: &str = "https://app.example.com";
+const ROUNDS: usize = 21;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["mints", count] => {
+            let count = count.parse()?;
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(mints(count))
+        }
+        ["serve"] => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve()),
+        _ => Err("usage: server-bench mints COUNT | serve".into()),
+    }
+}
+
+async fn serve() -> Result<()> {
+    let endpoint = TokenEndpoint::from_env()?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!("listening {}", listener.local_addr()?.port());
+    Ok(axum::serve(listener, router(endpoint)).await?)
+}
+
+async fn mints(count: usize) -> Result<()> {
+    let random = SystemRandom::new();
+    let project = EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING)?;
+    let tenant = KeyPair::generate(KeySize::Rsa2048)?;
+    let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&tenant)?;
+
+    let encode = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let header = encode(json!({"alg": "ES256", "typ": "JWT", "kid": "current"}));
+    let claims = encode(json!({
+        "iss": format!("{SUPABASE}/auth/v1"), "aud": "authenticated", "sub": "7c0e3f0a-6f57-4b56-9c1b-0d5f3a9b2c11",
+        "iat": now, "exp": now + 3600, "role": "authenticated", "email": "ada@example.com", "is_anonymous": false,
+        "session_id": "0b6c6a8e-58a8-4a5b-9a3e-0d9a4c0c8f11", "aal": "aal1",
+        "app_metadata": {"provider": "email", "providers": ["email"]}, "user_metadata": {"name": "Ada Lovelace"},
+        "amr": [{"method": "password", "timestamp": 1_764_000_000}],
+    }));
+    let signed = format!("{header}.{claims}");
+    let sealed = project.sign(&random, signed.as_bytes())?;
+    let session = format!("Bearer {signed}.{}", URL_SAFE_NO_PAD.encode(sealed.as_ref()));
+
+    let point = project.public_key().as_ref();
+    let jwk = json!({
+        "kty": "EC", "crv": "P-256", "kid": "current", "alg": "ES256", "use": "sig",
+        "x": URL_SAFE_NO_PAD.encode(&point[1..33]), "y": URL_SAFE_NO_PAD.encode(&point[33..]),
+    });
+    let settings = Settings::from_lookup(|_| None)
+        .supabase_url(SUPABASE)
+        .supabase_jwks(json!({"keys": [jwk]}).to_string())
+        .behest_key(STANDARD.encode(pkcs8.as_ref()))
+        .behest_kid("key-1")
+        .behest_tenant_id("tenant-1")
+        .behest_project_id("project-1")
+        .cors_origin([PAGE])
+        .policy(async |_: User| Ok(Grant::tier(2)));
+    let endpoint = TokenEndpoint::new(settings)?;
+    let public = ParsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point)?;
+
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let before = cpu();
+        for _ in 0..count {
+            let request = Request::post("/").header("authorization", &session).header("origin", PAGE);
+            let request = request.body(Bytes::from_static(br#"{"session_id":"conversation-1"}"#))?;
+            let response = endpoint.handle(request).await;
+            if response.status() != StatusCode::OK {
+                return Err(String::from_utf8_lossy(response.body()).into_owned().into());
+            }
+        }
+        ours.push(cpu() - before);
+        let before = cpu();
+        for _ in 0..count {
+            public.verify_sig(signed.as_bytes(), sealed.as_ref())?;
+            let mut signature = vec![0; tenant.public_modulus_len()];
+            tenant.sign(&signature::RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature)?;
+        }
+        theirs.push(cpu() - before);
+    }
+    let each = |mut times: Vec<Duration>| {
+        times.sort();
+        times[ROUNDS / 2].as_secs_f64() * 1e6 / count as f64
+    };
+    println!("{}", json!({"behest": each(ours), "crypto": each(theirs)}));
+    Ok(())
+}
+
+/// The CPU time of this thread, where the system tells it; else the time.
+fn cpu() -> Duration {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = told.and_then(|told| told.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| START.elapsed(), Duration::from_nanos)
+}
