@@ -112,8 +112,14 @@ fn collect(folder: &Path, module: &mut Module, into: &mut BTreeMap<Module, Sourc
 
 /// What a file imports and mentions, its comments, texts and tests aside.
 fn read(text: &str) -> Source {
-    let text = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let text = text.split("\n#[cfg(all(test, unix))]\nmod ").next().unwrap_or_default();
+    let tests = ["\n#[cfg(test)]\n", "\n#[cfg(all(test, unix))]\n"]
+        .into_iter()
+        .flat_map(|of| text.match_indices(of))
+        .find(|(at, attribute)| {
+            let mut lines = text[at + attribute.len()..].lines().skip_while(|line| line.starts_with("#["));
+            lines.next().is_some_and(|line| line.starts_with("mod "))
+        });
+    let text = tests.map_or(text, |(at, _)| &text[..at]);
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     let code: String = lines.flat_map(|line| [line, "\n"]).collect();
     let mut source = Source::default();
