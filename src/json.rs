@@ -428,9 +428,9 @@ pub(crate) fn quote(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
     loop {
-        let (plain, special) = rest.split_at(plain_bytes(rest.as_bytes()));
-        out.push_str(plain);
-        let Some(&byte) = special.as_bytes().first() else { break };
+        let plain = plain_bytes(rest.as_bytes());
+        out.push_str(cut(rest, 0, plain));
+        let Some(&byte) = rest.as_bytes().get(plain) else { break };
         match byte {
             b'"' => out.push_str("\\\""),
             b'\\' => out.push_str("\\\\"),
@@ -440,7 +440,7 @@ pub(crate) fn quote(text: &str, out: &mut String) {
                 out.extend(char::from_digit(u32::from(control) & 0xF, 16));
             }
         }
-        rest = &special[1..];
+        rest = cut(rest, plain + 1, rest.len());
     }
     out.push('"');
 }

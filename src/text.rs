@@ -1,6 +1,8 @@
 //! Texts put together and searched without the standard library's formatting and searching, which would be a tenth of the
 //! browser's module.
 
+use std::borrow::Cow;
+
 /// A number in decimal digits.
 pub(crate) fn digits(number: u64) -> String {
     let mut text = String::new();
@@ -37,4 +39,43 @@ pub(crate) fn small_number(text: &str) -> Option<u16> {
 /// Where `part` begins in `text`.
 pub(crate) fn find(text: &str, part: &str) -> Option<usize> {
     text.as_bytes().windows(part.len().max(1)).position(|window| window == part.as_bytes())
+}
+
+/// The text of these bytes, with what is not UTF-8 replaced. Valid text is the usual case, and the fast one.
+pub(crate) fn lossy(mut bytes: &[u8]) -> Cow<'_, str> {
+    let mut replaced = String::new();
+    loop {
+        let error = match std::str::from_utf8(bytes) {
+            Ok(text) if replaced.is_empty() => return Cow::Borrowed(text),
+            Ok(text) => {
+                replaced.push_str(text);
+                return Cow::Owned(replaced);
+            }
+            Err(error) => error,
+        };
+        let (valid, rest) = bytes.split_at_checked(error.valid_up_to()).unwrap_or_default();
+        replaced.push_str(std::str::from_utf8(valid).unwrap_or_default());
+        replaced.push(char::REPLACEMENT_CHARACTER);
+        // What may be the beginning of a character is one, too.
+        bytes = rest.get(error.error_len().unwrap_or(rest.len())..).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_utf8_is_replaced_as_the_standard_library_does() {
+        let pieces: [&[u8]; 9] =
+            [b"", b"a", "é".as_bytes(), b"\xC3", b"\xE2\x82", b"\xF0\x9F\x98", b"\xFF", b"\xED\xA0\x80", b"\x80"];
+        for one in pieces {
+            for two in pieces {
+                for three in pieces {
+                    let bytes = [one, two, three].concat();
+                    assert_eq!(lossy(&bytes), String::from_utf8_lossy(&bytes), "{bytes:?}");
+                }
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ pub use crate::credential::{SECRET_KEY_PREFIXES, decode_token};
 
 use crate::credential::Claims;
 use crate::json::{Json, number};
-use crate::text::{digits, find, small_number, split_once};
+use crate::text::{digits, find, lossy, small_number, split_once};
 use crate::{Error, Reason, Secret};
 
 /// Request headers the client may send to the token function: what its CORS answer must allow.
@@ -173,7 +173,7 @@ impl ErrorBody {
         if let Some(json) = Json::of_bytes(body) {
             return Self::of(json);
         }
-        let text = String::from_utf8_lossy(body);
+        let text = lossy(body);
         let text = text.trim_ascii();
         let says_something = !matches!(text.as_bytes().first(), None | Some(b'<' | b'{' | b'[')) && text != "null";
         Self { message: says_something.then(|| shortened(text)), ..Self::default() }

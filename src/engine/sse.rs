@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::text::lossy;
+
 /// One dispatched event.
 #[derive(Debug)]
 pub(crate) struct Event<'a> {
@@ -81,7 +83,7 @@ impl Decoder {
                 // By far the most common event: nothing of it needs to be kept.
                 *bytes = after;
                 let is_error = std::mem::take(&mut self.is_error);
-                return Ok(Some(Event { is_error, data: text(data) }));
+                return Ok(Some(Event { is_error, data: lossy(data) }));
             }
             self.after_cr = last == b'\r';
             *bytes = &rest[1..];
@@ -148,13 +150,8 @@ impl Decoder {
     fn event(&mut self) -> Event<'_> {
         self.has_data = false;
         self.handed_out = true;
-        Event { is_error: std::mem::take(&mut self.is_error), data: text(&self.data) }
+        Event { is_error: std::mem::take(&mut self.is_error), data: lossy(&self.data) }
     }
-}
-
-/// The usual case first: it is the fast one.
-fn text(bytes: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Where the line ends: at the first LF or CR, or with the bytes.
