@@ -200,7 +200,19 @@ interface CommonOptions {
   largestEventBytes?: number;
   /** Called instead of the global `fetch`, always with one `Request`. */
   fetch?: (request: Request) => Promise<Response>;
+  /**
+   * Where `behest.wasm` lies, if not where a bundler puts it: your CDN, or a folder you copied it to. Relative to the page.
+   * Default: beside the script. Not with `wasmModule`.
+   */
+  wasmUrl?: string | URL;
+  /**
+   * The module itself, compiled or as its bytes, or a promise of either. For hosts that compile nothing at run time, and for
+   * files that cannot be fetched. Clients that are given the same one share it. Not with `wasmUrl`.
+   */
+  wasmModule?: WasmModule | Promise<WasmModule>;
 }
+
+export type WasmModule = WebAssembly.Module | ArrayBuffer | ArrayBufferView;
 
 /** Exactly one source of the session: your supabase-js client, or a callback. */
 export type ClientOptions = CommonOptions &

@@ -135,8 +135,8 @@ export function createDriver({ load, config, source, fetch }) {
       queueMicrotask(async () => {
         if (of === instance) ask("asked", face, reading);
         try {
-          offered = begun && (await begun.whenUsable());
-          const token = (offered ? await offered.token : await source.read()) ?? "";
+          const token = ((await begun?.isUsable()) ? await begun.token : await source.read()) ?? "";
+          offered = begun?.isSentFor(token) ? begun : undefined;
           if (typeof token === "string") answer("sessionRead", reading, 0, token, offered);
           else answer("sessionFailed", reading, 0, "getAccessToken must give the access token as a string, or null");
         } catch (thrown) {
@@ -417,7 +417,7 @@ export function createDriver({ load, config, source, fetch }) {
       beginWith(timeoutMs);
     } else {
       // What a source that does not tell of changes has answered may be too old for whoever comes now.
-      if (early?.asked && !source.reports) early.isOutdated = true;
+      if (early?.isAsked && !source.reports) early.isOutdated = true;
       if (!backlog) early = beginEarly({ read: source.read, send, config, mints: conversation === driver.main, clock });
       // Until the engine has the call, its time is measured here.
       const began = clock.now();

@@ -9,10 +9,10 @@ import { decodeToken } from "./token.js";
  */
 export function beginEarly({ read, send, config, mints, clock }) {
   const { functionUrl: url, apiKey } = config;
-  const early = { asked: false, user: undefined, isOutdated: false, wall: 0, monotonic: 0, isTaken: false };
+  const early = { isAsked: false, user: undefined, isOutdated: false, wall: 0, monotonic: 0, isTaken: false };
   // Not now: whoever calls in the same turn may share this reading.
   early.token = Promise.resolve().then(async () => {
-    early.asked = true;
+    early.isAsked = true;
     const token = await read();
     // When it was known: no token may be taken for younger than it is.
     [early.wall, early.monotonic] = [Date.now(), clock.now()];
@@ -30,15 +30,13 @@ export function beginEarly({ read, send, config, mints, clock }) {
 
   /** Nobody else has signed in meanwhile, as far as was told. */
   early.fits = (token) => early.user === undefined || early.user === (token ?? null);
-  /** Itself, once the session is read; nothing if somebody else may be signed in by now. */
-  early.whenUsable = async () => {
-    if (early.isOutdated) return;
-    const token = await early.token;
-    if (!early.isOutdated && early.fits(token)) return early;
-  };
+  /** Is what was read still so, once it is read? */
+  early.isUsable = async () => !early.isOutdated && early.fits(await early.token) && !early.isOutdated;
+  /** Was a token asked for with this session? */
+  early.isSentFor = (token) => early.headers?.authorization === `Bearer ${token}`;
   /** Is this the request that was sent already? */
   early.isFor = (method, target, headers, body) =>
-    early.answer !== undefined && method === "POST" && target === url && body === undefined &&
+    method === "POST" && target === url && body === undefined &&
     JSON.stringify(headers) === JSON.stringify(early.headers);
   /** What nobody took is not wanted. */
   early.discard = () => {

@@ -10,6 +10,8 @@ declare const supabase: SupabaseClient;
 const behest: Client = createClient({ supabase, behestUrl: "https://project.behest.app", functionName: "behest-token" });
 createClient({ behestUrl: "https://project.behest.app", supabaseUrl: "https://ref.supabase.co", getAccessToken: async () => null });
 createClient({ behestUrl: "b", supabaseUrl: "s", getAccessToken: () => "token", marginMs: 30_000, maxRetries: 0, timeouts: { idleMs: 5_000 } });
+createClient({ supabase, behestUrl: "b", wasmUrl: new URL("https://cdn.example/behest.wasm") });
+createClient({ supabase, behestUrl: "b", wasmModule: fetch("/behest.wasm").then((response) => response.arrayBuffer()) });
 // @ts-expect-error There is no session source.
 createClient({ behestUrl: "https://project.behest.app", supabaseUrl: "https://ref.supabase.co" });
 // @ts-expect-error There are two session sources.
