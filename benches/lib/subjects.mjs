@@ -9,7 +9,11 @@ const SHORT = 10;
 
 const request = { model: MODEL, messages: MESSAGES };
 
-const clientOptions = (fetch) => ({ supabaseUrl: SUPABASE_URL, behestUrl: BEHEST_URL, getAccessToken: accessToken, fetch });
+/** Who is signed in is at hand, as in an application: nobody's time is spent on making sessions. */
+function clientOptions(fetch) {
+  const session = accessToken();
+  return { supabaseUrl: SUPABASE_URL, behestUrl: BEHEST_URL, getAccessToken: () => session, fetch };
+}
 
 const openaiOptions = (fetch) => ({ apiKey: "token-1", baseURL: `${BEHEST_URL}/v1`, dangerouslyAllowBrowser: true, fetch });
 

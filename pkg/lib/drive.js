@@ -111,7 +111,8 @@ export function createDriver({ load, config, source, fetch }) {
 
   function carryOut(list) {
     if (!list) return;
-    for (const action of JSON.parse(list)) actions[action[0]](...action.slice(1));
+    // None has more than six.
+    for (const [name, a, b, c, d, e, f] of JSON.parse(list)) actions[name](a, b, c, d, e, f);
   }
 
   const actions = {
@@ -128,23 +129,25 @@ export function createDriver({ load, config, source, fetch }) {
       beginning.resolve(id);
     },
     readSession(reading) {
-      // Not now: whoever calls in the same turn may share this reading.
       const of = instance;
       const begun = takeEarly();
-      const answer = (...event) => of === instance && tell(...event);
-      queueMicrotask(async () => {
-        if (of === instance) ask("asked", face, reading);
-        try {
-          const token = ((await begun?.isUsable()) ? await begun.token : await source.read()) ?? "";
-          offered = begun?.isSentFor(token) ? begun : undefined;
-          if (typeof token === "string") answer("sessionRead", reading, 0, token, offered);
-          else answer("sessionFailed", reading, 0, "getAccessToken must give the access token as a string, or null");
-        } catch (thrown) {
-          sessionCause = thrown;
-          answer("sessionFailed", reading, 0, `the session source threw: ${words(thrown)}`);
-        }
+      const tellOf = (event, text, at) => of === instance && tell(event, reading, 0, text, at);
+      const read = (token = "") => {
+        offered = begun?.isSentFor(token) ? begun : undefined;
+        if (typeof (token ?? "") === "string") tellOf("sessionRead", token ?? "", offered);
+        else tellOf("sessionFailed", "getAccessToken must give the access token as a string, or null");
         offered = undefined;
         begun?.discard();
+      };
+      const failed = (thrown) => {
+        sessionCause = thrown;
+        tellOf("sessionFailed", `the session source threw: ${words(thrown)}`);
+        begun?.discard();
+      };
+      // Not now: whoever calls in the same turn may share this reading.
+      queueMicrotask(() => {
+        if (of === instance) ask("asked", face, reading);
+        (begun ? begun.orNow() : source.read()).then(read, failed);
       });
     },
     send(id, owner, method, url, headers, body) {

@@ -30,8 +30,11 @@ export function beginEarly({ read, send, config, mints, clock }) {
 
   /** Nobody else has signed in meanwhile, as far as was told. */
   early.fits = (token) => early.user === undefined || early.user === (token ?? null);
-  /** Is what was read still so, once it is read? */
-  early.isUsable = async () => !early.isOutdated && early.fits(await early.token) && !early.isOutdated;
+  /** What was read if it is still so, else what is read now. */
+  early.orNow = async () => {
+    const isUsable = !early.isOutdated && early.fits(await early.token) && !early.isOutdated;
+    return isUsable ? early.token : read();
+  };
   /** Was a token asked for with this session? */
   early.isSentFor = (token) => early.headers?.authorization === `Bearer ${token}`;
   /** Is this the request that was sent already? */

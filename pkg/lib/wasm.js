@@ -81,7 +81,8 @@ export async function fetchModule(url) {
   const response = await fetch(url, { signal: AbortSignal.timeout(LONGEST_LOAD_MS) });
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
   const kind = response.headers.get("content-type");
-  if (compileStreaming && /^application\/wasm\b/.test(kind)) return compileStreaming.call(WebAssembly, response);
+  // With a parameter behind its type, browsers refuse to.
+  if (compileStreaming && /^application\/wasm$/i.test(kind)) return compileStreaming.call(WebAssembly, response);
   const bytes = new Uint8Array(await response.arrayBuffer());
   // A server that answers unknown paths with its start page is the usual cause.
   if (String.fromCharCode(...bytes.subarray(0, 4)) !== "\0asm") throw new Error(`${url} is ${kind}, not WebAssembly`);

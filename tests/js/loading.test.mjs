@@ -274,8 +274,8 @@ describe("in a browser", () => {
   for (const [what, options] of [
     ["a path", '{ wasmUrl: "/static/b.wasm" }'],
     ["a URL", '{ wasmUrl: new URL("/static/b.wasm", location.href) }'],
-    ["compiled", '{ wasmModule: WebAssembly.compileStreaming(fetch("/static/b.wasm")) }'],
-    ["as bytes", '{ wasmModule: fetch("/static/b.wasm").then((response) => response.arrayBuffer()) }'],
+    ["compiled", '{ wasmModule: WebAssembly.compileStreaming(globalThis.fetch("/static/b.wasm")) }'],
+    ["as bytes", '{ wasmModule: globalThis.fetch("/static/b.wasm").then((response) => response.arrayBuffer()) }'],
   ]) {
     test(`the application may name it: ${what}`, LIMIT, async () => {
       assert.deepEqual(await ask({ options, module: { "/static/b.wasm": [WASM, wasm] } }), ANSWER);
