@@ -79,13 +79,21 @@ export function streamSubjects({ createClient, OpenAI, createParser }, count, si
   return checked(subjects, expected);
 }
 
-/** `count` questions one after the other, their token at hand. */
-export function askSubjects({ createClient, OpenAI }, count) {
+/**
+ * `count` questions one after the other, their token at hand. supabase-js tells of changes by itself; a callback is asked
+ * each time.
+ */
+export async function askSubjects({ createClient, createSupabase, OpenAI }, count) {
   const { text } = streamOf(LONG);
   // As the host's own, which each calls in its own way: with a URL, not with a request that is made once more.
   const { fetch } = memoryServer(jsonAnswer(text));
   globalThis.fetch = fetch;
-  const behest = createClient(clientOptions());
+  const supabase = createSupabase(SUPABASE_URL, "sb_publishable_bench", {
+    auth: { autoRefreshToken: false, persistSession: false },
+  });
+  await supabase.auth.signInWithPassword({ email: "ada@example.com", password: "correct horse" });
+  const withSupabase = createClient({ supabase, behestUrl: BEHEST_URL });
+  const withCallback = createClient(clientOptions());
   const openai = new OpenAI(openaiOptions());
   const question = MESSAGES[0].content;
   const repeated = async (ask) => {
@@ -95,7 +103,8 @@ export function askSubjects({ createClient, OpenAI }, count) {
   };
   const content = (completion) => completion.choices[0].message.content;
   const subjects = {
-    behest: () => repeated(() => behest.ask(question)),
+    "supabase-js": () => repeated(() => withSupabase.ask(question)),
+    callback: () => repeated(() => withCallback.ask(question)),
     openai: () => repeated(async () => content(await openai.chat.completions.create(request))),
     "bare fetch": () => repeated(async () => content(await (await post(fetch, request)).json())),
   };

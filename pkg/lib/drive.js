@@ -375,12 +375,12 @@ export function createDriver({ load, config, source, fetch }) {
     if (calls.get(call.id) === call) calls.delete(call.id);
     call.body = undefined;
     leave(call);
-    forgotten.unregister(call);
+    if (call.stream) forgotten.unregister(call);
     if (calls.size === 0) instance.drivers.delete(driver);
   }
 
   function leave(call) {
-    clearTimeout(call.loading);
+    if (call.loading) clearTimeout(call.loading);
     call.signal?.removeEventListener("abort", call.onAbort);
   }
 
