@@ -1,3 +1,4 @@
+import { readerOf } from "./body.js";
 import { beginEarly } from "./early.js";
 import { aborted, BehestError, failure, invalidConfig, words } from "./error.js";
 import { ChatStream } from "./stream.js";
@@ -64,7 +65,8 @@ export function createDriver({ load, config, source, fetch }) {
     if (instance?.alive) return then();
     if (!backlog) {
       backlog = [];
-      load().then(begin, failed);
+      // After whoever called: under a debugger, a request costs what its stack costs, and a page's own script is long.
+      Promise.resolve().then(load).then(begin, failed);
     }
     backlog.push([then, otherwise]);
   }
@@ -153,7 +155,7 @@ export function createDriver({ load, config, source, fetch }) {
     send(id, owner, method, url, headers, body) {
       const begun = offered?.isFor(method, url, headers, body) ? offered : undefined;
       const controller = begun ? begun.controller : new AbortController();
-      const request = { id, owner, controller, kept: begun };
+      const request = { id, owner, controller, begun };
       requests.set(id, request);
       let answer;
       if (begun) {
@@ -274,8 +276,7 @@ export function createDriver({ load, config, source, fetch }) {
       const retryAfter = status < 400 ? "" : header("retry-after");
       const traceId = header("x-trace-id") || header("x-request-id");
       head = [type === "opaqueredirect" ? 0 : status, header("content-type"), traceId, retryAfter, Date.parse(retryAfter)];
-      // Of any realm: what counts is what it can do.
-      request.reader = body ? readerOf(body) : EMPTY;
+      request.reader = request.begun?.reader ?? readerOf(body);
     } catch (thrown) {
       request.controller.abort();
       return fail(request, NO_RESPONSE, thrown);
@@ -486,24 +487,6 @@ export function createDriver({ load, config, source, fetch }) {
   driver.clearToken = (conversation) => driver.ready && tell("clearToken", conversation.id());
   return driver;
 }
-
-/** Reads a body, in a way that whoever reads is told at once when it is cancelled. Not every implementation does it. */
-function readerOf(body) {
-  const reader = body.getReader();
-  if (body instanceof ReadableStream) return reader;
-  const ours = {
-    async pull(controller) {
-      const { done, value } = await reader.read();
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    cancel: (reason) => reader.cancel?.(reason),
-  };
-  return new ReadableStream(ours, { highWaterMark: 0 }).getReader();
-}
-
-/** The body of a response that has none. */
-const EMPTY = { read: async () => ({ done: true }) };
 
 /** Streams that nobody holds any more, and clients. */
 const forgotten = new FinalizationRegistry((abort) => abort());

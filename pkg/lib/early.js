@@ -1,3 +1,4 @@
+import { readAhead, readerOf } from "./body.js";
 import { decodeToken } from "./token.js";
 
 /**
@@ -21,12 +22,22 @@ export function beginEarly({ read, send, config, mints, clock }) {
       if (apiKey !== undefined) early.headers.apikey = apiKey;
       early.controller = new AbortController();
       const { signal } = early.controller;
-      early.answer = send(early, url, { method: "POST", headers: early.headers, signal, redirect: "manual" });
+      const init = { method: "POST", headers: early.headers, signal, redirect: "manual" };
+      early.answer = send(early, url, init).then(readBegin);
       early.answer.catch(() => {});
     }
     return token;
   });
   early.token.catch(() => {});
+
+  function readBegin(response) {
+    try {
+      early.reader = readAhead(readerOf(response.body));
+    } catch {
+      // Whoever takes it finds out.
+    }
+    return response;
+  }
 
   /** Nobody else has signed in meanwhile, as far as was told. */
   early.fits = (token) => early.user === undefined || early.user === (token ?? null);

@@ -243,7 +243,7 @@ describe("in a browser", () => {
     };
     for (const name of [
       "index.js", "testing.js", "dist/glue.js", "dist/reasons.js",
-      ...["client", "drive", "early", "error", "options", "session", "stream", "token", "wasm"].map((part) => `lib/${part}.js`),
+      ...["body", "client", "drive", "early", "error", "options", "session", "stream", "token", "wasm"].map((part) => `lib/${part}.js`),
     ]) {
       files[`/pkg/${name}`] = [{ "content-type": "text/javascript" }, text(name)];
     }
