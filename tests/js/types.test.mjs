@@ -73,7 +73,7 @@ for (const [typescript, kinds] of Object.entries(COMPILERS)) {
 }
 
 test("the declarations themselves are sound and need no other package, React's hooks excepted", LIMIT, async () => {
-  const entries = ["", "/chat", "/ai-sdk", "/testing"].map((entry, index) => `export * as entry${index} from "behest-client${entry}";\n`);
+  const entries = ["", "/inline", "/chat", "/ai-sdk", "/testing"].map((entry, index) => `export * as entry${index} from "behest-client${entry}";\n`);
   await writeFile(path.join(installed.folder, "alone.ts"), entries.join(""));
   assert.equal(await compile("alone.ts", { ...NODE, skipLibCheck: false }), "");
   const manifest = JSON.parse(await readFile(path.join(installed.packageFolder, "package.json")));
@@ -93,7 +93,7 @@ test("are-the-types-wrong has nothing to say of a package of modules", LIMIT, as
   // What can only `require`, or knows no `exports`, cannot load an ES module anyway.
   const ofModules = problems.filter(({ resolutionKind }) => resolutionKind !== "node10" && resolutionKind !== "node16-cjs");
   assert.deepEqual(ofModules, []);
-  assert.deepEqual(Object.keys(entrypoints).sort(), [".", "./ai-sdk", "./chat", "./package.json", "./react", "./server", "./testing"]);
+  assert.deepEqual(Object.keys(entrypoints).sort(), [".", "./ai-sdk", "./chat", "./inline", "./package.json", "./react", "./server", "./testing"]);
 });
 
 test("a wrong use is found, so the checks above mean something", LIMIT, async () => {
