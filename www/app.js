@@ -1,7 +1,11 @@
-import { createClient } from "behest-client";
+import { createClient, generateSessionId } from "behest-client";
+import { chatStore } from "behest-client/chat";
 
 import { createAuth } from "./auth.js";
+import { budgetBar } from "./budget.js";
 import { chatPanel } from "./chat.js";
+import { checkup } from "./checkup.js";
+import { conversationList } from "./conversations.js";
 import { counters } from "./counts.js";
 import { byId } from "./dom.js";
 import { errorCard } from "./errors.js";
@@ -34,20 +38,51 @@ function start(settings) {
   // For readers who want to try it: open the console and type `await behest.ask("Hi!")`.
   globalThis.behest = behest;
 
-  // The client itself is the first conversation; each further one has a session, and so a token, of its own.
-  let talk = behest;
-  const token = tokenPanel(() => talk.token.peek());
-  const usage = usagePanel(() => talk.usage.get(), () => talk.token.peek()?.sessionId);
+  // Each conversation has a session, and so a token, of its own, and a thread in which the gateway keeps it.
+  let talk;
+  /** The thread in whose place the one on the screen is. */
+  let replaced;
+  const doctor = checkup(() => behest.doctor());
+  const token = tokenPanel(() => talk?.token.peek() ?? null);
+  const budget = budgetBar();
+  const usage = usagePanel(() => talk.usage.get(), () => talk?.sessionId, budget.draw);
   const form = signInForm(auth, settings.demoUser);
-  const create = (...request) => talk.chat.completions.create(...request);
-  const chat = chatPanel(create, {
-    onAsk: () => counts.add("questions"),
-    onStream: token.draw,
-    onAnswer(end) {
-      // A question that never reached the gateway left nothing to report.
-      if (end.sessionId) void usage.afterAnswer();
+  const conversations = conversationList({
+    threads: () => talk.threads,
+    current: () => talk?.threadId,
+    open(threadId) {
+      begin({ threadId });
+      closeDrawers();
     },
-    onSignIn: () => auth.signOut(),
+    leave: () => begin(),
+  });
+  const chat = chatPanel({
+    onAsk: () => counts.add("questions"),
+    onChange: token.draw,
+    onAnswer() {
+      void usage.afterAnswer();
+      void conversations.afterAnswer(replaced);
+      replaced = undefined;
+    },
+    // What a thread holds cannot be changed. So another one takes its place, in the same session.
+    onReplace(messages) {
+      const { threadId, sessionId } = talk;
+      begin({ messages, sessionId });
+      replaced = threadId;
+    },
+    remedies: {
+      sign_in: { label: "Sign in again", run: () => auth.signOut() },
+      upgrade: { label: "New conversation", run: () => begin() },
+      give_up: { label: "New conversation", run: () => begin() },
+      fix_config: {
+        label: "Look for the cause",
+        run() {
+          openDrawer("details");
+          void doctor.run();
+          byId("checkup-title").scrollIntoView({ block: "start" });
+        },
+      },
+    },
   });
   let shownUser;
 
@@ -56,11 +91,17 @@ function start(settings) {
     show(session, expired);
   }
 
-  /** Goes on with an empty page through `client`. */
-  function begin(client) {
-    talk = client;
-    chat.clear();
+  /** Shows a conversation: that of a thread, or a new one, which may begin with what was said in another one. */
+  function begin({ threadId, messages, sessionId } = {}) {
+    talk = behest.conversation({ threadId: threadId ?? generateSessionId(), sessionId });
+    const store = chatStore({ conversation: () => talk, threads: talk.threads });
+    void store.setThread(talk.threadId, threadId ? undefined : []);
+    if (messages) store.setMessages(messages);
+    replaced = undefined;
+    chat.open(store);
     token.draw();
+    budget.draw();
+    conversations.draw();
   }
 
   function show(session, expired = false) {
@@ -71,8 +112,11 @@ function start(settings) {
     if (!atStart) {
       usage.clear();
       counts.clear();
-      begin(behest);
+      conversations.clear();
+      doctor.clear();
     }
+    begin();
+    closeDrawers();
     byId("welcome").hidden = user !== null;
     byId("workspace").hidden = user === null;
     byId("account").hidden = user === null;
@@ -84,17 +128,29 @@ function start(settings) {
   }
 
   byId("new-conversation").addEventListener("click", () => {
-    begin(behest.conversation());
+    begin();
+    closeDrawers();
     chat.focus();
   });
   byId("sign-out").addEventListener("click", () => auth.signOut());
-  const toggle = byId("details-toggle");
-  toggle.addEventListener("click", () => {
-    const open = byId("details").classList.toggle("open");
-    toggle.ariaExpanded = String(open);
-  });
-
   show(auth.current());
+}
+
+/** On narrow screens the panels beside the conversation are drawers, one open at a time. */
+const DRAWERS = ["conversations", "details"];
+
+function openDrawer(name, isOpen = true) {
+  for (const drawer of DRAWERS) {
+    const is = isOpen && drawer === name;
+    byId(drawer).classList.toggle("open", is);
+    byId(`${drawer}-toggle`).ariaExpanded = String(is);
+  }
+}
+
+const closeDrawers = () => openDrawer();
+
+for (const drawer of DRAWERS) {
+  byId(`${drawer}-toggle`).addEventListener("click", () => openDrawer(drawer, !byId(drawer).classList.contains("open")));
 }
 
 try {

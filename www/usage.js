@@ -8,8 +8,8 @@ const dollars = new Intl.NumberFormat("en", { style: "currency", currency: "USD"
 const BOOKING_MS = 600;
 const BOOKING_TRIES = 3;
 
-/** The signed-in user's usage, one row for each session, as the gateway reports it. */
-export function usagePanel(load, currentSession) {
+/** The signed-in user's usage, one row for each session, as the gateway reports it. The current one's goes to `drawBudget`, too. */
+export function usagePanel(load, currentSession, drawBudget) {
   const place = byId("usage");
   const button = byId("usage-refresh");
   let round = 0;
@@ -33,6 +33,7 @@ export function usagePanel(load, currentSession) {
     const sessions = report?.sessions;
     if (!Array.isArray(sessions)) return totalsOnly(report);
     booked = sum(sessions, "requests");
+    drawBudget(sessions.find(({ session_id }) => session_id === currentSession()));
     if (sessions.length === 0) return [note("Nothing used yet.")];
     const owner = element("p", { className: "owner" }, "User ", element("code", {}, report.user_id ?? "–"));
     return [owner, table(sessions, currentSession())];

@@ -15,7 +15,7 @@ use crate::store::keys::{self, KeyRow};
 use crate::store::sessions::{self, SignOut};
 use crate::store::usage::{self, UsageRow};
 use crate::store::users::{self, Changes, UserRow};
-use crate::store::{self, Store, identity, ledger, settings};
+use crate::store::{self, Store, budgets, identity, settings};
 
 pub(crate) const PLANS: [&str; 3] = ["free", "pro", "max"];
 
@@ -140,7 +140,7 @@ impl Admin {
     /// # Errors
     /// If the data cannot be read.
     pub async fn budgets(&self) -> Result<Vec<BudgetRule>> {
-        self.store.run(|db| ledger::budgets(db)).await
+        self.store.run(|db| budgets::all(db)).await
     }
 
     /// Sets a budget.
@@ -148,7 +148,7 @@ impl Admin {
     /// # Errors
     /// If the data cannot be written.
     pub async fn set_budget(&self, rule: BudgetRule) -> Result<()> {
-        self.store.run(move |db| ledger::set_budget(db, rule.scope, &rule.subject, Some(rule.allowance))).await
+        self.store.run(move |db| budgets::set(db, rule.scope, &rule.subject, Some(rule.allowance))).await
     }
 
     /// Every usage row, oldest first.

@@ -27,7 +27,7 @@ use crate::servers::supabase::{
 };
 use crate::servers::this_machine::named;
 use crate::servers::{page, port, tools};
-use crate::store::{Lock, ledger, settings};
+use crate::store::{Lock, budgets, ledger, settings};
 
 const DEMO_EMAIL: &str = "demo@example.com";
 
@@ -147,7 +147,7 @@ async fn share(config: &Config, ports: &Ports, controls: Controls) -> Result<(Ar
     let kept = store.run(move |db| {
         ledger::clear_reservations(db)?;
         for rule in budgets {
-            ledger::set_budget(db, rule.scope, &rule.subject, Some(rule.allowance))?;
+            budgets::set(db, rule.scope, &rule.subject, Some(rule.allowance))?;
         }
         settings::get(db, settings::ORIGINS)
     });

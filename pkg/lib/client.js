@@ -11,14 +11,15 @@ export function clientFactory(load) {
     const source = sessionSource(options);
     if (source.reports) config.sourceReports = 1;
     const driver = createDriver({ load: namedModule(options) ?? load, config, source, fetch: options.fetch });
-    const sessionChanged = (accessToken) => {
-      driver.user(accessToken ? requireText("the access token", accessToken) : undefined);
-    };
+    const tell = (accessToken) => driver.user(accessToken ? requireText("the access token", accessToken) : undefined);
     return {
       ...calls(driver, driver.main, config),
       conversation: (options) => conversation(driver, config, options),
-      sessionChanged,
-      close: source.listen(sessionChanged),
+      sessionChanged(accessToken) {
+        driver.enter();
+        tell(accessToken);
+      },
+      close: source.listen(tell),
     };
   };
 }

@@ -53,6 +53,8 @@ export function createDriver({ load, config, source, fetch }) {
   let early;
   /** What was begun, while the engine may ask for it. */
   let offered;
+  /** Calls that the engine is told of at the end of this turn. */
+  const entering = [];
   const calls = new Map();
   const requests = new Map();
   // In pages the global is a getter, which takes longer than the clock itself.
@@ -417,9 +419,9 @@ export function createDriver({ load, config, source, fetch }) {
         giveUp(call, error);
       }
     };
-    if (driver.ready) {
-      beginWith(timeoutMs);
-    } else {
+    const enter = () => {
+      if (call.isOver) return;
+      if (driver.ready) return beginWith(timeoutMs);
       // What a source that does not tell of changes has answered may be too old for whoever comes now.
       if (early?.isAsked && !source.reports) early.isOutdated = true;
       if (!backlog) early = beginEarly({ read: source.read, send, config, mints: conversation === driver.main, clock });
@@ -433,9 +435,17 @@ export function createDriver({ load, config, source, fetch }) {
         clearTimeout(call.loading);
         if (!call.isOver) beginWith(timeoutMs - (clock.now() - began));
       }, (error) => giveUp(call, error));
-    }
+    };
+    // A source that tells of changes may be telling of one right now: this caller first, and this client next.
+    if (!source.reports) enter();
+    else if (entering.push(enter) === 1) queueMicrotask(driver.enter);
     return settled;
   }
+
+  /** Whoever has called so far did so before what comes now. */
+  driver.enter = () => {
+    for (const enter of entering.splice(0)) enter();
+  };
 
   /** A call that the engine does not know of (yet, or any more). */
   function giveUp(call, error) {

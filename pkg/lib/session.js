@@ -1,8 +1,15 @@
+/** supabase-js refreshes a session that has less left. */
+const REFRESH_MS = 90_000;
+
 /** Where the access token comes from: the app's own callback, or its supabase-js client. */
 export function sessionSource({ supabase, getAccessToken }) {
   if (getAccessToken) return { read: async () => getAccessToken(), reports: false, listen: () => () => {} };
+  let told;
   return {
     async read() {
+      // Not asked for again: whoever calls from a callback of supabase-js may hold what it would have to wait for. Where a
+      // refresh is due, it does that.
+      if (told?.expires_at * 1000 - REFRESH_MS > Date.now()) return told.access_token;
       const { data, error } = await supabase.auth.getSession();
       if (error) throw error;
       return data.session?.access_token;
@@ -11,10 +18,13 @@ export function sessionSource({ supabase, getAccessToken }) {
     reports: true,
     listen(changed) {
       const { data } = supabase.auth.onAuthStateChange((_event, session) => {
-        // Not inside the callback, which others may be called after; but before whoever waits for supabase-js goes on.
-        queueMicrotask(() => changed(session?.access_token));
+        told = session;
+        changed(session?.access_token);
       });
-      return () => data.subscription.unsubscribe();
+      return () => {
+        told = undefined;
+        data.subscription.unsubscribe();
+      };
     },
   };
 }

@@ -94,7 +94,7 @@ describe("a conversation on the demo page", () => {
     for (const headers of toGateway) {
       assert.equal(headers.authorization, `Bearer ${bundle.token}`);
       assert.equal(headers["x-session-id"], bundle.sessionId);
-      assert.deepEqual(custom(headers), ["x-session-id"]);
+      assert.deepEqual(custom(headers), ["x-session-id", "x-thread-id"]);
     }
   });
 

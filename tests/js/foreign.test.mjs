@@ -78,7 +78,7 @@ async function administrator() {
   return supabaseClient({ persistSession: false }, /sb_secret_\w+/.exec(settings)[0]).auth.admin;
 }
 
-test("supabase-js: an administrator lists, makes, changes, bans and deletes users", LIMIT, async () => {
+test("supabase-js: an administrator lists, makes, invites, changes, bans and deletes users", LIMIT, async () => {
   const admin = await administrator();
   const email = newAddress();
   const attributes = { email, password: PASSWORD, email_confirm: true, user_metadata: { name: "Ada" } };
@@ -102,6 +102,8 @@ test("supabase-js: an administrator lists, makes, changes, bans and deletes user
   const { session } = await ok(supabaseClient().auth.verifyOtp({ token_hash: properties.hashed_token, type: "email" }));
   assert.equal(session.user.id, user.id);
   await ok(admin.deleteUser(user.id));
+  const { user: guest } = await ok(admin.inviteUserByEmail(newAddress(), { data: { team: "blue" } }));
+  assert.equal(guest.user_metadata.team, "blue");
   assert.equal((await failure(admin.getUserById(user.id))).code, "user_not_found");
   assert.equal((await failure(supabaseClient().auth.admin.listUsers())).code, "not_admin");
 });

@@ -433,7 +433,7 @@ test("a user who changes never gets the other one's token", LIMIT, async () => {
   await assert.rejects(behest.ask("Hi!"), fails("signed_out"));
 });
 
-test("a supabase-js client is followed without a call inside its callback", LIMIT, async () => {
+test("a supabase-js client is followed in the turn in which it tells of a change", LIMIT, async () => {
   let callback;
   let unsubscribed = false;
   const world = new lab.World();
@@ -450,8 +450,6 @@ test("a supabase-js client is followed without a call inside its callback", LIMI
   const behest = createClient({ supabase, behestUrl: "https://gateway.example", fetch: world.fetch });
   await behest.ask("Hi!");
   callback("SIGNED_IN", { access_token: world.signedIn("user-2") });
-  assert.notEqual(behest.token.peek(), null, "nothing happens before the callback has returned");
-  await new Promise((resolve) => setTimeout(resolve, 5));
   assert.equal(behest.token.peek(), null);
   behest.close();
   assert.ok(unsubscribed);

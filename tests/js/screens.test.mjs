@@ -37,7 +37,7 @@ let browsers;
 
 before(async () => {
   installed = await installPackage();
-  stack = await startStack(installed);
+  stack = await startStack({ ...installed, more: ["--budget", "session=2000"] });
   browsers = { chromium: await chromium(), firefox: await launchFirefox() };
   await traffic();
 });

@@ -53,7 +53,7 @@ const MAKE = `
 `;
 
 for (const conditions of [[], ["browser"], ["react-server"]]) {
-  for (const entry of ["behest-client", "behest-client/chat", "behest-client/ai-sdk", "behest-client/testing"]) {
+  for (const entry of ["behest-client", "behest-client/inline", "behest-client/chat", "behest-client/ai-sdk", "behest-client/testing"]) {
     test(`importing ${entry} (${conditions.join() || "node"})`, LIMIT, async () => {
       assert.deepEqual(await touched(`await import("${entry}");`, conditions), []);
     });

@@ -137,25 +137,37 @@ test("signing out ends the running stream and forgets the token", LIMIT, async (
   assert.equal(await page.evaluate(() => client.token.peek()), null);
 });
 
-test("a callback of supabase-js may call the client and supabase-js again: nobody waits for the other", LIMIT, async () => {
-  const { inside, booked } = await page.evaluate(async () => {
-    const called = {};
-    const asked = new Promise((resolve, reject) => Object.assign(called, { resolve, reject }));
-    const { data } = supabase.auth.onAuthStateChange(async (event) => {
-      if (event !== "SIGNED_IN") return;
-      // supabase-js waits for this before it does anything else. The client has the news when its callback has returned.
-      await Promise.resolve();
-      await client.ask("Hi!").then(called.resolve, called.reject);
-    });
-    const credentials = { email: `${crypto.randomUUID()}@example.com`, password: crypto.randomUUID() };
-    await supabase.auth.signUp(credentials);
-    const inside = await asked;
-    data.subscription.unsubscribe();
-    return { inside, booked: (await client.usage.get()).user_id === (await supabase.auth.getUser()).data.user.id };
+for (const order of ["before the client was made", "after it"]) {
+  test(`a call inside a callback registered ${order} is the new user's, and nobody waits for the other`, LIMIT, async () => {
+    const seen = await page.evaluate(async (isEarly) => {
+      const { createClient: createSupabase } = await import("/supabase-js.js");
+      const { createClient } = await import("behest-client");
+      const { supabaseUrl, publishableKey, behestUrl, functionName } = await (await fetch("/config.json")).json();
+      const supabase = createSupabase(supabaseUrl, publishableKey, { auth: { storageKey: crypto.randomUUID() } });
+      const made = () => createClient({ supabase, behestUrl, functionName });
+      let client;
+      if (!isEarly) client = made();
+      const seen = [];
+      supabase.auth.onAuthStateChange(async (event, session) => {
+        if (event !== "SIGNED_IN") return;
+        // At once, and supabase-js waits for the end of it.
+        const [usage, answer] = await Promise.all([client.usage.get(), client.ask("Hi!")]);
+        const { data } = await supabase.auth.getSession();
+        seen.push([session.user.id, usage.user_id, data.session.user.id, answer.length > 0]);
+      });
+      client ??= made();
+      for (const password of [crypto.randomUUID(), crypto.randomUUID()]) {
+        const { error } = await supabase.auth.signUp({ email: `${crypto.randomUUID()}@example.com`, password });
+        if (error) throw error;
+      }
+      client.close();
+      return seen;
+    }, order.startsWith("before"));
+    assert.equal(seen.length, 2);
+    for (const [user, ...found] of seen) assert.deepEqual(found, [user, user, true]);
+    assert.notEqual(seen[0][0], seen[1][0]);
   });
-  assert.ok(inside.length > 0);
-  assert.equal(booked, true);
-});
+}
 
 test("nothing was reported on the console, nothing was thrown", LIMIT, () => {
   assert.deepEqual(opened.complaints, []);

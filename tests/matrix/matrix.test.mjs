@@ -62,7 +62,7 @@ for (const [index, tool] of TOOLS.entries()) {
     if (tool.run) {
       result = await tool.run({ SETTINGS: settings });
     } else {
-      const site = await tool.page(ports[index]);
+      const site = await tool.page(ports[index], [stack.supabase, stack.gateway]);
       try {
         result = await inPage(site);
       } finally {

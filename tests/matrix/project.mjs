@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 
@@ -26,6 +26,12 @@ export async function project(name, files = {}, from = path.join(here, "app")) {
     await writeFile(path.join(folder, file), text);
   }
   return folder;
+}
+
+/** Has the application of a project import the entry with the module inside the script. */
+export async function importsInline(folder) {
+  const file = path.join(folder, "prove.js");
+  await writeFile(file, (await readFile(file, "utf8")).replace('"behest-client"', '"behest-client/inline"'));
 }
 
 /** A program of the packages that are installed here. */

@@ -1,12 +1,6 @@
 """Python clients written by others, unchanged but for URLs and keys, against behest-local."""
 
-import json
-import os
-import signal
 import subprocess
-import sys
-import tempfile
-import time
 import unittest
 
 import behest
@@ -14,37 +8,7 @@ import httpx
 import openai
 from behest.v1_5 import BehestAuthError, BehestBadRequestError, BehestQuotaError, BehestRateLimitError
 
-PROGRAM = os.environ["BEHEST_LOCAL"]
-QUESTION = [{"role": "user", "content": "Hi!"}]
-
-
-class Stack:
-    """The whole system on free ports, with a data file, so that keys can be added."""
-
-    def __init__(self, *flags):
-        self.folder = tempfile.TemporaryDirectory()
-        self.data = os.path.join(self.folder.name, "data.sqlite")
-        ports = ["--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"]
-        command = [PROGRAM, "start", "--json", "--data", self.data, *ports, *flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.gateway = json.loads(self.process.stdout.readline())["gateway"]
-
-    def environment(self, flag):
-        lines = subprocess.check_output([PROGRAM, "keys", "--data", self.data, flag], text=True).splitlines()
-        return dict(line.split("=", 1) for line in lines)
-
-    def token(self, user, *flags):
-        command = [PROGRAM, "mint", "--data", self.data, "--user", user, *flags]
-        return subprocess.check_output(command, text=True).strip()
-
-    def counter(self, name):
-        return httpx.get(f"{self.gateway}/_local/counters").json().get(name, 0)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=20)
-        self.process.stdout.close()
-        self.folder.cleanup()
+from support import PROGRAM, QUESTION, Stack, run
 
 
 def in_thread(stack, token, thread, content):
@@ -187,9 +151,7 @@ class OpenAi(unittest.TestCase):
         stream = self.client("ada").chat.completions.create(model="default", messages=QUESTION, stream=True)
         next(iter(stream))
         stream.close()
-        deadline = time.monotonic() + 10
-        while self.stack.counter("chat.aborted") == before:
-            self.assertLess(time.monotonic(), deadline, "the gateway did not notice")
+        self.stack.reached("chat.aborted", before)
 
     def test_errors(self):
         with self.assertRaises(openai.BadRequestError) as bad:
@@ -205,9 +167,4 @@ class OpenAi(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    result = unittest.main(exit=False, verbosity=2, warnings="ignore").result
-    failed = len(result.failures) + len(result.errors)
-    passed = result.testsRun - failed - len(result.skipped)
-    verdict = "ok" if result.wasSuccessful() else "FAILED"
-    print(f"test result: {verdict}. {passed} passed; {failed} failed; {len(result.skipped)} ignored", flush=True)
-    sys.exit(not result.wasSuccessful())
+    run()

@@ -98,7 +98,7 @@ pub(crate) fn check(behest_local: &Path, tools: &Tools, upstream: &Upstream) -> 
 
 fn start_command(behest_local: &Path, upstream: &Upstream) -> Command {
     let mut start = command(behest_local);
-    start.args(["start", "--demo-user", "--www", "www", "--package", "pkg"]);
+    start.args(["start", "--demo-user", "--www", "www", "--package", "pkg", "--budget", "session=20000"]);
     if let Some(url) = &upstream.url {
         start.arg("--upstream").arg(url);
     }

@@ -15,7 +15,7 @@ use super::room::Room;
 use super::state::{Dashboard, Failure};
 use crate::domain::limits::{Allowance, Scope};
 use crate::domain::origins::is_origin;
-use crate::store::{ledger, settings};
+use crate::store::{budgets, settings};
 
 /// The fields of all forms; each reads its own.
 #[derive(Debug, Default, Deserialize)]
@@ -71,7 +71,7 @@ pub(super) async fn budgets(State(dashboard): State<Dashboard>, headers: HeaderM
         ensure!(scope != Scope::Project || subject.is_empty(), "the project's budget is not of one id: leave it empty");
         let removes = !fields.remove.is_empty();
         let allowance: Option<Allowance> = if removes { None } else { Some(fields.amount.parse()?) };
-        dashboard.shared.store.run(move |db| ledger::set_budget(db, scope, &subject, allowance)).await?;
+        dashboard.shared.store.run(move |db| budgets::set(db, scope, &subject, allowance)).await?;
         Ok(if removes { "The budget is removed" } else { "The budget is set" }.to_owned())
     })
     .await

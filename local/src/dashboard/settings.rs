@@ -8,11 +8,11 @@ use super::room::Room;
 use super::state::{Dashboard, Failure};
 use super::{chart, connect, forms, request};
 use crate::domain::limits::{Allowance, Amount, BudgetRule, Scope};
-use crate::store::ledger;
+use crate::store::{budgets, ledger};
 
 pub(super) async fn render(dashboard: &Dashboard) -> Result<Markup, Failure> {
     let budgets = dashboard.shared.store.run(|db| {
-        let rules = ledger::budgets(db)?;
+        let rules = budgets::all(db)?;
         rules.into_iter().map(|rule| Ok((ledger::spent_of(db, &rule)?, rule))).collect::<anyhow::Result<Vec<_>>>()
     });
     let budgets = budgets.await?;

@@ -5,6 +5,7 @@
 use anyhow::Result;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::budgets;
 use super::usage::{self, UsageRow};
 use crate::domain::limits::{Allowance, Amount, BudgetRule, Scope};
 
@@ -69,9 +70,6 @@ pub(crate) fn balances(db: &Connection, chat: &Reservation) -> Result<Vec<Balanc
 }
 
 fn rules(db: &Connection, ask: &Reservation) -> Result<Vec<(Scope, Allowance)>> {
-    let mut query = db.prepare_cached(
-        "SELECT tokens, cost_nanos FROM budgets WHERE scope = ?1 AND subject IN ('', ?2) ORDER BY subject DESC LIMIT 1",
-    )?;
     let mut rules = Vec::new();
     for scope in Scope::ALL {
         let subject = match scope {
@@ -79,9 +77,7 @@ fn rules(db: &Connection, ask: &Reservation) -> Result<Vec<(Scope, Allowance)>> 
             Scope::User => &ask.user_id,
             Scope::Session => &ask.session_id,
         };
-        let rule = query
-            .query_row([scope.name(), subject], |row| Ok(Allowance { tokens: row.get(0)?, cost_nanos: row.get(1)? }));
-        rules.extend(rule.optional()?.map(|allowance| (scope, allowance)));
+        rules.extend(budgets::allowance(db, scope, subject)?.map(|allowance| (scope, allowance)));
     }
     Ok(rules)
 }
@@ -148,23 +144,6 @@ fn count_today(db: &Connection, user: &str, requests: i64, tokens: i64, now: i64
     Ok(())
 }
 
-/// All budgets: the project's, then those of users and sessions, rules of all first.
-pub(crate) fn budgets(db: &Connection) -> Result<Vec<BudgetRule>> {
-    let mut query = db.prepare(
-        "SELECT scope, subject, tokens, cost_nanos FROM budgets
-         ORDER BY CASE scope WHEN 'project' THEN 0 WHEN 'user' THEN 1 ELSE 2 END, subject",
-    )?;
-    let rows = query.query_map([], |row| {
-        let scope: String = row.get(0)?;
-        Ok((scope, row.get(1)?, Allowance { tokens: row.get(2)?, cost_nanos: row.get(3)? }))
-    })?;
-    rows.map(|row| {
-        let (scope, subject, allowance) = row?;
-        Ok(BudgetRule { scope: scope.parse()?, subject, allowance })
-    })
-    .collect()
-}
-
 /// What was spent of a budget; `None` for a rule that stands for many users or sessions.
 pub(crate) fn spent_of(db: &Connection, rule: &BudgetRule) -> Result<Option<Amount>> {
     let subject = rule.subject.as_str();
@@ -180,17 +159,4 @@ pub(crate) fn spent_of(db: &Connection, rule: &BudgetRule) -> Result<Option<Amou
             Some(db.query_row(query, [session], amount)?)
         }
     })
-}
-
-/// Sets a budget, or takes it away.
-pub(crate) fn set_budget(db: &Connection, scope: Scope, subject: &str, allowance: Option<Allowance>) -> Result<()> {
-    match allowance {
-        Some(Allowance { tokens, cost_nanos }) => db.execute(
-            "INSERT INTO budgets VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, subject) DO UPDATE
-             SET tokens = excluded.tokens, cost_nanos = excluded.cost_nanos",
-            params![scope.name(), subject, tokens, cost_nanos],
-        )?,
-        None => db.execute("DELETE FROM budgets WHERE scope = ?1 AND subject = ?2", [scope.name(), subject])?,
-    };
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The one SQLite database, in a file or in memory.
 
+pub(crate) mod budgets;
 pub(crate) mod flows;
 pub(crate) mod identity;
 pub(crate) mod keys;

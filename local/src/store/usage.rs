@@ -4,7 +4,9 @@ use anyhow::Result;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
+use super::budgets;
 use crate::domain::clock::rfc3339;
+use crate::domain::limits::{Allowance, Scope};
 
 /// One chat, as it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +62,23 @@ pub(crate) struct SessionShare {
     #[serde(flatten)]
     totals: Totals,
     last_used_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<Budget>,
+}
+
+/// What a session may spend; whichever is reached first counts.
+#[derive(Debug, Serialize)]
+struct Budget {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<f64>,
+}
+
+impl From<Allowance> for Budget {
+    fn from(Allowance { tokens, cost_nanos }: Allowance) -> Self {
+        Self { tokens, cost_usd: cost_nanos.map(dollars) }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -144,15 +163,20 @@ pub(crate) fn by_model(db: &Connection, user: &str, window: Window) -> Result<Ve
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The user's sessions, last used first.
+/// The user's sessions, last used first, with their budgets.
 pub(crate) fn by_session(db: &Connection, user: &str, window: Window) -> Result<Vec<SessionShare>> {
     let mut query = db.prepare(&format!(
         "SELECT session_id, {SUMS}, max(created_at) {MINE} GROUP BY session_id ORDER BY max(created_at) DESC, max(rowid) DESC"
     ))?;
     let rows = query.query_map(params![user, window.from, window.to], |row| {
-        Ok(SessionShare { session_id: row.get(0)?, totals: sums(row, 1)?, last_used_at: rfc3339(row.get(5)?) })
+        let last_used_at = rfc3339(row.get(5)?);
+        Ok(SessionShare { session_id: row.get(0)?, totals: sums(row, 1)?, last_used_at, budget: None })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut sessions: Vec<SessionShare> = rows.collect::<Result<_, _>>()?;
+    for session in &mut sessions {
+        session.budget = budgets::allowance(db, Scope::Session, &session.session_id)?.map(Into::into);
+    }
+    Ok(sessions)
 }
 
 /// Use over time in slices of `width_ms`, empty ones left out.

@@ -127,6 +127,27 @@ async fn one_request_cannot_spend_more_than_there_is() {
 }
 
 #[tokio::test]
+async fn the_usage_report_says_what_each_session_may_spend() {
+    let (world, _) = world(HONEST, &["session=1000", "session:rich=0.50usd", "user=20000"]).await;
+    let token = world.minted("ada").await;
+    for session in ["poor", "rich"] {
+        let chat = world.chat(&token, &hello(json!({ "max_tokens": 5 }))).header("x-session-id", session);
+        assert_eq!(send(chat).await.status, 200);
+    }
+    let usage = send(world.get_gateway("/v1/usage").bearer_auth(&token)).await.json();
+    let budgets: Vec<_> =
+        usage["sessions"].as_array().unwrap().iter().map(|row| (&row["session_id"], &row["budget"])).collect();
+    let (rich, poor) = (json!({ "cost_usd": 0.5 }), json!({ "tokens": 1000 }));
+    assert_eq!(budgets, [(&json!("rich"), &rich), (&json!("poor"), &poor)]);
+
+    let (world, _) = self::world(HONEST, &[]).await;
+    let token = world.minted("ada").await;
+    assert_eq!(send(world.chat(&token, &hello(json!({ "max_tokens": 5 })))).await.status, 200);
+    let usage = send(world.get_gateway("/v1/usage").bearer_auth(&token)).await.json();
+    assert!(usage["sessions"][0].get("budget").is_none(), "{usage}");
+}
+
+#[tokio::test]
 async fn what_is_no_text_counts_too() {
     let (world, calls) = world(HONEST, &["user=20000"]).await;
     let token = world.minted("ada").await;

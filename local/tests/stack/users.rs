@@ -118,3 +118,31 @@ async fn a_server_gets_the_link_that_a_letter_would_hold() {
     assert_eq!((session.status.as_u16(), &session.json()["user"]["id"]), (200, &link["id"]));
     assert_eq!(code(&ask("phone", "ada@example.com").await), (400, "validation_failed".to_owned()));
 }
+
+#[tokio::test]
+async fn an_invited_user_gets_a_letter_and_signs_in_by_it() {
+    let world = World::start().await;
+    let key = world.secret_key().await;
+    let invite = async |key: &str, email: &str| {
+        let path = "/auth/v1/invite?redirect_to=http://localhost:5173/welcome";
+        let url = format!("{}{path}", world.running.supabase_url);
+        let body = json!({ "email": email, "data": { "team": "blue" } }).to_string();
+        let request = world.http.post(url).header("apikey", key).bearer_auth(key).body(body);
+        send(request.header("x-supabase-api-version", "2024-01-01")).await
+    };
+    let user = invite(&key, "ada@example.com").await.json();
+    assert_eq!((&user["email"], &user["user_metadata"]["team"]), (&json!("ada@example.com"), &json!("blue")));
+    assert_eq!(code(&invite(&key, "ada@example.com").await), (422, "email_exists".to_owned()));
+    assert_eq!(code(&invite(&key, "nonsense").await), (400, "validation_failed".to_owned()));
+    let publishable = world.running.publishable_key.clone();
+    assert_eq!(code(&invite(&publishable, "bob@example.com").await), (403, "not_admin".to_owned()));
+
+    let letters = send(world.get_supabase("/_local/mail")).await.json();
+    let letter = letters.as_array().unwrap().iter().find(|letter| letter["to"] == "ada@example.com").unwrap();
+    assert_eq!(letter["purpose"], "invitation");
+    let link = letter["link"].as_str().unwrap();
+    assert!(link.contains("type=invite") && link.contains("redirect_to="), "{link}");
+    let opened = send(world.http.get(link)).await;
+    let place = opened.header("location").unwrap();
+    assert!(place.starts_with("http://localhost:5173/welcome#access_token="), "{place}");
+}

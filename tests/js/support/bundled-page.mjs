@@ -13,7 +13,7 @@ import { openPage } from "./browser.mjs";
  */
 export async function openBundle(browser, { packageFolder }, file, { alias = {}, headers = {}, nodePaths = [] } = {}) {
   const here = path.resolve(import.meta.dirname, "..");
-  const entries = ["chat", "react", "ai-sdk", "testing"].map((name) => [
+  const entries = ["inline", "chat", "react", "ai-sdk", "testing"].map((name) => [
     `behest-client/${name}`,
     path.join(packageFolder, `${name}.js`),
   ]);

@@ -5,6 +5,7 @@ import type { BehestMetadata } from "behest-client/ai-sdk";
 import { chatStore } from "behest-client/chat";
 import type { ChatMessage, ChatState, StandardSchema, Tools, Turn } from "behest-client/chat";
 import { createClient } from "behest-client";
+import { BehestError as InlineError, createClient as createInline } from "behest-client/inline";
 import type { BehestError, Client, DoctorReport } from "behest-client";
 import { BehestProvider, useBehest, useBehestChat, useBehestThreads, useBehestUsage } from "behest-client/react";
 
@@ -13,6 +14,8 @@ const behest: Client = createClient({
   supabaseUrl: "https://b.example",
   getAccessToken: () => null,
 });
+
+export const inline: [typeof createClient, new (...given: any[]) => BehestError] = [createInline, InlineError];
 
 export const openai = new OpenAI({
   apiKey: "unused",

@@ -3,7 +3,7 @@ import { copyFile, mkdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
 
-import { html, output, program, project } from "../project.mjs";
+import { html, importsInline, output, program, project } from "../project.mjs";
 import { serveFolder } from "../serve.mjs";
 
 const require = createRequire(import.meta.url);
@@ -101,6 +101,22 @@ export const esbuild = {
       outfile: path.join(folder, "out/bundle.js"),
     });
     await copyModule(folder);
+    return serveFolder(path.join(folder, "out"), port);
+  },
+};
+
+/** Nothing has to be copied for the entry with the module inside the script. */
+export const rollupInline = {
+  name: "Rollup, `behest-client/inline`",
+  version: versionOf("rollup"),
+  note: "`@rollup/plugin-node-resolve`",
+  async page(port) {
+    const { rollup: start } = await import("rollup");
+    const { nodeResolve } = await import("@rollup/plugin-node-resolve");
+    const folder = await project("rollup-inline", { "out/index.html": BUNDLE });
+    await importsInline(folder);
+    const bundle = await start({ input: path.join(folder, "page.js"), plugins: [nodeResolve({ browser: true })] });
+    await bundle.write({ dir: path.join(folder, "out"), entryFileNames: "bundle.js" });
     return serveFolder(path.join(folder, "out"), port);
   },
 };

@@ -1,9 +1,13 @@
-// Without a bundler.
-import { html, project } from "../project.mjs";
-import { serveFolder } from "../serve.mjs";
-import { readFile, writeFile } from "node:fs/promises";
+// Without a bundler; and pages of one file.
+import { createHash } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import path from "node:path";
 
+import { html, importsInline, project } from "../project.mjs";
+import { serveFolder } from "../serve.mjs";
+
+const esbuildOf = createRequire(new URL("../../js/package.json", import.meta.url));
 const PACKAGE = "/node_modules/behest-client";
 
 export const plain = {
@@ -30,5 +34,30 @@ export const importMap = {
       await project("import-map", { "index.html": html('<script type="module" src="/page.js"></script>', map) }),
       port,
     );
+  },
+};
+
+export const oneFile = {
+  name: "a page of one file (`behest-client/inline`, esbuild)",
+  version: () => esbuildOf("esbuild/package.json").version,
+  note: "`'wasm-unsafe-eval'`, as everywhere with a policy; nothing else is fetched",
+  async page(port, servers) {
+    const folder = await project("one-file");
+    await importsInline(folder);
+    const { outputFiles } = await esbuildOf("esbuild").build({
+      entryPoints: [path.join(folder, "page.js")],
+      bundle: true,
+      minify: true,
+      format: "esm",
+      write: false,
+    });
+    const script = outputFiles[0].text;
+    const hash = createHash("sha256").update(script).digest("base64");
+    const policy = `default-src 'none'; script-src 'wasm-unsafe-eval' 'sha256-${hash}'; connect-src ${servers.join(" ")}; img-src data:`;
+    const meta = `<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">`;
+    // Served from a folder of its own: there is nothing beside the page that could be fetched.
+    await mkdir(path.join(folder, "out"));
+    await writeFile(path.join(folder, "out/index.html"), html(`<script type="module">${script}</script>`, meta));
+    return serveFolder(path.join(folder, "out"), port);
   },
 };

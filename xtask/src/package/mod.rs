@@ -1,6 +1,7 @@
 //! The npm package: from Rust to tarball, and what it weighs.
 
 mod glue;
+mod inline;
 pub(crate) mod leptos;
 mod names;
 pub(crate) mod pack;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::glue::{self, Start};
 use super::names::Names;
-use super::reasons;
+use super::{inline, reasons};
 use crate::machine::artifacts;
 use crate::machine::commands::{command, output, step};
 use crate::machine::places::root;
@@ -61,6 +61,7 @@ pub(crate) enum Build {
 /// Fills `pkg/dist`.
 pub(crate) fn dist(tools: &Tools, build: Build) -> Result<PathBuf> {
     let dist = for_pages(tools, build)?;
+    inline::write(&dist.join("behest.wasm"), &dist.join("behest-bytes.js"))?;
     SERVER.build(tools, build, &dist)?;
     write_bytes(&dist.join("server.wasm"), &dist.join("server-bytes.js"))?;
     Ok(dist)

@@ -79,7 +79,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "python",
-        what: "behest-local under Behest's and OpenAI's Python libraries (downloads them once; only when named)",
+        what: "behest-local under the Python libraries of Behest, OpenAI, litellm and LangChain (downloads 430 MB once; only when named)",
         by_default: false,
         run: python_clients,
     },
@@ -280,7 +280,11 @@ enum Matrix {
 }
 
 fn matrix(context: &Context, which: Matrix) -> Result<Counts> {
-    let mut node = node_tests(context, vec![root().join("tests/matrix/matrix.test.mjs")])?;
+    let mut files = vec![root().join("tests/matrix/matrix.test.mjs")];
+    if which == Matrix::Whole {
+        files.push(root().join("tests/matrix/libraries.test.mjs"));
+    }
+    let mut node = node_tests(context, files)?;
     if which == Matrix::Short {
         node.env("MATRIX", "short");
     } else {
@@ -349,11 +353,15 @@ fn demo_check(context: &Context) -> Result<Counts> {
 
 fn python_clients(context: &Context) -> Result<Counts> {
     // behest-ai imports httpx without naming it among its requirements.
-    let packages = ["behest-ai==1.5.0b1", "httpx", "openai"];
-    let python = python::virtual_environment("foreign", &packages, "import behest, httpx, openai", "Python clients")?;
-    let mut run = command(&python);
-    run.arg(root().join("tests/py/foreign.py")).env("BEHEST_LOCAL", context.behest_local()?);
-    let mut counts = counted(&mut run, RUN_LIMIT)?;
+    let packages = ["behest-ai==1.5.0b1", "httpx", "openai", "litellm==1.110.2", "langchain-openai==1.7.4"];
+    let check = "import behest, httpx, openai, litellm, langchain_openai";
+    let python = python::virtual_environment("foreign", &packages, check, "Python clients (430 MB)")?;
+    let mut counts = Counts::default();
+    for file in ["foreign.py", "libraries.py"] {
+        let mut run = command(&python);
+        run.arg(root().join("tests/py").join(file)).env("BEHEST_LOCAL", context.behest_local()?);
+        counts += counted(&mut run, RUN_LIMIT)?;
+    }
     // The server module's package must have been built: its tokens are compared with Python's.
     context.tarball()?;
     let mut run = command(&python);

@@ -1,4 +1,4 @@
-//! What a server with the secret key may do to users: `/admin/users` and `/admin/generate_link`.
+//! What a server with the secret key may do to users: `/admin/users`, `/admin/generate_link` and `/invite`.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::AuthError;
 use super::input::{Reply, address, check_password, merged, parse};
-use super::otp::{self, Challenge};
+use super::otp::{self, Challenge, Redirect};
 use super::session::{AUTHENTICATED, user_json};
 use crate::servers::bearer;
 use crate::servers::supabase::state::Supabase;
@@ -199,6 +199,28 @@ pub(super) async fn generate_link(State(supabase): State<Supabase>, body: Result
     reply["redirect_to"] = json!(redirect);
     reply["verification_type"] = json!(r#type);
     Ok(Json(reply))
+}
+
+#[derive(Deserialize)]
+struct Invitation {
+    #[serde(default)]
+    email: String,
+    data: Option<Map<String, Value>>,
+}
+
+/// `POST /invite`: somebody new, and a letter with the way in.
+pub(super) async fn invite(
+    State(supabase): State<Supabase>,
+    Query(Redirect { redirect_to }): Query<Redirect>,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply {
+    let Invitation { email, data } = parse(body)?;
+    let (email, data, now) = (address(&email)?, json!(data.unwrap_or_default()), supabase.shared.clock.now_ms());
+    let (to, metadata) = (email.clone(), data.clone());
+    let user = supabase.shared.store.run(move |db| users::add(db, Some(&to), None, &metadata, now));
+    let user = user.await?.ok_or_else(taken)?;
+    otp::write(&supabase, email, "invitation", data, &Challenge::default(), &redirect_to).await?;
+    Ok(Json(user_json(&user)))
 }
 
 /// As Go writes durations, in the units that make sense here: `1h30m`, `45s`.

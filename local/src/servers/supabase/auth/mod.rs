@@ -37,8 +37,10 @@ pub(super) fn routes(supabase: &Supabase, faults: Injector) -> Router<Supabase> 
         .route("/users/{id}", get(admin::show).put(admin::update).delete(admin::delete))
         .route("/generate_link", post(admin::generate_link))
         .layer(middleware::from_fn_with_state(supabase.clone(), admin::secret_key));
+    let invite = post(admin::invite).layer(middleware::from_fn_with_state(supabase.clone(), admin::secret_key));
     Router::new()
         .nest("/admin", admin)
+        .route("/invite", invite)
         .route("/signup", post(sign_in::sign_up))
         .route("/token", post(sign_in::token))
         .route("/otp", post(otp::send))

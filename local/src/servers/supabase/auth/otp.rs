@@ -47,7 +47,7 @@ pub(super) struct Challenge {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Redirect {
-    redirect_to: String,
+    pub(super) redirect_to: String,
 }
 
 /// `POST /otp`
@@ -118,7 +118,11 @@ pub(super) async fn write(
         let message = format!("For security purposes, you can only request this after {seconds} seconds.");
         return Err(AuthError::new(StatusCode::TOO_MANY_REQUESTS, "over_email_send_rate_limit", message));
     }
-    let kind = if purpose == "recovery" { "recovery" } else { "magiclink" };
+    let kind = match purpose {
+        "recovery" => "recovery",
+        "invitation" => "invite",
+        _ => "magiclink",
+    };
     let query = [("token", token_hash.as_str()), ("type", kind), ("redirect_to", redirect_to)];
     let query = query.iter().filter(|(_, value)| !value.is_empty());
     let link = Url::parse_with_params(&format!("{}/verify", supabase.issuer), query)

@@ -1,0 +1,9 @@
+// The entry for one file: the module is inside the script, and nothing is fetched for it.
+import compile from "./dist/behest-bytes.js";
+
+import { clientFactory } from "./lib/client.js";
+import { moduleLoader } from "./lib/wasm.js";
+
+export { BehestError } from "./lib/error.js";
+export { decodeToken, generateSessionId } from "./lib/token.js";
+export const createClient = clientFactory(moduleLoader(compile));

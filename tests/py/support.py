@@ -1,0 +1,61 @@
+"""What the tests with Python's libraries stand on: a running system, and the counts at their end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import httpx
+
+PROGRAM = os.environ["BEHEST_LOCAL"]
+QUESTION = [{"role": "user", "content": "Hi!"}]
+
+
+class Stack:
+    """The whole system on free ports, with a data file, so that keys can be added."""
+
+    def __init__(self, *flags):
+        self.folder = tempfile.TemporaryDirectory()
+        self.data = os.path.join(self.folder.name, "data.sqlite")
+        ports = ["--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"]
+        command = [PROGRAM, "start", "--json", "--data", self.data, *ports, *flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.gateway = json.loads(self.process.stdout.readline())["gateway"]
+
+    def environment(self, flag):
+        lines = subprocess.check_output([PROGRAM, "keys", "--data", self.data, flag], text=True).splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def token(self, user, *flags):
+        command = [PROGRAM, "mint", "--data", self.data, "--user", user, *flags]
+        return subprocess.check_output(command, text=True).strip()
+
+    def counter(self, name):
+        return httpx.get(f"{self.gateway}/_local/counters").json().get(name, 0)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=20)
+        self.process.stdout.close()
+        self.folder.cleanup()
+
+    def reached(self, name, count):
+        """Waits until the servers have counted more than this."""
+        deadline = time.monotonic() + 10
+        while self.counter(name) <= count:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the gateway did not count {name}")
+
+
+def run():
+    """Runs the tests of the program, and prints counts in the form of Rust's."""
+    result = unittest.main(exit=False, verbosity=2, warnings="ignore").result
+    failed = len(result.failures) + len(result.errors)
+    passed = result.testsRun - failed - len(result.skipped)
+    verdict = "ok" if result.wasSuccessful() else "FAILED"
+    print(f"test result: {verdict}. {passed} passed; {failed} failed; {len(result.skipped)} ignored", flush=True)
+    sys.exit(not result.wasSuccessful())
