@@ -155,7 +155,7 @@ export function createDriver({ load, config, source, fetch }) {
       });
     },
     send(id, owner, method, url, headers, body) {
-      const begun = offered?.isFor(method, url, headers, body) ? offered : undefined;
+      const begun = offered?.isFor(url, headers, body) ? offered : undefined;
       const controller = begun ? begun.controller : new AbortController();
       const request = { id, owner, controller, begun };
       requests.set(id, request);

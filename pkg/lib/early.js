@@ -48,10 +48,9 @@ export function beginEarly({ read, send, config, mints, clock }) {
   };
   /** Was a token asked for with this session? */
   early.isSentFor = (token) => early.headers?.authorization === `Bearer ${token}`;
-  /** Is this the request that was sent already? */
-  early.isFor = (method, target, headers, body) =>
-    method === "POST" && target === url && body === undefined &&
-    JSON.stringify(headers) === JSON.stringify(early.headers);
+  /** Is this the request that was sent already? Nothing else goes to this URL without a body. */
+  early.isFor = (target, headers, body) =>
+    target === url && body === undefined && JSON.stringify(headers) === JSON.stringify(early.headers);
   /** What nobody took is not wanted. */
   early.discard = () => {
     early.isOutdated = true;
