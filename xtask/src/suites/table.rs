@@ -8,7 +8,7 @@ use std::{cell::OnceCell, fs};
 use anyhow::{Context as _, Result, bail};
 
 use super::counts::Counts;
-use super::{features, policy, published, trust, upstream};
+use super::{features, policy, published, upstream};
 use crate::demo;
 use crate::machine::artifacts::{self, Artifact};
 use crate::machine::children::{End, watch};
@@ -61,7 +61,7 @@ pub(crate) const SUITES: &[Suite] = &[
     suite(
         "trust",
         "faults, a soak and attacks: the short forms of cargo xtask check --faults, --soak and --attacks",
-        trust::short,
+        trust,
     ),
     suite("demo", "cargo xtask demo --check", demo_check),
     Suite {
@@ -281,6 +281,16 @@ pub(super) fn in_pages(context: &Context, files: Vec<PathBuf>) -> Result<Command
     node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", tools.chromium()?);
     node.env("FIREFOX", tools.firefox()?).env("GECKODRIVER", tools.geckodriver()?);
     Ok(node)
+}
+
+/// What the project is trusted for; `super::trust` runs the long forms.
+pub(super) const FAULTS: &str = "tests/trust/faults.test.mjs";
+pub(super) const SOAK: &str = "tests/trust/soak.test.mjs";
+pub(super) const ATTACKS: &str = "tests/trust/attacks.test.mjs";
+
+fn trust(context: &Context) -> Result<Counts> {
+    let files = [FAULTS, SOAK, ATTACKS].map(|file| root().join(file));
+    counted(&mut in_pages(context, files.into())?, RUN_LIMIT)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

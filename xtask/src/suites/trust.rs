@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::counts::Counts;
-use super::table::{Context, counted, in_pages};
+use super::table::{ATTACKS, Context, FAULTS, SOAK, counted, in_pages};
 use crate::machine::places::root;
 use crate::package::reproducible;
 
@@ -64,16 +64,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("not everything is as it should be: see above");
     }
     Ok(())
-}
-
-const FAULTS: &str = "tests/trust/faults.test.mjs";
-const SOAK: &str = "tests/trust/soak.test.mjs";
-const ATTACKS: &str = "tests/trust/attacks.test.mjs";
-
-/// All of them, in their short forms.
-pub(super) fn short(context: &Context) -> Result<Counts> {
-    let files = [FAULTS, SOAK, ATTACKS].map(|file| root().join(file));
-    counted(&mut in_pages(context, files.into())?, LIMIT)
 }
 
 /// The fuzz targets on the stable compiler (suite `native` runs them for a moment); cargo-fuzz runs the same ones on a nightly.
