@@ -338,7 +338,10 @@ export function createDriver({ load, config, source, fetch }) {
   function broken(request, thrown) {
     let code;
     try {
-      code = thrown?.cause?.code ?? thrown?.code;
+      const cause = thrown?.cause;
+      code = cause?.code ?? thrown?.code;
+      // Node keeps the bytes that it could not read, in which a token may be.
+      if (cause?.data) cause.data = undefined;
     } catch {
       // Somebody else's object: it says nothing.
     }

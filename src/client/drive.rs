@@ -372,6 +372,10 @@ impl Driver {
                 let job = if is_call { request } else { owner };
                 self.state().live.set(request, Live { owner: job, work: Some(Work::Head(response)) });
                 self.run(job);
+                // Whoever read the session or minted may have sent it: the call itself has a limit to watch now.
+                if is_call {
+                    self.wake(owner);
+                }
             }
             Action::Pump { request } => {
                 if self.hand_over(request) == Some(request) {

@@ -100,7 +100,16 @@ impl Exchange {
 
     /// The error of an answer that broke off.
     pub(crate) fn broken_off(&self, what: &str, broken: &Broken) -> Error {
-        let reason = if broken.is_defect { Reason::InvalidResponse } else { Reason::Disconnected };
+        self.broken_off_as(Reason::Disconnected, what, broken)
+    }
+
+    /// The same for what nobody has seen a part of: to its callers it is no answer.
+    pub(crate) fn half_answered(&self, what: &str, broken: &Broken) -> Error {
+        self.broken_off_as(Reason::Network, what, broken)
+    }
+
+    fn broken_off_as(&self, reason: Reason, what: &str, broken: &Broken) -> Error {
+        let reason = if broken.is_defect { Reason::InvalidResponse } else { reason };
         self.tell(Error::new(reason, [what, " broke off: ", &broken.message].concat()))
     }
 }

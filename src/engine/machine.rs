@@ -340,7 +340,7 @@ impl Engine {
                 let mint = self.conversations.get_mut(id).and_then(|conversation| conversation.mint.as_mut());
                 let error = match mint.map(|mint| &mint.phase) {
                     Some(MintPhase::Head(exchange)) => exchange.unanswered(FUNCTION, broken),
-                    Some(MintPhase::Body(exchange)) => exchange.broken_off("the token function's reply", broken),
+                    Some(MintPhase::Body(exchange)) => exchange.half_answered("the token function's reply", broken),
                     // A refusal whose words break off is still a refusal.
                     Some(MintPhase::Refusal(exchange)) => exchange.refusal(FUNCTION, now),
                     Some(MintPhase::Session(_) | MintPhase::Wait) | None => return,

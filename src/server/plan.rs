@@ -43,8 +43,9 @@ impl ProfilePlan {
         let response = row.single().limits(LIMITS).send().await.map_err(|error| unavailable(error.message()))?;
         let status = response.status().as_u16();
         if status == 200 {
-            let row = Json::of_bytes(response.body())
-                .ok_or_else(|| unavailable("the answer is not JSON, so it does not come from Supabase's rest/v1"))?;
+            let row = Json::of_bytes(response.body()).filter(|row| row.is_object()).ok_or_else(|| {
+                unavailable("the answer is no JSON object, so it does not come from Supabase's rest/v1")
+            })?;
             return Ok(tier_of(row.field("plan").and_then(Json::text).as_deref()));
         }
         let body = ErrorBody::parse(response.body());

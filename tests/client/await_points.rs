@@ -118,8 +118,8 @@ fn a_failure_is_a_typed_error() {
         let error = world.run(call(&client, point)).unwrap_err();
         let reason = match point {
             Point::Session => Reason::SessionFailed,
-            Point::FunctionHead | Point::GatewayHead => Reason::Network,
-            Point::FunctionBody | Point::GatewayBody | Point::StreamBody => Reason::Disconnected,
+            Point::FunctionHead | Point::FunctionBody | Point::GatewayHead => Reason::Network,
+            Point::GatewayBody | Point::StreamBody => Reason::Disconnected,
         };
         assert_eq!(error.reason(), reason, "{point:?}");
         mend(&world);

@@ -38,6 +38,27 @@ fn passing_failures_are_retried_twice() {
     }
 }
 
+/// Nobody has seen a part of a token reply: one that breaks off is asked for again, as one that never came.
+#[test]
+fn a_mint_whose_reply_breaks_off_is_asked_for_again() {
+    let breaking = |times: usize| {
+        let world = World::new();
+        world.serve(move |request, log| match request.url == FUNCTION && log.mints() <= times {
+            true => Reply::stream([text(r#"{"token":"#), Chunk::Cut]),
+            false => default_reply(request, log),
+        });
+        world
+    };
+    let world = breaking(2);
+    assert_eq!(world.run(world.client().ask("Hi!")).unwrap(), "Hello");
+    world.log(|log| assert_eq!((log.mints(), log.chats()), (3, 1)));
+    let world = breaking(3);
+    let error = world.run(world.client().ask("Hi!")).unwrap_err();
+    assert_eq!(error.reason(), Reason::Network);
+    assert!(error.message().contains("the token function's reply broke off"), "{error}");
+    world.log(|log| assert_eq!((log.mints(), log.chats()), (3, 0)));
+}
+
 #[test]
 fn final_failures_are_not() {
     let failures: [(&str, fn() -> Reply); 9] = [
@@ -141,4 +162,16 @@ fn nothing_is_repeated_once_a_byte_was_handed_out() {
     assert_eq!(world.run(stream.next()).unwrap().unwrap_err().reason(), Reason::Disconnected);
     assert!(world.run(stream.next()).is_none());
     world.log(|log| assert_eq!(log.chats(), 1));
+}
+
+/// Its caller sleeps while somebody else's task reads the session and sends it: the caller has to hear of its limit.
+#[test]
+fn a_call_that_another_task_sends_keeps_its_limit() {
+    let world = World::new();
+    let client = world.client();
+    world.run(client.ask("one")).unwrap();
+    world.serve(|request, log| if request.url == FUNCTION { default_reply(request, log) } else { Reply::hang() });
+    let before = world.seconds();
+    let error = world.run(client.ask("two")).unwrap_err();
+    assert_eq!((error.reason(), world.seconds() - before), (Reason::Timeout, 120.0));
 }

@@ -313,6 +313,22 @@ test("an error shows no credential that a server echoes, and keeps plain words",
   }
 });
 
+test("no cause of an error keeps the bytes of a token reply that Node could not read", LIMIT, async () => {
+  const { createServer } = await import("node:net");
+  const server = createServer((socket) => {
+    const body = '{"token":"a-token-of-somebody","ttl":900}';
+    socket.on("error", () => {}).end(`HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 7\r\n\r\n${body}`);
+  }).listen(0, "127.0.0.1");
+  await until(() => server.listening);
+  const at = `http://127.0.0.1:${server.address().port}`;
+  const behest = createClient({ behestUrl: at, tokenUrl: `${at}/token`, getAccessToken: () => "opaque", maxRetries: 0 });
+  const error = await behest.ask("Hi!").catch((error) => error);
+  assert.ok(fails("network")(error) && error.cause);
+  const { inspect } = await import("node:util");
+  assert.doesNotMatch(inspect(error, { depth: null, showHidden: true }), /a-token-of-somebody/);
+  server.close();
+});
+
 test("wrong callers are told so in our own errors", LIMIT, async () => {
   const { world, behest } = setUp();
   const cyclic = [{ role: "user" }];

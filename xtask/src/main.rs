@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 use machine::children;
 use package::pack::{self, Larger};
 use package::{leptos, size};
-use suites::{run as test, screenshots, table};
+use suites::{run as test, screenshots, table, trust};
 use tools::{Tools, setup};
 
 #[derive(Parser)]
@@ -58,8 +58,8 @@ enum Task {
     Bench(bench::Options),
     /// Make a picture of every screen in target/screenshots, and those of the README in docs/images
     Screenshots,
-    /// The quick inner loop: formatting and clippy
-    Check,
+    /// The quick inner loop: formatting and clippy. With a flag, the long form of one of the checks of suite `trust`
+    Check(trust::Options),
 }
 
 fn main() -> ExitCode {
@@ -95,7 +95,8 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Bench(options) => bench::run(&tools, &pack::tarball(&tools, Larger::Refused)?, &options),
         Task::Screenshots => screenshots::run(),
-        Task::Check => {
+        Task::Check(options) if !options.is_quick() => trust::run(&options),
+        Task::Check(_) => {
             let mut counts = table::format()?;
             counts += table::native_lint();
             if counts.failed > 0 {

@@ -37,7 +37,8 @@ pub(crate) use state::Dashboard;
 
 /// Everything comes from here, nothing may be framed, and nothing inline runs.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
-     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+     form-action 'self'; frame-ancestors 'none'; base-uri 'none'; \
+     require-trusted-types-for 'script'; trusted-types live";
 
 impl Dashboard {
     pub(crate) fn router(self, host: IpAddr) -> Router {

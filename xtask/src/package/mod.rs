@@ -6,4 +6,5 @@ pub(crate) mod leptos;
 mod names;
 pub(crate) mod pack;
 mod reasons;
+pub(crate) mod reproducible;
 pub(crate) mod size;

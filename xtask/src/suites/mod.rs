@@ -7,4 +7,5 @@ mod published;
 pub(crate) mod run;
 pub(crate) mod screenshots;
 pub(crate) mod table;
+pub(crate) mod trust;
 mod upstream;

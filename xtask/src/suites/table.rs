@@ -58,6 +58,11 @@ pub(crate) const SUITES: &[Suite] = &[
     suite("matrix-short", "the packed tarball in plain pages, Node, Deno, Bun and workerd", |context| {
         matrix(context, Matrix::Short)
     }),
+    suite(
+        "trust",
+        "faults, a soak and attacks: the short forms of cargo xtask check --faults, --soak and --attacks",
+        trust,
+    ),
     suite("demo", "cargo xtask demo --check", demo_check),
     Suite {
         name: "examples",
@@ -137,6 +142,12 @@ impl Context {
         Ok(counts)
     }
 
+    /// A test program by its name.
+    pub(super) fn test_program(&self, name: &str) -> Result<PathBuf> {
+        let mut tests = self.natives()?.iter().filter(|artifact| artifact.is_test && artifact.target == name);
+        tests.find_map(|artifact| artifact.executable.clone()).with_context(|| format!("cargo built no test {name}"))
+    }
+
     fn program(&self, name: &str, kind: &str) -> Result<PathBuf> {
         self.natives()?
             .iter()
@@ -157,7 +168,7 @@ impl Context {
 const MESSAGES: &str = "--message-format=json-render-diagnostics";
 
 /// Runs a test program and reads its closing lines. A failure it does not count is still a failure.
-fn counted(command: &mut Command, limit: Duration) -> Result<Counts> {
+pub(super) fn counted(command: &mut Command, limit: Duration) -> Result<Counts> {
     let mut counts = Counts::default();
     match watch(command, limit, |line| counts.read(line))? {
         End::Success => {}
@@ -272,6 +283,16 @@ pub(super) fn in_pages(context: &Context, files: Vec<PathBuf>) -> Result<Command
     Ok(node)
 }
 
+/// What the project is trusted for; `super::trust` runs the long forms.
+pub(super) const FAULTS: &str = "tests/trust/faults.test.mjs";
+pub(super) const SOAK: &str = "tests/trust/soak.test.mjs";
+pub(super) const ATTACKS: &str = "tests/trust/attacks.test.mjs";
+
+fn trust(context: &Context) -> Result<Counts> {
+    let files = [FAULTS, SOAK, ATTACKS].map(|file| root().join(file));
+    counted(&mut in_pages(context, files.into())?, RUN_LIMIT)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Matrix {
     /// What needs no tools of its own.
@@ -371,9 +392,7 @@ fn python_clients(context: &Context) -> Result<Counts> {
 }
 
 fn load(context: &Context) -> Result<Counts> {
-    let is_load = |artifact: &&Artifact| artifact.is_test && artifact.target == "load";
-    let program = context.natives()?.iter().find(is_load).and_then(|artifact| artifact.executable.as_ref());
-    let mut run = Command::new(program.context("the load test was not built")?);
+    let mut run = Command::new(context.test_program("load")?);
     run.args(["--ignored", "--nocapture"]).current_dir(root().join("local"));
     counted(&mut run, RUN_LIMIT)
 }
