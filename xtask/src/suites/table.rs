@@ -248,7 +248,7 @@ fn in_browser(context: &Context, browser: Browser) -> Result<Counts> {
 }
 
 /// As shipped, with the fault lab that the tests stand on.
-const BROWSER_TEST_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js,testing"];
+const BROWSER_TEST_FEATURES: [&str; 3] = ["--no-default-features", "--features", "auth,js,testing"];
 
 fn packed(context: &Context) -> Result<Counts> {
     counted(&mut node_tests(context, vec![root().join("xtask/js/pack.test.mjs")])?, RUN_LIMIT)
