@@ -128,17 +128,18 @@ impl Rules {
         }
         match came {
             Came::Renewed(session) => Then::Store(session),
-            Came::Failed(error) => self.keep(error, now),
-            Came::Refused(error) if self.left(sent, now) > 0.0 => self.keep(error, now),
+            Came::Failed(error) => self.keep(error, now, f64::INFINITY),
+            // What is refused for good is asked once more when the token is of no use any longer.
+            Came::Refused(error) if self.left(sent, now) > 0.0 => self.keep(error, now, self.left(sent, now)),
             Came::Refused(_) if looks < LOOKS => Then::Look(200.0 * f64::from(1 << looks)),
             Came::Refused(error) => Then::End(error),
         }
     }
 
-    fn keep(&mut self, error: Error, now: Moment) -> Then {
+    fn keep(&mut self, error: Error, now: Moment, longest: f64) -> Then {
         let pause = self.rest.as_ref().map_or(REST, |rest| (rest.pause * 2.0).min(LONGEST_REST));
         let asked = error.retry_after().map_or(0.0, |wait| wait.as_secs_f64() * 1000.0);
-        self.rest = Some(Rest { until: now.monotonic + pause.max(asked), pause, error: error.clone() });
+        self.rest = Some(Rest { until: now.monotonic + pause.max(asked).min(longest), pause, error: error.clone() });
         Then::Keep(error)
     }
 
