@@ -6,6 +6,7 @@ mod chat_store;
 mod config;
 mod drive;
 mod json;
+mod records;
 mod session;
 mod stream;
 
@@ -35,6 +36,7 @@ pub(crate) use config::Problems;
 pub use config::{ClientBuilder, Timeouts};
 #[cfg(feature = "auth")]
 pub(crate) use drive::dropped;
+pub use records::{Model, Models, SessionUsage, Thread, UsageReport, Used, UsedThen};
 pub use session::{Session, SessionSource, Watcher};
 pub use stream::{AbortHandle, ChatStream, RawStream, StreamOf};
 

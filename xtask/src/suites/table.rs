@@ -39,7 +39,7 @@ pub(crate) const SUITES: &[Suite] = &[
     }),
     suite("msrv", "the oldest Rust that Cargo.toml promises, where rustup can get it", |_| policy::oldest_rust()),
     suite("xtask", "this tool's own tests", |context| context.native_tests("xtask")),
-    suite("native", "behest-client on this machine: unit, integration and documentation tests", native),
+    suite("native", "behest-client on this machine: unit, integration and documentation tests; the terminal example", native),
     suite("published", "the crate's own tests, from what cargo would publish", |_| {
         counted(&mut published::tests()?, BUILD_AND_RUN_LIMIT)
     }),
@@ -216,6 +216,7 @@ fn lint(context: &Context) -> Result<Counts> {
 
 fn native(context: &Context) -> Result<Counts> {
     let mut counts = context.native_tests("")?;
+    counts += context.native_tests("examples/tokio")?;
     println!("--- documentation");
     counts += counted(command("cargo").args(["test", "--doc", "--workspace", "--all-features"]), BUILD_AND_RUN_LIMIT)?;
     Ok(counts)
