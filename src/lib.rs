@@ -51,3 +51,7 @@ pub use secret::Secret;
 #[cfg(all(doctest, feature = "client", feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "auth"))]
+#[doc = include_str!("../docs/rust.md")]
+struct Guide;

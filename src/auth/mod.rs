@@ -30,6 +30,7 @@
 //! and a dead network leave the session as it is. Only Supabase Auth's own word that the session is over ends it.
 
 mod flight;
+mod inner;
 mod keeper;
 mod options;
 mod pkce;

@@ -31,6 +31,11 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn close(this: &BroadcastChannel);
 
+    #[wasm_bindgen(js_name = addEventListener, catch)]
+    fn listen(kind: &str, heard: &Function) -> Result<(), JsValue>;
+    #[wasm_bindgen(js_name = removeEventListener, catch)]
+    fn unlisten(kind: &str, heard: &Function) -> Result<(), JsValue>;
+
     #[wasm_bindgen(js_namespace = history, js_name = replaceState, catch)]
     fn replace_state(state: &JsValue, unused: &str, url: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(js_namespace = JSON, js_name = parse, catch)]
@@ -110,16 +115,19 @@ fn settled_later() -> Option<(Promise, Function)> {
 /// What the tabs of a page, and libraries in one tab, tell each other of a session: supabase-js's own channel.
 pub(crate) struct Channel {
     channel: BroadcastChannel,
-    _heard: Closure<dyn Fn()>,
+    heard: Closure<dyn Fn()>,
 }
 
 impl Channel {
-    /// `heard` is called for every message of others. `None` where there are no channels.
+    /// `heard` is called for every message of others, and when something of theirs has arrived in this tab's storage, which
+    /// may be later. `None` where there are no channels.
     pub(crate) fn open(name: &str, heard: impl Fn() + 'static) -> Option<Self> {
         let channel = BroadcastChannel::new(name).ok()?;
         let heard = Closure::new(heard);
-        channel.set_onmessage(Some(heard.as_ref().unchecked_ref()));
-        Some(Self { channel, _heard: heard })
+        let function: &Function = heard.as_ref().unchecked_ref();
+        channel.set_onmessage(Some(function));
+        let _ = listen("storage", function);
+        Some(Self { channel, heard })
     }
 
     /// A message as supabase-js sends it and takes it.
@@ -137,6 +145,7 @@ impl Channel {
 impl Drop for Channel {
     fn drop(&mut self) {
         self.channel.set_onmessage(None);
+        let _ = unlisten("storage", self.heard.as_ref().unchecked_ref());
         self.channel.close();
     }
 }

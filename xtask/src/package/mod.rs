@@ -5,4 +5,5 @@ pub(crate) mod leptos;
 mod names;
 pub(crate) mod pack;
 mod reasons;
+pub(crate) mod rust_pages;
 pub(crate) mod size;
