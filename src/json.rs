@@ -97,6 +97,12 @@ impl<'a> Fields<'a> {
     pub(crate) fn get(&self, name: &str) -> Option<Json<'a>> {
         self.0.iter().rev().find(|(key, _)| key.is(name)).and_then(|(_, value)| value.present())
     }
+
+    /// Every field, in the order they are written.
+    #[cfg_attr(not(feature = "auth"), allow(dead_code))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Text<'a>, Json<'a>)> {
+        self.0.iter()
+    }
 }
 
 /// A JSON number without the standard library's exact (and large) parser: counts and seconds need no last bit.

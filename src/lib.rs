@@ -3,6 +3,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `client` (default) | the client: session, token cache, chat; browsers (wasm32) and native |
+//! | `auth` | Supabase sign-in without supabase-js: the `auth` module |
 //! | `js` | the wasm-bindgen exports behind the npm package |
 //! | `server` | the companion module: verifies the session, decides, mints |
 //! | `testing` | a scripted gateway, function, session and clock, for the tests of applications |
@@ -24,6 +25,8 @@ mod secret;
 mod text;
 pub mod wire;
 
+#[cfg(feature = "auth")]
+pub mod auth;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(all(feature = "js", target_arch = "wasm32"))]
@@ -48,3 +51,7 @@ pub use secret::Secret;
 #[cfg(all(doctest, feature = "client", feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "auth"))]
+#[doc = include_str!("../docs/rust.md")]
+struct Guide;

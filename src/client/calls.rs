@@ -86,7 +86,7 @@ impl Client {
         }
     }
 
-    /// The user's threads.
+    /// The user's threads: a list of [`Thread`](super::Thread).
     ///
     /// # Errors
     /// Session and token errors, and the gateway's refusals.
@@ -94,7 +94,7 @@ impl Client {
         self.resource(Resource::get("/v1/threads")).await
     }
 
-    /// One thread.
+    /// One [`Thread`](super::Thread).
     ///
     /// # Errors
     /// As [`threads`](Self::threads), and [`Reason::InvalidRequest`] for an id that no URL can carry.
@@ -102,7 +102,7 @@ impl Client {
         self.resource(Resource::thread("GET", id, "")?).await
     }
 
-    /// The messages of a thread, oldest first.
+    /// The messages of a thread, oldest first: a list of [`Message`](super::Message).
     ///
     /// # Errors
     /// As [`thread`](Self::thread).
@@ -118,7 +118,7 @@ impl Client {
         self.resource(Resource::thread("DELETE", id, "")?).await
     }
 
-    /// What the user has spent, as the gateway reports it.
+    /// What the user has spent, as the gateway reports it: a [`UsageReport`](super::UsageReport).
     ///
     /// # Errors
     /// As [`threads`](Self::threads).
@@ -126,7 +126,7 @@ impl Client {
         self.resource(Resource::usage(query)).await
     }
 
-    /// The models the gateway offers.
+    /// The models the gateway offers: [`Models`](super::Models).
     ///
     /// # Errors
     /// As [`threads`](Self::threads).

@@ -225,11 +225,13 @@ pub struct ChunkChoice {
 }
 
 /// Whatever number a gateway counts with; what is too large becomes the largest.
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or_default() as u64)
 }
 
 /// Gateways write null where OpenAI leaves a field out or empty.
-fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -200,7 +200,7 @@ impl ClientBuilder {
     /// [`Reason::InvalidConfig`] names everything that is missing or malformed.
     pub fn build(self) -> Result<Client, Error> {
         let Options { mut config, function, session, transport } = *self.0;
-        let mut problems = Problems(String::new());
+        let mut problems = Problems::default();
         let gateway_url = problems.base_url("the gateway URL (`Client::builder`)", &config.gateway_url);
         config.gateway_url = match gateway_url.strip_suffix("/v1") {
             Some(base) => trim_slashes(base).to_owned(),
@@ -217,12 +217,7 @@ impl ClientBuilder {
             }
         };
         if let Some(key) = &config.api_key {
-            if matches!(CredentialKind::of(key), CredentialKind::SecretKey | CredentialKind::ServiceRole) {
-                problems.tell("the key (`api_key`) is a secret one: only the publishable key may be in a client");
-            }
-            if !is_header_safe(key) {
-                problems.tell("the key (`api_key`) has characters that no header can carry");
-            }
+            problems.publishable_key("the key (`api_key`)", key);
         }
         if session.is_none() {
             problems.tell("the session source is missing (`session`)");
@@ -236,9 +231,16 @@ impl ClientBuilder {
 }
 
 /// All that is wrong, in one text.
-struct Problems(String);
+#[derive(Default)]
+pub(crate) struct Problems(String);
 
 impl Problems {
+    /// Nothing is wrong.
+    #[cfg_attr(not(feature = "auth"), allow(dead_code))]
+    pub(crate) fn none(self) -> Result<(), Error> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::new(Reason::InvalidConfig, self.0)) }
+    }
+
     /// Gives what stands in for the value that cannot be had.
     fn tell(&mut self, problem: &str) -> String {
         if !self.0.is_empty() {
@@ -248,8 +250,18 @@ impl Problems {
         String::new()
     }
 
+    /// A key that a client may have, and a header carry.
+    pub(crate) fn publishable_key(&mut self, what: &str, key: &str) {
+        if matches!(CredentialKind::of(key), CredentialKind::SecretKey | CredentialKind::ServiceRole) {
+            self.tell(&[what, " is a secret one: only the publishable key may be in a client"].concat());
+        }
+        if !is_header_safe(key) {
+            self.tell(&[what, " has characters that no header can carry"].concat());
+        }
+    }
+
     /// An absolute http(s) URL without user, query or fragment, and without its trailing slashes.
-    fn base_url(&mut self, what: &str, url: &str) -> String {
+    pub(crate) fn base_url(&mut self, what: &str, url: &str) -> String {
         checked_url(url).unwrap_or_else(|| {
             self.tell(what);
             self.0.push_str(" must be an absolute http(s) URL without user, query or fragment");

@@ -6,6 +6,7 @@ mod chat_store;
 mod config;
 mod drive;
 mod json;
+mod records;
 mod session;
 mod stream;
 
@@ -30,7 +31,12 @@ pub use crate::engine::{
 };
 pub use chat::{ChatChunk, ChatRequest, ChatResponse, Choice, ChunkChoice, Message, Usage};
 pub use chat_store::Chat;
+#[cfg(feature = "auth")]
+pub(crate) use config::Problems;
 pub use config::{ClientBuilder, Timeouts};
+#[cfg(feature = "auth")]
+pub(crate) use drive::dropped;
+pub use records::{Model, Models, SessionUsage, Thread, UsageReport, Used, UsedThen};
 pub use session::{Session, SessionSource, Watcher};
 pub use stream::{AbortHandle, ChatStream, RawStream, StreamOf};
 
@@ -50,18 +56,18 @@ pub struct Client {
 }
 
 #[cfg(target_arch = "wasm32")]
-type OnThread<T> = send_wrapper::SendWrapper<T>;
+pub(crate) type OnThread<T> = send_wrapper::SendWrapper<T>;
 #[cfg(not(target_arch = "wasm32"))]
-type OnThread<T> = Own<T>;
+pub(crate) type OnThread<T> = Own<T>;
 
 /// What `SendWrapper` is on wasm32, where nothing needs it.
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Clone)]
-struct Own<T>(T);
+pub(crate) struct Own<T>(T);
 
 #[cfg(not(target_arch = "wasm32"))]
 impl<T> Own<T> {
-    fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self(value)
     }
 }

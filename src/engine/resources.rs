@@ -1,6 +1,7 @@
 //! The rest of the gateway's data plane: threads, usage, models.
 
 use super::call::Resource;
+use crate::text::percent_encode;
 use crate::{Error, Reason};
 
 /// Which usage to report. Dates and times in the forms the gateway documents, such as `2026-11-21` or RFC 3339.
@@ -52,7 +53,7 @@ impl Resource {
             return Err(Error::new(Reason::InvalidRequest, "a thread id cannot be empty, `.` or `..`"));
         }
         let mut path = "/v1/threads/".to_owned();
-        encode(id, &mut path);
+        percent_encode(id, &mut path);
         path.push_str(below);
         Ok(Self { method, path, or_path: None })
     }
@@ -64,25 +65,10 @@ impl Resource {
             text.push(if text.is_empty() { '?' } else { '&' });
             text.push_str(name);
             text.push('=');
-            encode(value, &mut text);
+            percent_encode(value, &mut text);
         }
         // Both paths are documented; gateways serve one of them.
         let or_path = Some(["/v1/billing/usage", &text].concat());
         Self { or_path, ..Self::get(["/v1/usage", &text].concat()) }
-    }
-}
-
-/// Percent-encoded as a part of a path or a query: all but [unreserved](https://www.rfc-editor.org/rfc/rfc3986#section-2.3) characters.
-fn encode(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => {
-                out.push('%');
-                for digit in [byte >> 4, byte & 0x0F] {
-                    out.extend(char::from_digit(u32::from(digit), 16).map(|digit| digit.to_ascii_uppercase()));
-                }
-            }
-        }
     }
 }

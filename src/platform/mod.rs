@@ -11,6 +11,11 @@ use std::time::Duration;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+#[cfg(all(feature = "auth", target_arch = "wasm32"))]
+pub(crate) mod page;
+#[cfg(all(feature = "auth", not(target_arch = "wasm32")))]
+#[path = "no_page.rs"]
+pub(crate) mod page;
 #[cfg(target_arch = "wasm32")]
 mod web;
 
@@ -94,7 +99,7 @@ impl Now {
 /// A request. The header names are the client's own constants: a new one is a breaking change for CORS set-ups.
 #[derive(Clone)]
 pub struct Request {
-    /// `GET`, `POST` or `DELETE`.
+    /// `GET`, `POST`, `PUT` or `DELETE`.
     pub method: &'static str,
     /// Absolute URL.
     pub url: String,

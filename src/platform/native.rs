@@ -36,6 +36,7 @@ impl Transport for NativeTransport {
     fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
         let method = match request.method {
             "GET" => reqwest::Method::GET,
+            "PUT" => reqwest::Method::PUT,
             "DELETE" => reqwest::Method::DELETE,
             _ => reqwest::Method::POST,
         };

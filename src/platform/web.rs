@@ -216,7 +216,7 @@ fn chunk(result: &JsValue) -> Result<Option<Vec<u8>>, Failure> {
 }
 
 /// Whatever was thrown, in words. A `message` that is no string is as foreign as a thing that is no Error.
-fn words(thrown: &JsValue) -> Option<String> {
+pub(super) fn words(thrown: &JsValue) -> Option<String> {
     let message = Reflect::get(thrown, &"message".into()).ok().and_then(|message| message.as_string());
     message.or_else(|| thrown.as_string())
 }

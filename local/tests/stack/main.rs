@@ -3,6 +3,7 @@
 
 mod auth;
 mod budgets;
+mod client_auth;
 mod commands;
 mod data_file;
 mod exposure;

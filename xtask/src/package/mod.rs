@@ -7,4 +7,5 @@ mod names;
 pub(crate) mod pack;
 mod reasons;
 pub(crate) mod reproducible;
+pub(crate) mod rust_pages;
 pub(crate) mod size;

@@ -14,7 +14,7 @@ use crate::machine::artifacts::{self, Artifact};
 use crate::machine::children::{End, watch};
 use crate::machine::commands::{command, step};
 use crate::machine::places::root;
-use crate::package::{leptos, pack, size};
+use crate::package::{leptos, pack, rust_pages, size};
 use crate::tools::toolchain::TARGET;
 use crate::tools::{Tools, components, npm, once, python, webdriver};
 
@@ -39,7 +39,11 @@ pub(crate) const SUITES: &[Suite] = &[
     }),
     suite("msrv", "the oldest Rust that Cargo.toml promises, where rustup can get it", |_| policy::oldest_rust()),
     suite("xtask", "this tool's own tests", |context| context.native_tests("xtask")),
-    suite("native", "behest-client on this machine: unit, integration and documentation tests", native),
+    suite(
+        "native",
+        "behest-client on this machine: unit, integration and documentation tests; the terminal example",
+        native,
+    ),
     suite("published", "the crate's own tests, from what cargo would publish", |_| {
         counted(&mut published::tests()?, BUILD_AND_RUN_LIMIT)
     }),
@@ -69,6 +73,12 @@ pub(crate) const SUITES: &[Suite] = &[
         what: "the web examples and the quickstart, built and driven in Chromium (downloads 620 MB once; only when named)",
         by_default: false,
         run: examples,
+    },
+    Suite {
+        name: "examples-rust",
+        what: "the Leptos and Yew examples in Chromium, and the crate's sign-in beside supabase-js (only when named)",
+        by_default: false,
+        run: rust_examples,
     },
     Suite {
         name: "matrix",
@@ -227,6 +237,7 @@ fn lint(context: &Context) -> Result<Counts> {
 
 fn native(context: &Context) -> Result<Counts> {
     let mut counts = context.native_tests("")?;
+    counts += context.native_tests("examples/tokio")?;
     println!("--- documentation");
     counts += counted(command("cargo").args(["test", "--doc", "--workspace", "--all-features"]), BUILD_AND_RUN_LIMIT)?;
     Ok(counts)
@@ -259,7 +270,7 @@ fn in_browser(context: &Context, browser: Browser) -> Result<Counts> {
 }
 
 /// As shipped, with the fault lab that the tests stand on.
-const BROWSER_TEST_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js,testing"];
+const BROWSER_TEST_FEATURES: [&str; 3] = ["--no-default-features", "--features", "auth,js,testing"];
 
 fn packed(context: &Context) -> Result<Counts> {
     counted(&mut node_tests(context, vec![root().join("xtask/js/pack.test.mjs")])?, RUN_LIMIT)
@@ -270,7 +281,8 @@ fn types(context: &Context) -> Result<Counts> {
 }
 
 fn end_to_end(context: &Context) -> Result<Counts> {
-    let files = javascript_tests(|name| !name.starts_with("types") && !name.starts_with("server"))?;
+    let elsewhere = ["types", "server", "rust-pages"];
+    let files = javascript_tests(|name| !elsewhere.iter().any(|suite| name.starts_with(suite)))?;
     counted(&mut in_pages(context, files)?, RUN_LIMIT)
 }
 
@@ -320,6 +332,11 @@ fn examples(context: &Context) -> Result<Counts> {
     npm::packages("tests/matrix")?;
     node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", context.tools.chromium()?);
     counted(&mut node, RUN_LIMIT)
+}
+
+fn rust_examples(context: &Context) -> Result<Counts> {
+    let mut node = in_pages(context, vec![root().join("tests/js/rust-pages.test.mjs")])?;
+    counted(node.env("RUST_PAGES", rust_pages::build(&context.tools)?), RUN_LIMIT)
 }
 
 fn runtimes(context: &Context) -> Result<Counts> {

@@ -1,0 +1,86 @@
+//! Work that any number of callers wait for, and that goes on if all of them leave.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::platform::{BoxFuture, Transport};
+
+/// Something under way. Clones wait for the same.
+pub(super) struct Flight<T>(Arc<Mutex<State<T>>>);
+
+enum State<T> {
+    Flying(Vec<Waker>),
+    Landed(T),
+    /// Whoever should have carried it on dropped it.
+    Lost,
+}
+
+impl<T: Clone + crate::platform::MaybeSend + 'static> Flight<T> {
+    /// Lets it go on by itself.
+    pub(super) fn start(transport: &dyn Transport, work: BoxFuture<'static, T>) -> Self {
+        let flight = Self(Arc::new(Mutex::new(State::Flying(Vec::new()))));
+        transport.spawn(Box::pin(Pilot { work, flight: flight.clone() }));
+        flight
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        !matches!(*self.state(), State::Flying(_))
+    }
+
+    /// What comes of it; `None` if it was dropped.
+    pub(super) async fn landing(&self) -> Option<T> {
+        poll_fn(|context| match &mut *self.state() {
+            State::Landed(value) => Poll::Ready(Some(value.clone())),
+            State::Lost => Poll::Ready(None),
+            State::Flying(waiting) => {
+                waiting.push(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+impl<T> Flight<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, end: State<T>) {
+        let before = std::mem::replace(&mut *self.state(), end);
+        if let State::Flying(waiting) = before {
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl<T> Clone for Flight<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// Carries the work on. Dropped before its end, it says so.
+struct Pilot<T> {
+    work: BoxFuture<'static, T>,
+    flight: Flight<T>,
+}
+
+impl<T> Future for Pilot<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.work.as_mut().poll(context).map(|value| self.flight.end(State::Landed(value)))
+    }
+}
+
+impl<T> Drop for Pilot<T> {
+    fn drop(&mut self) {
+        let is_flying = matches!(*self.flight.state(), State::Flying(_));
+        if is_flying {
+            self.flight.end(State::Lost);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Supabase sign-in for Rust apps, without supabase-js. (Feature `auth`.)
+//!
+//! ```
+//! use behest_client::auth::Supabase;
+//! use behest_client::{Client, Error};
+//!
+//! # async fn example() -> Result<(), Error> {
+//! let supabase = Supabase::new("https://abc.supabase.co", "sb_publishable_…")?;
+//! let client = Client::builder("https://your-project.behest.app").supabase(&supabase, "behest-token").build()?;
+//!
+//! let session = supabase.sign_in_with_password("ada@example.com", "correct horse").await?;
+//! println!("{} is signed in", session.user().id);
+//! println!("{}", client.ask("Hi!").await?);
+//! supabase.sign_out(Default::default()).await
+//! # }
+//! ```
+//!
+//! # Where the session is
+//!
+//! In browsers it lies where supabase-js keeps it, `localStorage["sb-<project>-auth-token"]`, in supabase-js's own format, and
+//! its changes are told on supabase-js's own channel: both libraries can share a page, and so can any number of tabs. Where
+//! the page's storage is full or forbidden, the session stays in memory. Natively it is in memory from the start, so that
+//! nobody is signed in on a server that renders pages; give [`SupabaseBuilder::storage`] a place of your own.
+//!
+//! # When it is renewed
+//!
+//! When somebody asks for it ([`Supabase::session`], or a [`Client`](crate::Client) that needs a token) and no more than 90
+//! seconds of its life are left. All who ask meanwhile wait for the same renewal. It looks at the storage before and after:
+//! what another tab stored meanwhile counts, and tabs of one page wait for each other. A rate limit, a failing server
+//! and a dead network leave the session as it is. Only Supabase Auth's own word that the session is over ends it.
+
+mod flight;
+mod inner;
+mod keeper;
+mod options;
+mod pkce;
+mod reply;
+mod requests;
+mod rules;
+mod session;
+mod storage;
+mod supabase;
+
+pub use options::{AuthEvent, AuthOptions, Scope, UserChanges, VerifyType};
+pub use session::{AuthSession, User};
+pub use storage::{MemoryStorage, Storage, StorageError};
+pub use supabase::{SignUp, Subscription, Supabase, SupabaseBuilder};

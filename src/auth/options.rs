@@ -1,0 +1,265 @@
+//! What callers say beyond the necessary.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::Secret;
+
+/// What a sign-in, a sign-up or a letter may say beyond the necessary: see
+/// [`Supabase::with_options`](super::Supabase::with_options).
+///
+/// ```
+/// use behest_client::auth::AuthOptions;
+///
+/// let options = AuthOptions::new()
+///     .redirect_to("https://example.com/welcome")
+///     .data(serde_json::json!({ "name": "Ada" }));
+/// ```
+#[derive(Clone, Debug)]
+pub struct AuthOptions {
+    pub(super) redirect_to: Option<String>,
+    pub(super) data: Map<String, Value>,
+    pub(super) captcha_token: Option<String>,
+    pub(super) create_user: bool,
+    pub(super) scopes: Option<String>,
+    pub(super) parameters: Vec<(String, String)>,
+}
+
+impl Default for AuthOptions {
+    fn default() -> Self {
+        Self {
+            redirect_to: None,
+            data: Map::new(),
+            captcha_token: None,
+            create_user: true,
+            scopes: None,
+            parameters: Vec::new(),
+        }
+    }
+}
+
+impl AuthOptions {
+    /// Nothing beyond the necessary.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The page that a provider or a letter's link leads back to. It must be on the project's list of redirect URLs; the
+    /// default is the project's site URL.
+    #[must_use]
+    pub fn redirect_to(self, url: impl Into<String>) -> Self {
+        Self { redirect_to: Some(url.into()), ..self }
+    }
+
+    /// The `user_metadata` of a new user: a JSON object. Anything else counts as none.
+    #[must_use]
+    pub fn data(self, data: Value) -> Self {
+        Self { data: fields(data), ..self }
+    }
+
+    /// What the CAPTCHA gave, where the project asks for one.
+    #[must_use]
+    pub fn captcha_token(self, token: impl Into<String>) -> Self {
+        Self { captcha_token: Some(token.into()), ..self }
+    }
+
+    /// Whether a code also makes a user of an unknown address. Default true.
+    #[must_use]
+    pub fn create_user(self, create: bool) -> Self {
+        Self { create_user: create, ..self }
+    }
+
+    /// What the provider is asked to permit, in its own words, separated by spaces.
+    #[must_use]
+    pub fn scopes(self, scopes: impl Into<String>) -> Self {
+        Self { scopes: Some(scopes.into()), ..self }
+    }
+
+    /// A further parameter for the provider, such as `prompt`.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parameters.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// What is to change about the signed-in user.
+///
+/// `Debug` shows no password.
+#[derive(Clone, Debug, Default)]
+pub struct UserChanges {
+    pub(super) email: Option<String>,
+    pub(super) phone: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) nonce: Option<String>,
+    pub(super) data: Option<Map<String, Value>>,
+}
+
+impl UserChanges {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another address. Most projects change it only once a letter's link was opened; for anonymous users it is the way to
+    /// become permanent.
+    #[must_use]
+    pub fn email(self, email: impl Into<String>) -> Self {
+        Self { email: Some(email.into()), ..self }
+    }
+
+    /// Another telephone number.
+    #[must_use]
+    pub fn phone(self, phone: impl Into<String>) -> Self {
+        Self { phone: Some(phone.into()), ..self }
+    }
+
+    /// Another password.
+    #[must_use]
+    pub fn password(self, password: impl Into<Secret>) -> Self {
+        Self { password: Some(password.into()), ..self }
+    }
+
+    /// The code of the letter that projects with secure password changes send.
+    #[must_use]
+    pub fn nonce(self, nonce: impl Into<String>) -> Self {
+        Self { nonce: Some(nonce.into()), ..self }
+    }
+
+    /// Fields of `user_metadata`: a JSON object. A field set to null is taken away, one that is not named stays.
+    #[must_use]
+    pub fn data(self, data: Value) -> Self {
+        Self { data: Some(fields(data)), ..self }
+    }
+}
+
+fn fields(data: Value) -> Map<String, Value> {
+    match data {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// What a code or the hash of a letter's link is good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VerifyType {
+    /// A code or a link to sign in with.
+    #[default]
+    Email,
+    /// The confirmation of a sign-up.
+    Signup,
+    /// A link to sign in with, by its older name.
+    MagicLink,
+    /// A forgotten password.
+    Recovery,
+    /// An invitation.
+    Invite,
+    /// A new address, or telephone number.
+    EmailChange,
+}
+
+impl VerifyType {
+    /// The word in letters' links.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Signup => "signup",
+            Self::MagicLink => "magiclink",
+            Self::Recovery => "recovery",
+            Self::Invite => "invite",
+            Self::EmailChange => "email_change",
+        }
+    }
+
+    /// The type of this word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Email, Self::Signup, Self::MagicLink, Self::Recovery, Self::Invite, Self::EmailChange]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+
+    pub(super) const fn of_telephone(self) -> &'static str {
+        match self {
+            Self::EmailChange => "phone_change",
+            _ => "sms",
+        }
+    }
+}
+
+/// Which of the user's sessions a sign-out ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// All of them, on every device: the default of supabase-js.
+    #[default]
+    Global,
+    /// This one.
+    Local,
+    /// All but this one. The user stays signed in here.
+    Others,
+}
+
+impl Scope {
+    /// Supabase's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::Local => "local",
+            Self::Others => "others",
+        }
+    }
+}
+
+/// What happened to the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthEvent {
+    /// Told to each new listener first: who is signed in already, if somebody is.
+    InitialSession,
+    /// Somebody signed in, here or in another tab.
+    SignedIn,
+    /// Nobody is signed in any more.
+    SignedOut,
+    /// The same sign-in has new tokens.
+    TokenRefreshed,
+    /// The signed-in user changed: address, metadata.
+    UserUpdated,
+    /// Somebody who forgot the password came back from the letter's link: ask for a new one.
+    PasswordRecovery,
+}
+
+impl AuthEvent {
+    /// supabase-js's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InitialSession => "INITIAL_SESSION",
+            Self::SignedIn => "SIGNED_IN",
+            Self::SignedOut => "SIGNED_OUT",
+            Self::TokenRefreshed => "TOKEN_REFRESHED",
+            Self::UserUpdated => "USER_UPDATED",
+            Self::PasswordRecovery => "PASSWORD_RECOVERY",
+        }
+    }
+}
+
+impl fmt::Display for AuthEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_passwords_are_not_shown() {
+        for name in ["email", "signup", "magiclink", "recovery", "invite", "email_change"] {
+            assert_eq!(VerifyType::from_name(name).map(VerifyType::as_str), Some(name));
+        }
+        assert_eq!(VerifyType::from_name("sms"), None);
+        assert!(!format!("{:?}", UserChanges::new().password("hunter-2")).contains("hunter"));
+    }
+}

@@ -1,0 +1,261 @@
+//! Where a session is kept between two visits.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::platform::{MaybeSend, MaybeSync, page};
+use crate::{Error, Reason};
+
+/// A place for a few texts, by name. In browsers it is `localStorage`, natively memory, unless you give another one: a file
+/// with narrow rights, say, or the system's keyring.
+///
+/// ```
+/// use std::{fs, io, path::PathBuf};
+///
+/// use behest_client::auth::{Storage, StorageError};
+///
+/// struct Folder(PathBuf);
+///
+/// impl Storage for Folder {
+///     fn get(&self, name: &str) -> Result<Option<String>, StorageError> {
+///         match fs::read_to_string(self.0.join(name)) {
+///             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+///             read => Ok(Some(read?)),
+///         }
+///     }
+///
+///     fn set(&self, name: &str, value: &str) -> Result<(), StorageError> {
+///         Ok(fs::write(self.0.join(name), value)?)
+///     }
+///
+///     fn remove(&self, name: &str) -> Result<(), StorageError> {
+///         match fs::remove_file(self.0.join(name)) {
+///             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+///             removed => Ok(removed?),
+///         }
+///     }
+/// }
+/// ```
+///
+/// Once it fails, what is stored from then on stays in memory: a full or forbidden storage signs nobody out before the page
+/// is closed.
+pub trait Storage: MaybeSend + MaybeSync + 'static {
+    /// What is stored under this name.
+    ///
+    /// # Errors
+    /// If the storage cannot be read.
+    fn get(&self, name: &str) -> Result<Option<String>, StorageError>;
+
+    /// Stores a text in place of what was there.
+    ///
+    /// # Errors
+    /// If the storage cannot be written.
+    fn set(&self, name: &str, value: &str) -> Result<(), StorageError>;
+
+    /// Removes what is there, if something is.
+    ///
+    /// # Errors
+    /// If the storage cannot be written.
+    fn remove(&self, name: &str) -> Result<(), StorageError>;
+}
+
+/// Why a storage failed, in its own words.
+pub type StorageError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A storage that ends with the program. Clones are the same storage.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStorage(Arc<Mutex<HashMap<String, Hidden>>>);
+
+/// What is stored holds tokens.
+#[derive(Clone)]
+struct Hidden(String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl MemoryStorage {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Hidden>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        self.all().get(name).map(|value| value.0.clone())
+    }
+
+    fn write(&self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.all().insert(name.to_owned(), Hidden(value.to_owned())),
+            None => self.all().remove(name),
+        };
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn get(&self, name: &str) -> Result<Option<String>, StorageError> {
+        Ok(self.read(name))
+    }
+
+    fn set(&self, name: &str, value: &str) -> Result<(), StorageError> {
+        self.write(name, Some(value));
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StorageError> {
+        self.write(name, None);
+        Ok(())
+    }
+}
+
+/// The page's `localStorage`, which all its tabs and supabase-js share.
+pub(super) struct PageStorage;
+
+impl Storage for PageStorage {
+    fn get(&self, name: &str) -> Result<Option<String>, StorageError> {
+        page::stored(name).map_err(unavailable)
+    }
+
+    fn set(&self, name: &str, value: &str) -> Result<(), StorageError> {
+        page::store(name, value).map_err(unavailable)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StorageError> {
+        page::remove(name).map_err(unavailable)
+    }
+}
+
+fn unavailable(why: String) -> StorageError {
+    Error::new(Reason::InvalidConfig, why).into()
+}
+
+/// A storage, and the memory that stands in for it once it has failed.
+pub(super) struct Kept {
+    storage: Box<dyn Storage>,
+    memory: MemoryStorage,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Works,
+    Failed,
+}
+
+impl Kept {
+    pub(super) fn new(storage: Box<dyn Storage>) -> Self {
+        Self { storage, memory: MemoryStorage::new(), state: Mutex::new(State::Works) }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        let stored = self.works().then(|| self.storage.get(name)).and_then(|read| self.noted(read));
+        match stored {
+            // What was there last is what a later failure leaves.
+            Some(stored) => {
+                self.memory.write(name, stored.as_deref());
+                stored
+            }
+            None => self.memory.read(name),
+        }
+    }
+
+    pub(super) fn set(&self, name: &str, value: Option<&str>) {
+        self.memory.write(name, value);
+        if self.works() {
+            let written = match value {
+                Some(value) => self.storage.set(name, value),
+                None => self.storage.remove(name),
+            };
+            if self.noted(written).is_none() {
+                // What is there is older than what is kept here: nobody should find it again.
+                let _ = self.storage.remove(name);
+            }
+        }
+    }
+
+    /// Do others see what is stored?
+    pub(super) fn works(&self) -> bool {
+        *self.state() == State::Works
+    }
+
+    fn noted<T>(&self, result: Result<T, StorageError>) -> Option<T> {
+        if result.is_err() {
+            *self.state() = State::Failed;
+        }
+        result.ok()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A storage that refuses reading (1), writing (2) or removing (4).
+    #[derive(Clone, Default)]
+    struct Refusing {
+        inner: MemoryStorage,
+        what: Arc<AtomicUsize>,
+    }
+
+    impl Refusing {
+        fn may(&self, what: usize) -> Result<(), StorageError> {
+            if self.what.load(Ordering::SeqCst) & what == 0 { Ok(()) } else { Err("quota exceeded".into()) }
+        }
+    }
+
+    impl Storage for Refusing {
+        fn get(&self, name: &str) -> Result<Option<String>, StorageError> {
+            self.may(1)?;
+            self.inner.get(name)
+        }
+
+        fn set(&self, name: &str, value: &str) -> Result<(), StorageError> {
+            self.may(2)?;
+            self.inner.set(name, value)
+        }
+
+        fn remove(&self, name: &str) -> Result<(), StorageError> {
+            self.may(4)?;
+            self.inner.remove(name)
+        }
+    }
+
+    #[test]
+    fn whatever_a_storage_refuses_stays_in_memory() {
+        for what in 0..8 {
+            let storage = Refusing::default();
+            let kept = Kept::new(Box::new(storage.clone()));
+            kept.set("a", Some("1"));
+            storage.what.store(what, Ordering::SeqCst);
+            assert_eq!(kept.get("a").as_deref(), Some("1"), "{what}");
+            kept.set("a", Some("2"));
+            assert_eq!(kept.get("a").as_deref(), Some("2"), "{what}");
+            kept.set("a", None);
+            assert_eq!(kept.get("a"), None, "{what}");
+            assert_eq!(kept.works(), what == 0, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_written_leaves_nothing_older_behind() {
+        let storage = Refusing::default();
+        let kept = Kept::new(Box::new(storage.clone()));
+        kept.set("a", Some("1"));
+        storage.what.store(2, Ordering::SeqCst);
+        kept.set("a", Some("2"));
+        assert_eq!(storage.inner.read("a"), None);
+    }
+}
