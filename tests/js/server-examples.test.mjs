@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -202,5 +203,19 @@ test("axum", async (t) => {
     socket.on("error", () => {});
     socket.write("GET /health HTTP/1.1\r\nhost: x\r\n");
     await once(socket.resume(), "close");
+  });
+  await t.test("told to stop, it answers the request it has begun with, and exits", { timeout: 60_000 }, async () => {
+    const host = running.at(-1);
+    const socket = connect(host.port, "127.0.0.1");
+    const idle = connect(host.port, "127.0.0.1");
+    await Promise.all([once(socket, "connect"), once(idle, "connect")]);
+    socket.write("POST /functions/v1/behest-token HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{");
+    // What comes after this one came after the head above.
+    await call("/health", {}, get);
+    const exit = host.end();
+    socket.write("}");
+    assert.match(await text(socket), /^HTTP\/1.1 401 .*missing_token/s);
+    idle.destroy();
+    assert.equal(await exit, 0);
   });
 });

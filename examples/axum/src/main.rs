@@ -22,6 +22,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::signal::ctrl_c;
+#[cfg(unix)]
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -55,12 +58,12 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long requests that have begun may go on once the server is told to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
-/// Serves until Ctrl-C.
+/// Serves until it is told to stop.
 async fn serve(listener: TcpListener, app: Router) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
     let connections = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut stop = std::pin::pin!(told_to_stop());
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -72,7 +75,7 @@ async fn serve(listener: TcpListener, app: Router) {
                     continue;
                 }
             },
-            _ = &mut stop => break,
+            () = &mut stop => break,
         };
         let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
         let connection = connections.watch(connection);
@@ -80,6 +83,18 @@ async fn serve(listener: TcpListener, app: Router) {
         tokio::spawn(async move { drop(connection.await) });
     }
     drop(tokio::time::timeout(LAST_REQUESTS, connections.shutdown()).await);
+}
+
+/// By Ctrl-C, or by SIGTERM, as whoever runs containers does it.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = ctrl_c() => return,
+        }
+    }
+    drop(ctrl_c().await);
 }
 
 fn guard(settings: &Settings, modes: &[&str]) -> anyhow::Result<Guard> {

@@ -50,6 +50,11 @@ export function startProgram(command, env) {
 function start(command, args, options, port) {
   const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe", ...(options.extra ?? [])] });
   let log = "";
+  /** Asked to stop, as containers are: the code it exits with. */
+  const end = () => {
+    child.kill("SIGTERM");
+    return new Promise((resolve) => child.once("exit", (code) => resolve(code)));
+  };
   const keep = (chunk) => (log = (log + chunk).slice(-200_000));
   child.stdout.on("data", keep);
   child.stderr.on("data", keep);
@@ -59,7 +64,7 @@ function start(command, args, options, port) {
     for (const stream of [child.stdout, child.stderr, ...child.stdio.slice(3)]) {
       createInterface({ input: stream }).on("line", (line) => {
         const found = port(line);
-        if (found) resolve({ port: found, log: () => log, stop: () => child.kill("SIGKILL") });
+        if (found) resolve({ port: found, log: () => log, stop: () => child.kill("SIGKILL"), end });
       });
     }
   });
