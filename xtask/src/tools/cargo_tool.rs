@@ -1,4 +1,4 @@
-//! Programs from crates.io: found on this machine, fetched ready-made, or built from source.
+//! Programs that are crates: found on this machine, fetched ready-made, or built from source.
 
 use std::env;
 use std::env::consts::EXE_SUFFIX;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::machine::commands::{command, output, step};
 use crate::machine::places::{cache, on_path};
 
-/// A program from crates.io.
+/// A program that is a crate.
 #[derive(Clone, Debug)]
 pub(crate) struct CargoTool {
     pub(crate) package: &'static str,
@@ -95,7 +95,7 @@ fn ready_made(package: &str, version: &str, place: &Path) -> Result<()> {
     unpacked
 }
 
-/// Where wasm-bindgen's own project publishes it; the demo needs no other tool from crates.io.
+/// Where wasm-bindgen's own project publishes it; the demo needs no other tool that is a crate.
 fn release(package: &str, version: &str) -> Option<String> {
     let target = match (env::consts::OS, env::consts::ARCH) {
         ("linux", "x86_64") => "x86_64-unknown-linux-musl",
