@@ -137,7 +137,7 @@ export function createDriver({ load, config, source, fetch }) {
       const begun = takeEarly();
       const tellOf = (event, text, at) => of === instance && tell(event, reading, 0, text, at);
       const read = (token = "") => {
-        offered = begun?.isSentFor(token) ? begun : undefined;
+        if (begun?.sentFor === token) offered = begun;
         if (typeof (token ?? "") === "string") tellOf("sessionRead", token ?? "", offered);
         else tellOf("sessionFailed", "getAccessToken must give the access token as a string, or null");
         offered = undefined;
@@ -155,12 +155,14 @@ export function createDriver({ load, config, source, fetch }) {
       });
     },
     send(id, owner, method, url, headers, body) {
-      const begun = offered?.isFor(url, headers, body) ? offered : undefined;
+      // With this session, nothing else goes there without a body.
+      const begun = url === config.functionUrl && body === undefined ? offered : undefined;
       const controller = begun ? begun.controller : new AbortController();
       const request = { id, owner, controller, begun };
       requests.set(id, request);
       let answer;
       if (begun) {
+        offered = undefined;
         begun.isTaken = true;
         ({ answer } = begun);
       } else {
@@ -386,7 +388,7 @@ export function createDriver({ load, config, source, fetch }) {
   }
 
   function leave(call) {
-    if (call.loading) clearTimeout(call.loading);
+    clearTimeout(call.loading);
     call.signal?.removeEventListener("abort", call.onAbort);
   }
 

@@ -10,20 +10,22 @@ import { decodeToken } from "./token.js";
  */
 export function beginEarly({ read, send, config, mints, clock }) {
   const { functionUrl: url, apiKey } = config;
-  const early = { isAsked: false, user: undefined, isOutdated: false, wall: 0, monotonic: 0, isTaken: false };
+  const early = { wall: 0, monotonic: 0 };
+  /** Nobody else has signed in meanwhile, as far as was told. */
+  const isStill = (token) => !early.isOutdated && (early.user === undefined || early.user === (token ?? null));
   // Not now: whoever calls in the same turn may share this reading.
   early.token = Promise.resolve().then(async () => {
     early.isAsked = true;
     const token = await read();
     // When it was known: no token may be taken for younger than it is.
     [early.wall, early.monotonic] = [Date.now(), clock.now()];
-    if (mints && isUsers(token) && !early.isOutdated && early.fits(token)) {
-      early.headers = { authorization: `Bearer ${token}` };
-      if (apiKey !== undefined) early.headers.apikey = apiKey;
+    if (mints && isUsers(token) && isStill(token)) {
+      const headers = { authorization: `Bearer ${token}` };
+      if (apiKey !== undefined) headers.apikey = apiKey;
+      early.sentFor = token;
       early.controller = new AbortController();
       const { signal } = early.controller;
-      const init = { method: "POST", headers: early.headers, signal, redirect: "manual" };
-      early.answer = send(early, url, init).then(readBegin);
+      early.answer = send(early, url, { method: "POST", headers, signal, redirect: "manual" }).then(readBegin);
       early.answer.catch(() => {});
     }
     return token;
@@ -39,18 +41,8 @@ export function beginEarly({ read, send, config, mints, clock }) {
     return response;
   }
 
-  /** Nobody else has signed in meanwhile, as far as was told. */
-  early.fits = (token) => early.user === undefined || early.user === (token ?? null);
   /** What was read if it is still so, else what is read now. */
-  early.orNow = async () => {
-    const isUsable = !early.isOutdated && early.fits(await early.token) && !early.isOutdated;
-    return isUsable ? early.token : read();
-  };
-  /** Was a token asked for with this session? */
-  early.isSentFor = (token) => early.headers?.authorization === `Bearer ${token}`;
-  /** Is this the request that was sent already? Nothing else goes to this URL without a body. */
-  early.isFor = (target, headers, body) =>
-    target === url && body === undefined && JSON.stringify(headers) === JSON.stringify(early.headers);
+  early.orNow = async () => (!early.isOutdated && isStill(await early.token) ? early.token : read());
   /** What nobody took is not wanted. */
   early.discard = () => {
     early.isOutdated = true;

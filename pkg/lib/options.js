@@ -23,7 +23,7 @@ export function engineConfig(options) {
   if (options.fetch !== undefined && typeof options.fetch !== "function") say("the option fetch must be a function");
   if (wasmUrl !== undefined && typeof wasmUrl !== "string" && !wasmUrl?.href) say("the option wasmUrl must be a URL");
   if (wasmModule !== undefined && (typeof wasmModule !== "object" || !wasmModule)) {
-    say("the option wasmModule must be a WebAssembly.Module, its bytes, or a promise of either");
+    say("the option wasmModule must be a module or its bytes, or a promise");
   }
   if (wasmUrl && wasmModule) say("give `wasmUrl` or `wasmModule`, not both");
 
