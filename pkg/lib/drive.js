@@ -5,17 +5,15 @@ import { ChatStream } from "./stream.js";
 import { randomBytes } from "./token.js";
 
 /** What the engine is told of, apart from what has a function of its own. */
-const EVENTS = {
-  sessionRead: 0,
-  sessionFailed: 1,
-  broken: 2,
-  abort: 3,
-  user: 4,
-  wake: 5,
-  converse: 6,
-  forget: 7,
-  clearToken: 8,
-};
+const SESSION_READ = 0;
+const SESSION_FAILED = 1;
+const REQUEST_BROKEN = 2;
+const ABORT = 3;
+const USER = 4;
+const WAKE = 5;
+const CONVERSE = 6;
+const FORGET = 7;
+const CLEAR_TOKEN = 8;
 
 /** What a call can be. */
 const KINDS = ["ask", "chat", "stream", "warm", "threads", "thread", "messages", "delete", "models", "usage", "raw"];
@@ -110,7 +108,7 @@ export function createDriver({ load, config, source, fetch }) {
   /** `at`: when it happened, if not now. */
   function tell(event, id = 0, number = 0, text = "", at = undefined) {
     if (!instance.alive) return;
-    carryOut(ask("tell", face, at?.wall ?? Date.now(), at?.monotonic ?? clock.now(), EVENTS[event], id, number, text));
+    carryOut(ask("tell", face, at?.wall ?? Date.now(), at?.monotonic ?? clock.now(), event, id, number, text));
   }
 
   function carryOut(list) {
@@ -138,14 +136,14 @@ export function createDriver({ load, config, source, fetch }) {
       const tellOf = (event, text, at) => of === instance && tell(event, reading, 0, text, at);
       const read = (token = "") => {
         if (begun?.sentFor === token) offered = begun;
-        if (typeof (token ?? "") === "string") tellOf("sessionRead", token ?? "", offered);
-        else tellOf("sessionFailed", "getAccessToken must give the access token as a string, or null");
+        if (typeof (token ?? "") === "string") tellOf(SESSION_READ, token ?? "", offered);
+        else tellOf(SESSION_FAILED, "getAccessToken must give the access token as a string, or null");
         offered = undefined;
         begun?.discard();
       };
       const failed = (thrown) => {
         sessionCause = thrown;
-        tellOf("sessionFailed", `the session source threw: ${words(thrown)}`);
+        tellOf(SESSION_FAILED, `the session source threw: ${words(thrown)}`);
         begun?.discard();
       };
       // Not now: whoever calls in the same turn may share this reading.
@@ -226,7 +224,7 @@ export function createDriver({ load, config, source, fetch }) {
       clearTimeout(timer);
       if (at === undefined) return;
       const wait = Math.min(Math.max(at - clock.now(), 0), LONGEST_TIMER);
-      timer = setTimeout(() => tell("wake"), wait);
+      timer = setTimeout(() => tell(WAKE), wait);
     },
   };
 
@@ -357,7 +355,7 @@ export function createDriver({ load, config, source, fetch }) {
     const call = calls.get(request.owner);
     if (call) call.cause = thrown;
     else sessionCause = thrown;
-    tell("broken", request.id, how, words(thrown));
+    tell(REQUEST_BROKEN, request.id, how, words(thrown));
   }
 
   function cancel(id) {
@@ -375,7 +373,7 @@ export function createDriver({ load, config, source, fetch }) {
   function abort(call) {
     if (calls.get(call.id) !== call) return;
     over(call);
-    tell("abort", call.id);
+    tell(ABORT, call.id);
   }
 
   /** Nothing more is expected of a call. */
@@ -477,7 +475,7 @@ export function createDriver({ load, config, source, fetch }) {
           of = instance;
           let refused;
           beginning = { resolve: (made) => (id = made), reject: (error) => (refused = error) };
-          tell("converse", 0, 0, JSON.stringify(options));
+          tell(CONVERSE, 0, 0, JSON.stringify(options));
           if (refused) {
             of = undefined;
             throw refused;
@@ -487,7 +485,7 @@ export function createDriver({ load, config, source, fetch }) {
         return id;
       },
       forget() {
-        if (id !== undefined && of === instance && instance.alive) tell("forget", id);
+        if (id !== undefined && of === instance && instance.alive) tell(FORGET, id);
       },
     };
   };
@@ -495,11 +493,11 @@ export function createDriver({ load, config, source, fetch }) {
   driver.user = (accessToken) => {
     if (early) early.user = accessToken ?? null;
     // Also while the module is loading: whoever asks before a sign-out asks as the one who leaves.
-    if (instance?.alive || backlog) whenReady(() => tell("user", 0, 0, accessToken ?? ""), () => {});
+    if (instance?.alive || backlog) whenReady(() => tell(USER, 0, 0, accessToken ?? ""), () => {});
   };
   driver.peek = (conversation) =>
     driver.ready ? JSON.parse(ask("peek", face, Date.now(), clock.now(), conversation.id()) || "null") : null;
-  driver.clearToken = (conversation) => driver.ready && tell("clearToken", conversation.id());
+  driver.clearToken = (conversation) => driver.ready && tell(CLEAR_TOKEN, conversation.id());
   return driver;
 }
 

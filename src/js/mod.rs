@@ -23,7 +23,7 @@ use write::{Items, Json, record, write_trace};
 static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
     lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
 
-/// What happened, for [`tell`]. The numbers are those of `EVENTS` in `pkg/lib/drive.js`.
+/// What happened, for [`tell`]. `pkg/lib/drive.js` has the same numbers.
 mod event {
     pub(super) const SESSION_READ: u32 = 0;
     pub(super) const SESSION_FAILED: u32 = 1;

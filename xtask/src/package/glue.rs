@@ -66,6 +66,12 @@ fn weave(generated: &str, start: Start) -> Result<String> {
     }",
         1,
     );
+    // What is never so, where modules with these features run at all: esbuild leaves it out.
+    let mut guarded = guarded.replace("if (!('encodeInto' in cachedTextEncoder)) {", "if (false) {");
+    let mut passed = guarded.lines().filter(|line| line.contains("= passStringToWasm0("));
+    if passed.all(|line| line.contains("wasm.__wbindgen_realloc)")) {
+        guarded = guarded.replace("if (realloc === undefined) {", "if (false) {");
+    }
     let init = match start {
         Start::Later => INIT,
         Start::AtOnce => INIT_AT_ONCE,
