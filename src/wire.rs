@@ -81,7 +81,10 @@ impl TokenReply {
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(invalid("the token in the reply has characters that no header can carry"));
         }
-        let stated = number("ttl")?.or(number("expires_in")?);
+        let stated = match number("ttl")? {
+            None => number("expires_in")?,
+            ttl => ttl,
+        };
         let signed = Claims::of(&token).and_then(|claims| claims.lifetime);
         let seconds = match (stated, signed) {
             // A token never outlives its own claims, whatever the reply says.

@@ -308,11 +308,12 @@ fn a_conversation_has_a_session_of_its_own_and_a_thread() {
 #[test]
 fn bundles_are_read_as_tolerantly_as_is_safe() {
     let signed = jwt(&serde_json::json!({"iat": 1000, "exp": 1300}));
-    let cases: [(String, Result<u64, Reason>); 17] = [
+    let cases: [(String, Result<u64, Reason>); 18] = [
         (r#"{"token":"t","ttl":900,"sessionId":"s","expiresAt":1}"#.into(), Ok(900)),
         (r#"{"access_token":"t","token_type":"Bearer","project_id":"p","expires_in":600}"#.into(), Ok(600)),
         (r#"{"jwt":"t","project_id":"p","ttl":300,"session_id":"s"}"#.into(), Ok(300)),
         (r#"{"token":"t","access_token":"u","ttl":900,"expires_in":900,"new":{"field":[1]}}"#.into(), Ok(900)),
+        (r#"{"token":"t","ttl":900,"expires_in":"soon"}"#.into(), Ok(900)),
         (r#"{"token":"t","ttl":90.5}"#.into(), Ok(90)),
         (format!(r#"{{"token":"{signed}"}}"#), Ok(300)),
         (format!(r#"{{"token":"{signed}","ttl":900}}"#), Ok(300)),
