@@ -84,27 +84,29 @@ test("in Chromium", LIMIT, async () => {
   }
 });
 
-test("in Firefox", { ...LIMIT, skip: !LONG && "the long form alone" }, async () => {
-  const firefox = await launchFirefox();
-  try {
-    const page = await firefox.open({ viewport: { width: 800, height: 600 } });
-    await page.goto(pages.origin);
-    await hold("firefox", inBrowsers(), async (prepared, done) => {
-      for (let at = 0; at < prepared.length; at += BATCH) {
-        const told = await page.evaluate(
-          `const [{ carryOutAll }, { createClient }] = await Promise.all([import("/caller.mjs"), import("/pkg/index.js")]);
-          const told = [];
-          await carryOutAll(createClient, arguments[0], { together: arguments[1], done: (...one) => told.push(one) });
-          return told;`.replaceAll("arguments[0]", JSON.stringify(prepared.slice(at, at + BATCH))).replaceAll("arguments[1]", TOGETHER),
-        );
-        assert.ok(Array.isArray(told), JSON.stringify(told));
-        for (const [id, one] of told) done(id, one);
-      }
-    });
-  } finally {
-    await firefox.close();
-  }
-});
+if (LONG) {
+  test("in Firefox", LIMIT, async () => {
+    const firefox = await launchFirefox();
+    try {
+      const page = await firefox.open({ viewport: { width: 800, height: 600 } });
+      await page.goto(pages.origin);
+      await hold("firefox", inBrowsers(), async (prepared, done) => {
+        for (let at = 0; at < prepared.length; at += BATCH) {
+          const told = await page.evaluate(
+            `const [{ carryOutAll }, { createClient }] = await Promise.all([import("/caller.mjs"), import("/pkg/index.js")]);
+            const told = [];
+            await carryOutAll(createClient, arguments[0], { together: arguments[1], done: (...one) => told.push(one) });
+            return told;`.replaceAll("arguments[0]", JSON.stringify(prepared.slice(at, at + BATCH))).replaceAll("arguments[1]", TOGETHER),
+          );
+          assert.ok(Array.isArray(told), JSON.stringify(told));
+          for (const [id, one] of told) done(id, one);
+        }
+      });
+    } finally {
+      await firefox.close();
+    }
+  });
+}
 
 test("nothing was asked for that no cell had asked for, and docs/faults.md says what was held", async () => {
   assert.deepEqual(run.server.strays.filter((stray) => !stray.includes("/c/elsewhere")), []);
