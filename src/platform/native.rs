@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{Stream, StreamExt};
 
-use super::{Body, BoxFuture, Failure, Now, READ_HEADERS, Request, Response, Transport};
+use super::thread::BoxFuture;
+use super::transport::{Body, Failure, Now, READ_HEADERS, Request, Response, Transport};
 
 /// [`Transport`] over [`reqwest`]; needs a tokio runtime.
 #[derive(Clone, Debug)]

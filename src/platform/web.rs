@@ -14,7 +14,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, RequestRedirect};
 
-use super::{Body, BoxFuture, Failure, Now, READ_HEADERS, Request, Response, Transport};
+use super::thread::BoxFuture;
+use super::transport::{Body, Failure, Now, READ_HEADERS, Request, Response, Transport};
 use crate::wire::millis;
 
 #[wasm_bindgen]
