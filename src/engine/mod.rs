@@ -47,8 +47,3 @@ pub use stream::Outcome;
 pub(crate) use table::{Id, Table};
 pub use tools::ToolCall;
 pub use trace::{Retry, Trace};
-
-/// Who a request to the gateway is addressed to, in errors.
-const GATEWAY: &str = "the gateway";
-/// The same for the mint.
-const FUNCTION: &str = "the token function";
