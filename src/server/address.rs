@@ -1,6 +1,6 @@
 //! Addresses of servers that are sent credentials or trusted for keys, and of what lies below them.
 
-use super::platform::url;
+use super::platform::parse_url;
 
 /// An address without query or fragment, as the URL Standard writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(super) struct Address(String);
 impl Address {
     /// Only https, except for this machine itself and the hosts in `plain`.
     pub(super) fn read(text: &str, plain: &[String]) -> Result<Self, String> {
-        let url = url::parse(text).map_err(|problem| ["is not a URL (", &problem, ")"].concat())?;
+        let url = parse_url(text).map_err(|problem| ["is not a URL (", &problem, ")"].concat())?;
         if url.has_login {
             return Err("must not hold a user name or password".into());
         }
@@ -32,7 +32,7 @@ impl Address {
 
     /// The address under which the Supabase CLI's local stack is known to the functions that it serves, if it is that.
     pub(super) fn of_local_stack(text: &str) -> Option<Self> {
-        let url = url::parse(text).ok()?;
+        let url = parse_url(text).ok()?;
         Some(Self(url.href)).filter(Self::is_local_stack)
     }
 
@@ -51,7 +51,7 @@ impl Address {
 
     /// In the one spelling of the URL Standard.
     pub(super) fn respelled(&self) -> Result<Self, String> {
-        Ok(Self(url::parse(&self.0)?.href))
+        Ok(Self(parse_url(&self.0)?.href))
     }
 
     /// One that ends in `/v1`, as OpenAI-compatible settings do, without it.
@@ -138,7 +138,7 @@ mod tests {
             url,
             "https://ref.supabase.co/base/rest/v1/%252e%252e/a%2Fb%3Fc%23d/%C3%A4?id=eq.a%20b%26c%2Bd&select=*%2Cx"
         );
-        assert_eq!(url::parse(&url).unwrap().href, url);
+        assert_eq!(parse_url(&url).unwrap().href, url);
         assert_eq!(base.join("/v1/").without_version().as_str(), "https://ref.supabase.co/base");
     }
 }
