@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::options::AuthOptions;
-use super::pkce::push_parameter;
 use super::session::{object, push_name, push_text};
 use super::{Scope, UserChanges, VerifyType};
 use crate::Secret;
+use crate::text::push_parameter;
 
 /// One request to Supabase Auth.
 pub(super) struct Ask {

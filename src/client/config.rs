@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::drive::{Driver, as_millis};
+use super::drive::Driver;
 use super::handle::Client;
 use super::session::SessionSource;
 use crate::credential::CredentialKind;
 use crate::engine::{Config, Limits, NEVER};
 use crate::platform::{DefaultTransport, Transport};
 use crate::text::{small_number, split_once};
-use crate::wire::is_header_safe;
+use crate::wire::{as_millis, is_header_safe};
 use crate::{Error, Reason};
 
 /// A limit for each kind of wait.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::drive::{Driver, News, as_millis};
+use super::drive::{Driver, News};
 use crate::engine::{Begin, ConversationOptions, Id, Kind, MAIN};
 use crate::platform::{self, OnThread};
 use crate::{Error, Secret, wire};
@@ -120,7 +120,7 @@ impl Client {
         let driver = self.driver();
         let (total, max_retries) = driver.engine(|engine| {
             let config = engine.config();
-            let total = self.total.map_or(config.limits.total, as_millis);
+            let total = self.total.map_or(config.limits.total, wire::as_millis);
             (total, self.max_retries.unwrap_or(config.max_retries))
         });
         let conversation = self.conversation.id;

@@ -33,7 +33,7 @@ pub use chat_store::Chat;
 pub(crate) use config::Problems;
 pub use config::{ClientBuilder, Timeouts};
 #[cfg(feature = "auth")]
-pub(crate) use drive::dropped;
+pub(crate) use drive::{dropped, moment};
 pub use handle::{Client, TokenInfo, generate_session_id};
 pub use records::{Model, Models, SessionUsage, Thread, UsageReport, Used, UsedThen};
 pub use session::{Session, SessionSource, Watcher};

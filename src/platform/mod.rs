@@ -15,11 +15,13 @@ mod transport;
 mod web;
 
 #[cfg(not(target_arch = "wasm32"))]
+pub(crate) use crate::wire::http_date;
+#[cfg(not(target_arch = "wasm32"))]
 pub use native::NativeTransport;
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::NativeTransport as DefaultTransport;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use native::{http_date, nothing_runs_here, number_of, number_text, random};
+pub(crate) use native::{nothing_runs_here, number_of, number_text, random};
 #[cfg(all(feature = "auth", not(target_arch = "wasm32")))]
 pub(crate) use no_page as page;
 pub(crate) use thread::OnThread;

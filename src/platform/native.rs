@@ -106,12 +106,6 @@ pub(crate) fn random() -> [u8; 16] {
     bytes
 }
 
-/// An HTTP date, in milliseconds since the Unix epoch.
-pub(crate) fn http_date(text: &str) -> Option<f64> {
-    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(date.as_secs_f64() * 1000.0)
-}
-
 /// The value of a JSON number, to the last bit.
 pub(crate) fn number_of(text: &str) -> f64 {
     text.parse().unwrap_or(f64::NAN)

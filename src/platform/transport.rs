@@ -84,6 +84,11 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
+
+    /// What the server's log knows it by.
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        self.header("x-trace-id").or_else(|| self.header("x-request-id")).map(str::to_owned)
+    }
 }
 
 impl fmt::Debug for Response {

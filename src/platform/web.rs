@@ -16,7 +16,7 @@ use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, Request
 
 use super::thread::BoxFuture;
 use super::transport::{Body, Failure, Now, READ_HEADERS, Request, Response, Transport};
-use crate::wire::millis;
+use crate::wire::{as_millis, millis};
 
 #[wasm_bindgen]
 extern "C" {
@@ -77,7 +77,7 @@ impl Transport for BrowserTransport {
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         // The host's timers take a signed 32-bit number of milliseconds; more fires at once.
-        let millis = (time.as_secs_f64() * 1000.0).ceil().min(f64::from(i32::MAX)) as u32;
+        let millis = as_millis(time).ceil().min(f64::from(i32::MAX)) as u32;
         let state = Rc::new(TimerState::default());
         let alarm = state.clone();
         let timeout = Timeout::new(millis, move || {

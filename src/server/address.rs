@@ -1,6 +1,7 @@
 //! Addresses of servers that are sent credentials or trusted for keys, and of what lies below them.
 
 use super::platform::parse_url;
+use crate::text::percent_encode;
 
 /// An address without query or fragment, as the URL Standard writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,27 +73,7 @@ pub(super) fn push_segment(segment: &str, url: &mut String) {
     // These two would lead elsewhere.
     if !matches!(segment, "." | "..") {
         url.push('/');
-        push_encoded(segment, url);
-    }
-}
-
-/// Adds a parameter to the query of a URL.
-pub(super) fn push_parameter(name: &str, value: &str, url: &mut String) {
-    url.push(if url.contains('?') { '&' } else { '?' });
-    push_encoded(name, url);
-    url.push('=');
-    push_encoded(value, url);
-}
-
-fn push_encoded(text: &str, url: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'*') {
-            url.push(char::from(byte));
-        } else {
-            url.push('%');
-            let digit = |four: u8| char::from(b"0123456789ABCDEF"[usize::from(four)]);
-            url.extend([digit(byte >> 4), digit(byte & 15)]);
-        }
+        percent_encode(segment, url);
     }
 }
 
@@ -100,6 +81,7 @@ fn push_encoded(text: &str, url: &mut String) {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::text::push_parameter;
 
     #[test]
     fn plain_http_is_for_this_machine() {
