@@ -433,7 +433,7 @@ impl Supabase {
                 }
             }
         };
-        flight.landing().await.ok_or_else(crate::client::dropped)
+        flight.outcome().await.ok_or_else(crate::client::dropped)
     }
 }
 
