@@ -120,6 +120,13 @@ pub(crate) fn millis(millis: f64) -> Duration {
     Duration::from_nanos((millis * 1e6) as u64)
 }
 
+/// Whole milliseconds for a timer of JavaScript's, which takes a signed 32-bit number of them: more fires at once.
+#[cfg(target_arch = "wasm32")]
+#[cfg_attr(not(any(feature = "client", feature = "server")), allow(dead_code))]
+pub(crate) fn timer_millis(time: Duration) -> u32 {
+    as_millis(time).ceil().min(f64::from(i32::MAX)) as u32
+}
+
 /// `Retry-After` as seconds, as decimals (which some gateways send), or as an HTTP date. `date` is that date, if it is one;
 /// it and `now` are in milliseconds since the Unix epoch.
 #[cfg_attr(not(feature = "engine"), allow(dead_code))]

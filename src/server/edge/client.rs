@@ -8,10 +8,10 @@ use http::header::{HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 
 use super::operation::{Operation, Outcome};
-use super::time::millis;
 use super::{headers, host};
 use crate::Error;
 use crate::server::http::{HttpClient, HttpError, Limits};
+use crate::wire::timer_millis;
 
 /// Codes of a fetch that brought no complete answer.
 const TIMEOUT: u32 = 1;
@@ -33,7 +33,7 @@ impl HttpClient for FetchClient {
             let (head, body) = request.into_parts();
             let (url, headers) = (head.uri.to_string(), headers::write(&head.headers));
             let limit = u32::try_from(limits.body).unwrap_or(u32::MAX);
-            let deadline = millis(limits.deadline);
+            let deadline = timer_millis(limits.deadline);
             let begin = |id| host::fetch(id, head.method.as_str(), &url, &headers, &body, deadline, limit);
             response(Operation::begin(begin).await)
         })

@@ -22,13 +22,8 @@ pub(in crate::server) async fn within<F: Future>(limit: Duration, future: F) -> 
         if let Poll::Ready(output) = future.as_mut().poll(context) {
             return Poll::Ready(Some(output));
         }
-        let timer = timer.get_or_insert_with(|| Operation::begin(|id| host::sleep(id, millis(limit))));
+        let timer = timer.get_or_insert_with(|| Operation::begin(|id| host::sleep(id, wire::timer_millis(limit))));
         pin!(timer).poll(context).map(|_| None)
     })
     .await
-}
-
-/// The host's timers take a signed 32-bit number of milliseconds; more fires at once.
-pub(super) fn millis(time: Duration) -> u32 {
-    u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(i32::MAX as u32)
 }
