@@ -9,13 +9,13 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 
 use super::address::Address;
 use super::clock::Clock;
-use super::credentials::is_api_key;
 use super::http::{HttpClient, Limits, request, retry_after};
 use super::platform::crypto::{SigningKey, random_uuid};
 use super::platform::log::log;
 use super::policy::Grant;
 use super::settings::Reader;
 use super::signer::{Signer, Subject, private_key};
+use crate::credential::is_api_key;
 use crate::object::Object;
 use crate::wire::{ErrorBody, TokenBundle, TokenReply};
 use crate::{Error, Reason, Secret};
