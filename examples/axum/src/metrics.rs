@@ -14,7 +14,7 @@ use behest_client::server::{HttpClient, HttpError, Limits, NativeClient};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 
 /// `result` is `minted`, `refused` or `failed`, `reason` the code of a refusal.
@@ -34,9 +34,8 @@ const LARGEST_REFUSAL: usize = 64 * 1024;
 
 /// `/metrics`, for an address of its own: it tells how many users there are and what goes wrong.
 pub(crate) fn routes() -> anyhow::Result<Router> {
-    let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).map(PrometheusBuilder::install_recorder);
-    let flat = |recorder: Result<Result<_, BuildError>, BuildError>| recorder.and_then(|installed| installed);
-    let recorder = flat(recorder).context("the metrics cannot be set up")?;
+    let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).and_then(PrometheusBuilder::install_recorder);
+    let recorder = recorder.context("the metrics cannot be set up")?;
     describe_counter!(MINTS, "Requests for a gateway token, by how they ended");
     describe_histogram!(MINT_SECONDS, "Time from the request for a token to its answer");
     describe_gauge!(IN_FLIGHT, "Requests for a token that have not been answered yet");
