@@ -232,7 +232,8 @@ describe("two replicas behind a proxy", () => {
     const told = direct.answers.filter(({ status }) => status === 200);
     for (const { user, text } of told) assert.equal(JSON.parse(text).token, WHOSE(user));
     assert.ok(direct.answers.every(({ status }) => status === 200 || status === 502), "nothing between a token and no answer");
-    assert.ok(direct.answers.length - told.length <= 8, `at most what was under way: ${proxy.failures}`);
+    // What was under way, and what the proxy sent after it over connections that were dying.
+    assert.ok(direct.answers.length - told.length <= 16, `lost: ${proxy.failures}`);
     assert.ok(upstream.calls["/v1/auth/mint"] - granted >= told.length + people.answers.length, "each token was minted");
     project.remove();
     await proxy.stop();
