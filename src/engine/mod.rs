@@ -9,6 +9,8 @@
     allow(dead_code, unused_imports, unreachable_pub)
 )]
 
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod arrivals;
 mod budget;
 mod call;
 mod calls;
