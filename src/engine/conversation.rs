@@ -184,7 +184,7 @@ impl Conversation {
             generation: self.minted,
             epoch: mint.epoch,
             took: Took { session: mint.asked.since(mint.began), function: now.since(mint.asked) },
-            ttl: reply.ttl.as_secs_f64() * 1000.0,
+            ttl: wire::as_millis(reply.ttl),
             started: sent,
         });
     }
@@ -198,9 +198,7 @@ impl Conversation {
         let cool_down = match error.reason() {
             // Costs no request, and the next call may come right after the sign-in.
             Reason::SignedOut => 0.0,
-            _ => {
-                back_off.max(error.retry_after().map_or(0.0, |wait| wait.as_secs_f64() * 1000.0).min(LARGEST_COOL_DOWN))
-            }
+            _ => back_off.max(error.retry_after().map_or(0.0, wire::as_millis).min(LARGEST_COOL_DOWN)),
         };
         self.failure = Some(Failed {
             error: error.clone(),
