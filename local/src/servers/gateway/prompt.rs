@@ -94,8 +94,10 @@ fn parts(content: &Value) -> impl Iterator<Item = &Value> {
 
 /// Anything but text costs what an image may cost; sound is longer than that, and counts by its bytes.
 fn is_attachment(part: &Value) -> bool {
-    let kind = part.get("type").and_then(Value::as_str);
-    kind.is_some_and(|kind| !matches!(kind, "text" | "input_text" | "output_text" | "refusal" | "input_audio"))
+    match part.get("type").and_then(Value::as_str) {
+        Some(kind) => !matches!(kind, "text" | "input_text" | "output_text" | "refusal" | "input_audio"),
+        None => part.is_object() && !part.get("text").is_some_and(Value::is_string),
+    }
 }
 
 /// About the length of the value in JSON.
@@ -190,6 +192,7 @@ mod tests {
             json!({ "type": "input_image", "image_url": "http://a" }),
             json!({ "type": "video_url", "video_url": { "url": "http://a" } }),
             json!({ "type": "file", "file": { "file_id": "a" } }),
+            json!({ "image_url": { "url": "http://a" } }),
         ] {
             for content in [json!([part]), part] {
                 assert!(of(&user(content.clone()), ANY).1 >= 50_000, "{content}");
