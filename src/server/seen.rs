@@ -5,6 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use subtle::ConstantTimeEq as _;
+
 use super::platform::crypto::VerifyingKey;
 use crate::Secret;
 
@@ -23,11 +25,12 @@ struct Verified {
 }
 
 impl Seen {
-    /// Was exactly this token verified by one of these keys?
+    /// Was exactly this token verified by one of these keys? How long the answer takes tells nobody how much of a guess was right.
     pub(super) fn has(&self, token: &str, keys: &[Arc<VerifyingKey>]) -> bool {
         let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Some(known)) = places.get(place(token)) else { return false };
-        known.token.expose() == token && keys.iter().any(|key| Arc::ptr_eq(key, &known.by))
+        let is_same: bool = known.token.expose().as_bytes().ct_eq(token.as_bytes()).into();
+        is_same && keys.iter().any(|key| Arc::ptr_eq(key, &known.by))
     }
 
     pub(super) fn keep(&self, token: &Secret, key: &Arc<VerifyingKey>) {
