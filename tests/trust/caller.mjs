@@ -3,12 +3,16 @@
 /** A cell that is not settled by then hangs. */
 const HANG_MS = 60_000;
 
-export async function carryOut(createClient, { kind, sessionUrl, session, seenUrl, ...options }) {
+export function carryOut(createClient, { kind, sessionUrl, session, seenUrl, ...options }) {
   const getAccessToken = sessionUrl ? () => readSession(sessionUrl) : () => session;
-  const behest = createClient({ getAccessToken, ...options });
+  return call(createClient({ getAccessToken, ...options }), kind, () => fetch(seenUrl, { method: "POST" }).catch(() => {}));
+}
+
+/** One call, as its caller sees it. `seen` tells the server that text has arrived. */
+export async function call(behest, kind, seen) {
   let timer;
   const hangs = new Promise((resolve) => (timer = setTimeout(resolve, HANG_MS, { hangs: true })));
-  const settled = await Promise.race([hangs, (kind === "ask" ? ask : stream)(behest, seenUrl).catch(shown)]);
+  const settled = await Promise.race([hangs, (kind === "ask" ? ask : stream)(behest, seen).catch(shown)]);
   clearTimeout(timer);
   return { ...settled, polluted: {}.polluted !== undefined };
 }
@@ -24,14 +28,14 @@ async function readSession(url) {
 
 const ask = async (behest) => ({ text: await behest.ask("Hi!") });
 
-async function stream(behest, seenUrl) {
+async function stream(behest, seen) {
   const stream = await behest.chat.completions.create({ messages: [{ role: "user", content: "Hi!" }], stream: true });
   let text = "";
   let told;
   let failure = {};
   try {
     for await (const piece of stream.text()) {
-      told ??= fetch(seenUrl, { method: "POST" }).catch(() => {});
+      told ??= seen(text + piece);
       text += piece;
     }
   } catch (error) {
