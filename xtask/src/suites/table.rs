@@ -64,7 +64,7 @@ pub(crate) const SUITES: &[Suite] = &[
     }),
     suite(
         "trust",
-        "faults, a soak and attacks: the short forms of cargo xtask check --faults, --soak and --attacks",
+        "faults, a soak, attacks and second implementations: the short forms of cargo xtask check --faults and its like",
         trust,
     ),
     suite("demo", "cargo xtask demo --check", demo_check),
@@ -305,12 +305,13 @@ pub(super) fn in_trust(context: &Context, files: &[&str]) -> Result<Command> {
 /// What the project is trusted for; `super::trust` runs the long forms.
 pub(super) const FAULTS: &str = "tests/trust/faults.test.mjs";
 pub(super) const EVENTS: &str = "tests/trust/events.test.mjs";
+pub(super) const EXPOSURE: &str = "tests/trust/exposure.test.mjs";
 pub(super) const DIFFERENTIAL: &str = "tests/trust/differential.test.mjs";
 pub(super) const SOAK: &str = "tests/trust/soak.test.mjs";
 pub(super) const ATTACKS: &str = "tests/trust/attacks.test.mjs";
 
 fn trust(context: &Context) -> Result<Counts> {
-    counted(&mut in_trust(context, &[FAULTS, EVENTS, SOAK, ATTACKS, DIFFERENTIAL])?, RUN_LIMIT)
+    counted(&mut in_trust(context, &[FAULTS, EVENTS, SOAK, ATTACKS, EXPOSURE, DIFFERENTIAL])?, RUN_LIMIT)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

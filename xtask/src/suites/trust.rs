@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::counts::Counts;
-use super::table::{ATTACKS, Context, DIFFERENTIAL, EVENTS, FAULTS, SOAK, counted, in_trust};
+use super::table::{ATTACKS, Context, DIFFERENTIAL, EVENTS, EXPOSURE, FAULTS, SOAK, counted, in_trust};
 use crate::machine::places::root;
 use crate::package::reproducible;
 
@@ -48,7 +48,8 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let context = Context::default();
     let mut counts = Counts::default();
-    let files = [(options.faults, FAULTS), (options.faults, EVENTS), (options.soak, SOAK), (options.attacks, ATTACKS)];
+    let Options { faults, soak, attacks, .. } = *options;
+    let files = [(faults, FAULTS), (faults, EVENTS), (soak, SOAK), (attacks, ATTACKS), (attacks, EXPOSURE)];
     for (_, file) in files.into_iter().filter(|(wanted, _)| *wanted) {
         counts += counted(in_trust(&context, &[file])?.env("TRUST", "long"), LIMIT)?;
     }
