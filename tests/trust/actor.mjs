@@ -5,7 +5,7 @@ import { accessToken } from "/pkg/testing.js";
 import { call } from "./caller.mjs";
 
 const now = Date.now;
-let behest, going, controlled;
+let behest, going, controlled, controller;
 
 const until = async (event, isSo) => {
   if (!isSo()) await new Promise((resolve) => document.addEventListener(event, resolve, { once: true }));
@@ -26,8 +26,10 @@ globalThis.actor = {
   begin(kind) {
     let read;
     controlled = new Promise((resolve) => (read = resolve));
-    going = call(behest, kind, read);
+    controller = new AbortController();
+    going = call(behest, kind, read, controller.signal);
   },
+  abort: () => controller.abort(),
   /** The first text has been handed out. */
   read: async () => void (await controlled),
   told: async () => JSON.parse(JSON.stringify(await going)),

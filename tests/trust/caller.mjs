@@ -8,11 +8,11 @@ export function carryOut(createClient, { kind, sessionUrl, session, seenUrl, ...
   return call(createClient({ getAccessToken, ...options }), kind, () => fetch(seenUrl, { method: "POST" }).catch(() => {}));
 }
 
-/** One call, as its caller sees it. `seen` tells the server that text has arrived. */
-export async function call(behest, kind, seen) {
+/** One call, as its caller sees it. `seen` is told of the first text; `signal` may abort it. */
+export async function call(behest, kind, seen, signal) {
   let timer;
   const hangs = new Promise((resolve) => (timer = setTimeout(resolve, HANG_MS, { hangs: true })));
-  const settled = await Promise.race([hangs, (kind === "ask" ? ask : stream)(behest, seen).catch(shown)]);
+  const settled = await Promise.race([hangs, (kind === "ask" ? ask : stream)(behest, seen, { signal }).catch(shown)]);
   clearTimeout(timer);
   return { ...settled, polluted: {}.polluted !== undefined };
 }
@@ -26,10 +26,10 @@ async function readSession(url) {
   return access_token;
 }
 
-const ask = async (behest) => ({ text: await behest.ask("Hi!") });
+const ask = async (behest, _seen, options) => ({ text: await behest.ask("Hi!", options) });
 
-async function stream(behest, seen) {
-  const stream = await behest.chat.completions.create({ messages: [{ role: "user", content: "Hi!" }], stream: true });
+async function stream(behest, seen, options) {
+  const stream = await behest.chat.completions.create({ messages: [{ role: "user", content: "Hi!" }], stream: true }, options);
   let text = "";
   let told;
   let failure = {};

@@ -157,6 +157,8 @@ const OF_THE_PAGE = [
     quick: ["tokenMs"],
     scene: ({ mint }) => mint.shut(),
     async play(on) {
+      // A module that is on its way to a frozen page may be given up by the browser.
+      await on.host.run("actor.load()");
       await on.begin();
       await on.scene.asked.opened;
       await frozen(async ({ scene }) => {
@@ -274,7 +276,22 @@ const leaves = {
   want: works(),
 };
 
-export const EVENTS = [...OF_THE_PAGE, ...withWorker, leaves];
+const aborts = {
+  name: "the caller aborts behind a service worker; of a stream, the gateway hears",
+  worker: { script: "fetch(request)", hop: "gateway" },
+  async play(on) {
+    await on.begin();
+    await on.halfway();
+    await on.host.run("actor.abort()");
+    // Before the head has come, browsers do not tell a worker.
+    if (on.kind === "stream") await on.scene.closed.opened;
+    on.scene.go.open();
+    return on.told();
+  },
+  want: { ask: fails("aborted", 1, 1), stream: { outcome: "aborted", kept: HALF, mints: 1, prompts: 1 } },
+};
+
+export const EVENTS = [...OF_THE_PAGE, ...withWorker, leaves, aborts];
 
 /** Every event, for each kind of call, as far as a browser can play it. */
 export const scenes = (abilities) =>

@@ -50,6 +50,7 @@ async function play(scene, host) {
   await host.run(`actor.open(${JSON.stringify({ behestUrl: server, tokenUrl: `${server}/function`, maxRetries: RETRIES, timeouts })})`);
   const on = {
     host,
+    kind,
     scene: at,
     begin: () => host.run(`actor.begin("${kind}")`),
     told: () => host.run("actor.told()"),

@@ -15,7 +15,7 @@ const ACTIONS = {
     "network", "timeout", "session_timeout", "session_failed", "disconnected", "stalled", "truncated", "rate_limited", "conflict",
     "server_error", "plan_unavailable", "mint_unavailable", "wasm_load_failed",
   ],
-  give_up: ["invalid_response", "forbidden", "content_blocked", "pii_blocked", "event_too_large"],
+  give_up: ["aborted", "invalid_response", "forbidden", "content_blocked", "pii_blocked", "event_too_large"],
 };
 const actionOf = (reason) => Object.keys(ACTIONS).find((action) => ACTIONS[action].includes(reason));
 
