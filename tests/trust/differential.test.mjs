@@ -205,10 +205,16 @@ async function made(draw) {
   return chance() < 0.25 ? mutated(draw, [token], [".", "=", "A", "-", "_", "+", "/", " ", "eyJ", "\u0000"]) : token;
 }
 
-/** Rules of a session of a Supabase user, and of a verifier that knows no critical header, which jose leaves to its caller. */
+/**
+ * Rules of a session of a Supabase user, and of a verifier that knows no critical header, which jose leaves to its caller; and those
+ * of RFC 7515 for its letters, which jose does not hold to: no white space, no padding, no stray bits, no byte order mark.
+ */
 function isSession({ sub, role }, { crit }, token) {
-  const isMarked = Buffer.from(token.split(".")[1], "base64url").subarray(0, 3).equals(Buffer.from("\ufeff"));
-  return typeof sub === "string" && sub !== "" && typeof role === "string" && !/^(anon|service_role)$/.test(role) && crit === undefined && !isMarked;
+  const parts = token.split(".");
+  const isExact = parts.every((part) => Buffer.from(part, "base64url").toString("base64url") === part);
+  const isMarked = Buffer.from(parts[1], "base64url").subarray(0, 3).equals(Buffer.from("\ufeff"));
+  const isUsers = typeof sub === "string" && sub !== "" && typeof role === "string" && !/^(anon|service_role)$/.test(role);
+  return isUsers && crit === undefined && isExact && !isMarked;
 }
 
 test("tokens, beside jose", LIMIT, async (t) => {
