@@ -214,6 +214,11 @@ impl Conversation {
         });
     }
 
+    /// Forgets the last failure.
+    pub(crate) fn forgive(&mut self) {
+        self.failure = None;
+    }
+
     /// The failure that stands for the next mint, while its cool-down lasts and nobody else has signed in.
     pub(crate) fn cooling_down(&self, now: Moment, changes: u32) -> Option<&Error> {
         let failed = self.failure.as_ref()?;

@@ -345,6 +345,10 @@ impl Engine {
                     Some(MintPhase::Session(_) | MintPhase::Wait) | None => return,
                 };
                 self.mint_attempt_failed(now, id, error);
+                if broken.unsent {
+                    // There is no server to be spared, and the next call may come right after the network.
+                    self.conversations.get_mut(id).into_iter().for_each(Conversation::forgive);
+                }
             }
             Some(Owner::Call(id)) => self.call_broken(now, id, broken),
             Some(Owner::Drain(_)) | None => {}

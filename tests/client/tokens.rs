@@ -192,6 +192,18 @@ fn a_failed_mint_is_told_to_everyone_who_waited_and_not_repeated_at_once() {
 }
 
 #[test]
+fn a_mint_that_reached_nobody_needs_no_cool_down() {
+    let world = World::new();
+    world.serve(|_, _| Reply::refused("offline"));
+    let client = world.client();
+    for _ in 0..3 {
+        assert_eq!(world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::Network);
+    }
+    world.serve(default_reply);
+    assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello");
+}
+
+#[test]
 fn a_sign_in_ends_the_cool_down() {
     let world = World::new();
     world.serve(|_, _| Reply::json(403, "{}"));

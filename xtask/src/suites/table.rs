@@ -64,7 +64,7 @@ pub(crate) const SUITES: &[Suite] = &[
     }),
     suite(
         "trust",
-        "faults, a soak and attacks: the short forms of cargo xtask check --faults, --soak and --attacks",
+        "faults, a soak, attacks and second implementations: the short forms of cargo xtask check --faults and its like",
         trust,
     ),
     suite("demo", "cargo xtask demo --check", demo_check),
@@ -295,14 +295,23 @@ pub(super) fn in_pages(context: &Context, files: Vec<PathBuf>) -> Result<Command
     Ok(node)
 }
 
+/// The same with the native client of the fault matrix.
+pub(super) fn in_trust(context: &Context, files: &[&str]) -> Result<Command> {
+    let mut node = in_pages(context, files.iter().map(|file| root().join(file)).collect())?;
+    node.env("FAULT_CALLER", context.program("fault-caller", "example")?);
+    Ok(node)
+}
+
 /// What the project is trusted for; `super::trust` runs the long forms.
 pub(super) const FAULTS: &str = "tests/trust/faults.test.mjs";
+pub(super) const EVENTS: &str = "tests/trust/events.test.mjs";
+pub(super) const EXPOSURE: &str = "tests/trust/exposure.test.mjs";
+pub(super) const DIFFERENTIAL: &str = "tests/trust/differential.test.mjs";
 pub(super) const SOAK: &str = "tests/trust/soak.test.mjs";
 pub(super) const ATTACKS: &str = "tests/trust/attacks.test.mjs";
 
 fn trust(context: &Context) -> Result<Counts> {
-    let files = [FAULTS, SOAK, ATTACKS].map(|file| root().join(file));
-    counted(&mut in_pages(context, files.into())?, RUN_LIMIT)
+    counted(&mut in_trust(context, &[FAULTS, EVENTS, SOAK, ATTACKS, EXPOSURE, DIFFERENTIAL])?, RUN_LIMIT)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::counts::Counts;
-use super::table::{ATTACKS, Context, FAULTS, SOAK, counted, in_pages};
+use super::table::{ATTACKS, Context, DIFFERENTIAL, EVENTS, EXPOSURE, FAULTS, SOAK, counted, in_trust};
 use crate::figures::scale;
 use crate::machine::children::{End, watch};
 use crate::machine::places::root;
@@ -20,10 +20,10 @@ const LONG_FUZZ: u64 = 60;
 /// Which of the long forms to run; none: formatting and clippy.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Options {
-    /// The fault matrix in Node, Chromium and Firefox; writes docs/faults.md
+    /// The fault matrix in Node, Chromium, Firefox and the native client; writes docs/faults.md
     #[arg(long)]
     faults: bool,
-    /// 10 000 asks and 2 000 streams of three users under random faults
+    /// 10 000 asks and 2 000 streams of three users under random faults, in Node and in Chromium
     #[arg(long)]
     soak: bool,
     /// Random and mutated input for everything that reads what others send
@@ -53,10 +53,10 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let context = Context::default();
     let mut counts = Counts::default();
-    for (wanted, file) in [(options.faults, FAULTS), (options.soak, SOAK), (options.attacks, ATTACKS)] {
-        if wanted {
-            counts += counted(in_pages(&context, vec![root().join(file)])?.env("TRUST", "long"), LIMIT)?;
-        }
+    let Options { faults, soak, attacks, .. } = *options;
+    let files = [(faults, FAULTS), (faults, EVENTS), (soak, SOAK), (attacks, ATTACKS), (attacks, EXPOSURE)];
+    for (_, file) in files.into_iter().filter(|(wanted, _)| *wanted) {
+        counts += counted(in_trust(&context, &[file])?.env("TRUST", "long"), LIMIT)?;
     }
     if options.fuzz {
         counts += fuzz(&context, options.seconds)?;
@@ -78,7 +78,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn fuzz(context: &Context, seconds: u64) -> Result<Counts> {
     let mut run = Command::new(context.test_program("fuzz")?);
     run.current_dir(root()).args(["--nocapture", "--test-threads=1"]).env("FUZZ_SECONDS", seconds.to_string());
-    counted(&mut run, LIMIT)
+    let mut counts = counted(&mut run, LIMIT)?;
+    counts += counted(in_trust(context, &[DIFFERENTIAL])?.env("FUZZ_SECONDS", seconds.to_string()), LIMIT)?;
+    Ok(counts)
 }
 
 /// The simulation of `src/engine/arrivals.rs` (suite `native` runs a small one).
