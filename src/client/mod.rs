@@ -9,6 +9,7 @@ mod json;
 mod records;
 mod session;
 mod stream;
+mod tools;
 
 /// The door to the outside, for tests or an HTTP client of your own.
 pub mod transport {
@@ -39,6 +40,7 @@ pub(crate) use drive::dropped;
 pub use records::{Model, Models, SessionUsage, Thread, UsageReport, Used, UsedThen};
 pub use session::{Session, SessionSource, Watcher};
 pub use stream::{AbortHandle, ChatStream, RawStream, StreamOf};
+pub use tools::Tools;
 
 use crate::engine::{Begin, Id, Kind, MAIN};
 use crate::{Error, Secret, platform, wire};

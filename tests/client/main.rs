@@ -19,6 +19,7 @@ mod schedules;
 mod session;
 mod streams;
 mod tokens;
+mod tools;
 
 // `#[test]` on every target: each module takes it from here.
 #[cfg(not(target_arch = "wasm32"))]
