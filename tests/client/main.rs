@@ -20,6 +20,8 @@ mod session;
 mod streams;
 mod tokens;
 mod tools;
+#[cfg(not(target_arch = "wasm32"))]
+mod world;
 
 // `#[test]` on every target: each module takes it from here.
 #[cfg(not(target_arch = "wasm32"))]
