@@ -8,6 +8,7 @@ mod drive;
 mod json;
 mod records;
 mod session;
+mod spans;
 mod stream;
 mod tools;
 

@@ -17,6 +17,8 @@ mod retries;
 #[cfg(not(target_arch = "wasm32"))]
 mod schedules;
 mod session;
+#[cfg(all(feature = "tracing", not(target_arch = "wasm32")))]
+mod spans;
 mod streams;
 mod tokens;
 mod tools;
