@@ -79,11 +79,12 @@ impl Span {
     pub(super) fn settled(&self, news: &News) {
         match news {
             News::Open(trace) => self.traced(trace),
+            // A call for a token alone has no answer.
+            News::Settled(Ok(reply)) if reply.status == 0 => {
+                self.0.record("session_id", &*reply.trace.session_id);
+            }
             News::Settled(Ok(reply)) => {
-                // A call for a token alone has no answer.
-                if reply.status != 0 {
-                    self.status(reply.status);
-                }
+                self.status(reply.status);
                 self.traced(&reply.trace);
             }
             News::Settled(Err(error)) => self.failed(error),

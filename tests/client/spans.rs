@@ -155,7 +155,7 @@ fn a_call_tells_what_it_failed_with_and_how_often_it_was_repeated() {
         [
             "call kind=ask status=200 cached=false retries=1 session_id=session-1",
             "call kind=ask reason=invalid_request status=400 trace_id=trace-2",
-            "call kind=warm cached=true retries=0 session_id=session-1",
+            "call kind=warm session_id=session-1",
         ]
     );
     assert!(!lines.join("\n").contains(PROMPT), "{lines:?}");
