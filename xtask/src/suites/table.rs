@@ -30,7 +30,11 @@ pub(crate) struct Suite {
 /// Cheap ones first.
 pub(crate) const SUITES: &[Suite] = &[
     suite("format", "cargo fmt --check", |_| format()),
-    suite("lint", "clippy for this machine and for browsers, and the documentation, all with warnings denied", lint),
+    suite(
+        "lint",
+        "clippy for this machine and for browsers, and the documentation, all with warnings denied; how many dependencies",
+        lint,
+    ),
     suite("features", "each feature alone and each set users choose, on this machine and in browsers", |context| {
         features::check(&context.tools)
     }),
@@ -232,6 +236,7 @@ fn lint(context: &Context) -> Result<Counts> {
     let mut doc = command("cargo");
     doc.args(["doc", "--workspace", "--all-features", "--no-deps", "--document-private-items"]);
     counts += check("cargo doc", doc.env("RUSTDOCFLAGS", "-D warnings"));
+    counts += policy::dependencies();
     Ok(counts)
 }
 
