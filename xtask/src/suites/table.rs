@@ -80,7 +80,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "examples-rust",
-        what: "the Leptos and Yew examples in Chromium, and the crate's sign-in beside supabase-js (only when named)",
+        what: "the Leptos and Yew examples in Chromium, the guides typed in from `cargo new` on, and the crate's sign-in beside supabase-js (only when named)",
         by_default: false,
         run: rust_examples,
     },
@@ -286,7 +286,7 @@ fn types(context: &Context) -> Result<Counts> {
 }
 
 fn end_to_end(context: &Context) -> Result<Counts> {
-    let elsewhere = ["types", "server", "rust-pages"];
+    let elsewhere = ["types", "server", "rust-"];
     let files = javascript_tests(|name| !elsewhere.iter().any(|suite| name.starts_with(suite)))?;
     counted(&mut in_pages(context, files)?, RUN_LIMIT)
 }
@@ -341,8 +341,13 @@ fn examples(context: &Context) -> Result<Counts> {
 }
 
 fn rust_examples(context: &Context) -> Result<Counts> {
-    let mut node = in_pages(context, vec![root().join("tests/js/rust-pages.test.mjs")])?;
-    counted(node.env("RUST_PAGES", rust_pages::build(&context.tools)?), RUN_LIMIT)
+    let tools = &context.tools;
+    let files = ["rust-pages", "rust-ssr", "rust-starts"].map(|name| root().join(format!("tests/js/{name}.test.mjs")));
+    let mut node = in_pages(context, files.into())?;
+    node.env("RUST_PAGES", rust_pages::build(tools)?).env("RUST_STARTS_TARGET", rust_pages::target());
+    node.env("RUST_SSR", rust_pages::server()?);
+    tools.wasm()?.select(&mut node);
+    counted(node.env("BINDGEN", tools.bindgen()?), BUILD_AND_RUN_LIMIT)
 }
 
 fn runtimes(context: &Context) -> Result<Counts> {
