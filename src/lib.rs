@@ -20,6 +20,8 @@ mod credential;
 mod engine;
 mod error;
 mod json;
+#[cfg(any(feature = "auth", feature = "server"))]
+mod object;
 #[cfg(feature = "client")]
 mod platform;
 mod secret;

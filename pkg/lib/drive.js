@@ -243,11 +243,7 @@ export function createDriver({ load, config, source, fetch }) {
   const sourceOf = (call, request) => ({
     /** Does the network have to bring what is next? Else the stream has been told why not. */
     more() {
-      try {
-        if (instance.glue.read(face, clock.now(), call.id)) return true;
-      } catch (cause) {
-        instance.die(cause);
-      }
+      if (ask("read", face, clock.now(), call.id)) return true;
       if (instance.alive) carryOut(ask("actions", face));
       return false;
     },

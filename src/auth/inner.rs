@@ -13,7 +13,7 @@ use super::reply::{self, Answer};
 use super::requests::Ask;
 use super::rules::{Came, Step, Then};
 use super::session::{AuthSession, User};
-use crate::engine::Moment;
+use crate::engine::{Moment, bearer};
 use crate::platform::{self, Request, Response, Transport, page};
 use crate::wire::retry_after;
 use crate::{Error, Reason};
@@ -48,8 +48,7 @@ pub(super) struct Failed {
 
 impl Inner {
     pub(super) fn now(&self) -> Moment {
-        let now = self.transport.now();
-        Moment { wall: now.wall.as_secs_f64() * 1000.0, monotonic: now.monotonic.as_secs_f64() * 1000.0 }
+        crate::client::moment(self.transport.now())
     }
 
     /// Renews the session, or finds that somebody else has.
@@ -155,7 +154,7 @@ impl Inner {
     async fn answer(&self, ask: &Ask) -> Result<Answer, Error> {
         let mut headers = vec![("apikey", self.key.clone()), ("x-supabase-api-version", "2024-01-01".to_owned())];
         if let Some(token) = &ask.bearer {
-            headers.push(("authorization", ["Bearer ", token.expose()].concat()));
+            headers.push(("authorization", bearer(token)));
         }
         if ask.body.is_some() {
             headers.push(("content-type", "application/json;charset=UTF-8".to_owned()));
@@ -165,7 +164,7 @@ impl Inner {
         let response = self.transport.send(request).await.map_err(no_answer)?;
         let wait = response.header("retry-after");
         let wait = wait.and_then(|text| retry_after(text, platform::http_date(text), self.now().wall));
-        let trace_id = response.header("x-trace-id").or_else(|| response.header("x-request-id")).map(str::to_owned);
+        let trace_id = response.trace_id();
         let status = response.status;
         Ok(Answer { status, body: whole(response).await?, retry_after: wait, trace_id })
     }

@@ -1,12 +1,12 @@
 //! What Supabase Auth is asked: paths and bodies, as supabase-js sends them.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::options::AuthOptions;
-use super::pkce::push_parameter;
-use super::session::{object, push_name, push_text};
 use super::{Scope, UserChanges, VerifyType};
 use crate::Secret;
+use crate::object::Object;
+use crate::text::push_parameter;
 
 /// One request to Supabase Auth.
 pub(super) struct Ask {
@@ -31,79 +31,48 @@ impl Ask {
     }
 
     pub(super) fn password(contact: &str, password: &str, options: &AuthOptions) -> Self {
-        let mut body = object(kind_of(contact), contact);
-        extend(&mut body, |json| {
-            push_text("password", password, json);
-            push_captcha(options, json);
-        });
-        Self::post("/token?grant_type=password", body, password)
+        let body = of(contact).text("password", password);
+        Self::post("/token?grant_type=password", options.with_captcha(body).finish(), password)
     }
 
     pub(super) fn sign_up(contact: &str, password: &str, challenge: &str, options: &AuthOptions) -> Self {
-        let mut body = object(kind_of(contact), contact);
-        extend(&mut body, |json| {
-            push_text("password", password, json);
-            push_json("data", &Value::Object(options.data.clone()), json);
-            push_captcha(options, json);
-            push_challenge(challenge, json);
-        });
-        Self::post(&options.with_redirect("/signup"), body, password)
+        let body = options.with_captcha(options.with_data(of(contact).text("password", password)));
+        Self::post(&options.with_redirect("/signup"), challenged(body, challenge), password)
     }
 
     pub(super) fn anonymous(options: &AuthOptions) -> Self {
-        let mut body = String::from("{}");
-        extend(&mut body, |json| {
-            push_json("data", &Value::Object(options.data.clone()), json);
-            push_captcha(options, json);
-        });
-        Self::post("/signup", body, "")
+        Self::post("/signup", options.with_captcha(options.with_data(Object::new())).finish(), "")
     }
 
     pub(super) fn code(contact: &str, challenge: &str, options: &AuthOptions) -> Self {
-        let mut body = object(kind_of(contact), contact);
-        extend(&mut body, |json| {
-            push_json("create_user", &Value::Bool(options.create_user), json);
-            push_json("data", &Value::Object(options.data.clone()), json);
-            push_captcha(options, json);
-            push_challenge(challenge, json);
-        });
-        Self::post(&options.with_redirect("/otp"), body, "")
+        let body = of(contact).raw("create_user", if options.create_user { "true" } else { "false" });
+        let body = options.with_captcha(options.with_data(body));
+        Self::post(&options.with_redirect("/otp"), challenged(body, challenge), "")
     }
 
     pub(super) fn recovery(email: &str, challenge: &str, options: &AuthOptions) -> Self {
-        let mut body = object("email", email);
-        extend(&mut body, |json| {
-            push_captcha(options, json);
-            push_challenge(challenge, json);
-        });
-        Self::post(&options.with_redirect("/recover"), body, "")
+        let body = options.with_captcha(Object::new().text("email", email));
+        Self::post(&options.with_redirect("/recover"), challenged(body, challenge), "")
     }
 
     pub(super) fn verify(contact: &str, code: &str, kind: VerifyType) -> Self {
-        let mut body = object(kind_of(contact), contact);
         let kind = if contact.contains('@') { kind.as_str() } else { kind.of_telephone() };
-        extend(&mut body, |json| {
-            push_text("token", code, json);
-            push_text("type", kind, json);
-        });
-        Self::post("/verify", body, code)
+        Self::post("/verify", of(contact).text("token", code).text("type", kind).finish(), code)
     }
 
     pub(super) fn verify_hash(token_hash: &str, kind: VerifyType) -> Self {
-        let mut body = object("token_hash", token_hash);
-        extend(&mut body, |json| push_text("type", kind.as_str(), json));
-        Self::post("/verify", body, token_hash)
+        let body = Object::new().text("token_hash", token_hash).text("type", kind.as_str());
+        Self::post("/verify", body.finish(), token_hash)
     }
 
     pub(super) fn exchange(code: &str, verifier: &str) -> Self {
-        let mut body = object("auth_code", code);
-        extend(&mut body, |json| push_text("code_verifier", verifier, json));
-        Self::post("/token?grant_type=pkce", body, verifier)
+        let body = Object::new().text("auth_code", code).text("code_verifier", verifier);
+        Self::post("/token?grant_type=pkce", body.finish(), verifier)
     }
 
     pub(super) fn refresh(refresh_token: &Secret) -> Self {
-        let body = object("refresh_token", refresh_token.expose());
-        Self::post("/token?grant_type=refresh_token", body, refresh_token.expose())
+        let token = refresh_token.expose();
+        Self::post("/token?grant_type=refresh_token", Object::new().text("refresh_token", token).finish(), token)
     }
 
     pub(super) fn who(access_token: &Secret) -> Self {
@@ -111,20 +80,21 @@ impl Ask {
     }
 
     pub(super) fn change(access_token: &Secret, changes: &UserChanges) -> Self {
-        let mut body = String::from("{}");
-        extend(&mut body, |json| {
-            for (name, value) in [("email", &changes.email), ("phone", &changes.phone), ("nonce", &changes.nonce)] {
-                if let Some(value) = value {
-                    push_text(name, value, json);
-                }
-            }
-            if let Some(password) = &changes.password {
-                push_text("password", password.expose(), json);
-            }
-            if let Some(data) = &changes.data {
-                push_json("data", &Value::Object(data.clone()), json);
-            }
-        });
+        let password = changes.password.as_ref().map(Secret::expose);
+        let texts = [
+            ("email", changes.email.as_ref()),
+            ("phone", changes.phone.as_ref()),
+            ("nonce", changes.nonce.as_ref()),
+            ("password", password),
+        ];
+        let mut body = Object::new();
+        for (name, value) in texts {
+            body = value.into_iter().fold(body, |body, value| body.text(name, value));
+        }
+        if let Some(data) = &changes.data {
+            body = body.raw("data", &Value::Object(data.clone()).to_string());
+        }
+        let body = body.finish();
         Self { body: Some(body), ..Self::user("PUT", "/user", access_token) }
     }
 
@@ -135,6 +105,17 @@ impl Ask {
 }
 
 impl AuthOptions {
+    fn with_data(&self, body: Object) -> Object {
+        body.raw("data", &Value::Object(self.data.clone()).to_string())
+    }
+
+    fn with_captcha(&self, body: Object) -> Object {
+        match &self.captcha_token {
+            Some(token) => body.raw("gotrue_meta_security", &Object::new().text("captcha_token", token).finish()),
+            None => body,
+        }
+    }
+
     /// The path, and where letters lead to.
     fn with_redirect(&self, path: &str) -> String {
         let mut path = path.to_owned();
@@ -163,31 +144,12 @@ impl AuthOptions {
 }
 
 /// By what a user is known: an address has an `@`, a telephone number has none.
-fn kind_of(contact: &str) -> &'static str {
-    if contact.contains('@') { "email" } else { "phone" }
+fn of(contact: &str) -> Object {
+    Object::new().text(if contact.contains('@') { "email" } else { "phone" }, contact)
 }
 
-fn extend(body: &mut String, fields: impl FnOnce(&mut String)) {
-    body.pop();
-    fields(body);
-    body.push('}');
-}
-
-fn push_json(name: &str, value: &Value, json: &mut String) {
-    push_name(name, json);
-    json.push_str(&value.to_string());
-}
-
-fn push_challenge(challenge: &str, json: &mut String) {
-    push_text("code_challenge", challenge, json);
-    push_text("code_challenge_method", "s256", json);
-}
-
-fn push_captcha(options: &AuthOptions, json: &mut String) {
-    if let Some(token) = &options.captcha_token {
-        let token = Map::from_iter([("captcha_token".to_owned(), Value::String(token.clone()))]);
-        push_json("gotrue_meta_security", &Value::Object(token), json);
-    }
+fn challenged(body: Object, challenge: &str) -> String {
+    body.text("code_challenge", challenge).text("code_challenge_method", "s256").finish()
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use super::requests::Ask;
 use super::rules::Step;
 use super::session::{AuthSession, User};
 use super::storage::{Kept, MemoryStorage, PageStorage, Storage};
-use crate::client::{ClientBuilder, OnThread, Problems, SessionSource, Watcher};
-use crate::platform::{BoxFuture, DefaultTransport, MaybeSend, MaybeSync, Transport, page};
+use crate::client::{ClientBuilder, Problems, SessionSource, Watcher};
+use crate::platform::{BoxFuture, DefaultTransport, MaybeSend, MaybeSync, OnThread, Transport, page};
 use crate::text::{find, split_once};
 use crate::{Error, Reason, Secret};
 
@@ -433,7 +433,7 @@ impl Supabase {
                 }
             }
         };
-        flight.landing().await.ok_or_else(crate::client::dropped)
+        flight.outcome().await.ok_or_else(crate::client::dropped)
     }
 }
 

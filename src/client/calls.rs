@@ -5,10 +5,10 @@ use serde::de::DeserializeOwned;
 
 use super::chat::{ChatRequest, ChatResponse};
 use super::drive::News;
+use super::handle::Client;
 use super::json::{read_response, write_request};
 use super::stream::{ChatStream, RawStream, StreamOf};
-use super::{Client, Reply};
-use crate::engine::{Kind, Resource, UsageQuery};
+use crate::engine::{Kind, Reply, Resource, UsageQuery};
 use crate::{Error, Reason};
 
 impl Client {

@@ -11,7 +11,7 @@ use super::spans::Span;
 use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Receive, Table, Want};
 use crate::json::Text;
 use crate::platform::{self, Body, BoxFuture, Failure, MaybeSend, MaybeSync, Now, Request, Response, Transport};
-use crate::wire::millis;
+use crate::wire::{as_millis, millis};
 use crate::{Error, Reason, Secret};
 
 /// An engine and what it needs.
@@ -182,7 +182,10 @@ impl Driver {
         let mut sleep = Sleep::default();
         let news = poll_fn(|context| call.span.within(|| self.poll_call(id, context, &mut sleep))).await;
         call.over = true;
-        call.span.settled(&news);
+        match &news {
+            News::Open(trace) => call.span.opened(trace),
+            News::Settled(result) => call.span.settled(result.as_ref()),
+        }
         (id, news)
     }
 
@@ -547,13 +550,9 @@ pub(crate) fn dropped() -> Error {
     }
 }
 
-fn moment(now: Now) -> Moment {
+/// As the engine counts.
+pub(crate) fn moment(now: Now) -> Moment {
     Moment { wall: as_millis(now.wall), monotonic: as_millis(now.monotonic) }
-}
-
-/// Milliseconds, as the engine counts.
-pub(crate) fn as_millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 fn head(response: &Response) -> Head {
@@ -564,7 +563,7 @@ fn head(response: &Response) -> Head {
         kind: header("content-type").unwrap_or_default().to_ascii_lowercase(),
         retry_date: retry_after.as_deref().and_then(platform::http_date),
         retry_after,
-        trace_id: header("x-trace-id").or_else(|| header("x-request-id")),
+        trace_id: response.trace_id(),
     }
 }
 

@@ -1,9 +1,8 @@
 //! What the feature `tracing` shows of a client's work: spans named `session`, `mint`, `call` and `stream`, with times, reasons
 //! and ids, and never a token or a text. Without the feature all of this is nothing.
 
-use super::drive::News;
 use crate::Error;
-use crate::engine::{Kind, Outcome, Trace};
+use crate::engine::{Kind, Outcome, Reply, Trace};
 
 /// A span, or what stands in for it.
 #[cfg(feature = "tracing")]
@@ -76,18 +75,24 @@ impl Span {
         self.0.record("status", status);
     }
 
-    pub(super) fn settled(&self, news: &News) {
-        match news {
-            News::Open(trace) => self.traced(trace),
+    /// A stream begins.
+    pub(super) fn opened(&self, trace: &Trace) {
+        self.0.record("cached", trace.cached).record("retries", trace.retries.len());
+        self.0.record("session_id", &*trace.session_id);
+        self.trace_id(trace.trace_id.as_deref());
+    }
+
+    pub(super) fn settled(&self, result: Result<&Reply, &Error>) {
+        match result {
             // A call for a token alone has no answer.
-            News::Settled(Ok(reply)) if reply.status == 0 => {
+            Ok(reply) if reply.status == 0 => {
                 self.0.record("session_id", &*reply.trace.session_id);
             }
-            News::Settled(Ok(reply)) => {
+            Ok(reply) => {
                 self.status(reply.status);
-                self.traced(&reply.trace);
+                self.opened(&reply.trace);
             }
-            News::Settled(Err(error)) => self.failed(error),
+            Err(error) => self.failed(error),
         }
     }
 
@@ -106,12 +111,6 @@ impl Span {
     pub(super) fn ended(&mut self, outcome: Outcome) {
         self.0.record("outcome", outcome.as_str());
         self.0 = tracing::Span::none();
-    }
-
-    fn traced(&self, trace: &Trace) {
-        self.0.record("cached", trace.cached).record("retries", trace.retries.len());
-        self.0.record("session_id", &*trace.session_id);
-        self.trace_id(trace.trace_id.as_deref());
     }
 
     fn trace_id(&self, id: Option<&str>) {
@@ -154,7 +153,9 @@ impl Span {
 
     pub(super) fn status(&self, _: u16) {}
 
-    pub(super) fn settled(&self, _: &News) {}
+    pub(super) fn opened(&self, _: &Trace) {}
+
+    pub(super) fn settled(&self, _: Result<&Reply, &Error>) {}
 
     pub(super) fn cancelled(&self) {}
 

@@ -1,10 +1,9 @@
 //! The engine itself: which event changes what, and what is to be done about it.
 
-use super::FUNCTION;
 use super::call::{Begin, Call, Phase, Reply};
 use super::clock::{Limits, Moment, NEVER, Random};
 use super::conversation::{Conversation, ConversationOptions};
-use super::exchange::{Broken, Head, REFUSAL_LIMIT, timed_out};
+use super::exchange::{Broken, FUNCTION, Head, REFUSAL_LIMIT, timed_out};
 use super::receive::{Receive, Want};
 use super::session::{Identity, Outdated, Session, user_changed};
 use super::stream::{End, Outcome};

@@ -47,6 +47,7 @@ mod rsa;
 mod settings;
 mod signer;
 mod supabase;
+mod url;
 mod user;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]

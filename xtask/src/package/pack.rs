@@ -186,9 +186,10 @@ fn bind(tools: &Tools, module: &Path, work: &Path, build: Build, name: &str) -> 
 fn optimise(bound: &Path, shipped: &Path) -> Result<Names> {
     let small = bound.with_extension("small.wasm");
     step("wasm-opt -Oz", npm::program("wasm-opt")?.args(["-Oz", "--converge"]).arg(bound).arg("-o").arg(&small))?;
-    // Renaming once, in a run of its own: it prints the map of names.
+    // Renaming once, in a run of its own: it prints the map of names. Two passes later, functions stand in an order
+    // that brotli likes better.
     let mut rename = npm::program("wasm-opt")?;
-    rename.args(["--minify-imports-and-exports-and-modules", "--strip-debug", "--strip-producers"]);
+    rename.args(["--minify-imports-and-exports-and-modules", "--strip-debug", "--strip-producers", "-Oz", "-Oz"]);
     rename.arg("--strip-target-features").arg(small).arg("-o").arg(shipped);
     Names::parse(&output(&mut rename).with_context(|| format!("wasm-opt failed: {rename:?}"))?)
 }

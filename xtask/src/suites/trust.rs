@@ -8,6 +8,8 @@ use anyhow::{Result, bail};
 
 use super::counts::Counts;
 use super::table::{ATTACKS, Context, FAULTS, SOAK, counted, in_pages};
+use crate::figures::scale;
+use crate::machine::children::{End, watch};
 use crate::machine::places::root;
 use crate::package::reproducible;
 
@@ -33,6 +35,9 @@ pub(crate) struct Options {
     /// Secrets searched wherever they could show; hostile answers and texts; the policies of every page
     #[arg(long)]
     attacks: bool,
+    /// 100 000 clients with the real engine at one token endpoint: no waves; writes the tables of docs/scale.md
+    #[arg(long)]
+    scale: bool,
     /// Two builds of the WebAssembly modules in two folders, byte by byte
     #[arg(long)]
     reproducible: bool,
@@ -40,7 +45,7 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn is_quick(&self) -> bool {
-        !(self.faults || self.soak || self.fuzz || self.attacks || self.reproducible)
+        !(self.faults || self.soak || self.fuzz || self.attacks || self.scale || self.reproducible)
     }
 }
 
@@ -55,6 +60,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if options.fuzz {
         counts += fuzz(&context, options.seconds)?;
+    }
+    if options.scale {
+        counts += crowds(&context)?;
     }
     if options.reproducible {
         counts += Counts::of(reproducible::check());
@@ -71,4 +79,22 @@ fn fuzz(context: &Context, seconds: u64) -> Result<Counts> {
     let mut run = Command::new(context.test_program("fuzz")?);
     run.current_dir(root()).args(["--nocapture", "--test-threads=1"]).env("FUZZ_SECONDS", seconds.to_string());
     counted(&mut run, LIMIT)
+}
+
+/// The simulation of `src/engine/arrivals.rs` (suite `native` runs a small one).
+fn crowds(context: &Context) -> Result<Counts> {
+    let mut run = Command::new(context.test_program("behest_client")?);
+    run.current_dir(root())
+        .args(["arrivals", "--nocapture", "--test-threads=2"])
+        .env("CROWD", scale::CROWD.to_string());
+    let (mut counts, mut lines) = (Counts::default(), Vec::new());
+    let end = watch(&mut run, LIMIT, |line| {
+        counts.read(line);
+        lines.push(line.to_owned());
+    })?;
+    match end {
+        End::Success => scale::write(&lines)?,
+        End::Failure | End::TimedOut => counts.failed = counts.failed.max(1),
+    }
+    Ok(counts)
 }
