@@ -1,9 +1,9 @@
 //! The native subject of `benches/server.mjs`.
 //!
-//! `mints COUNT` mints so often in the process, against what the crypto library takes for one verification and one signature,
-//! and prints the microseconds of CPU for each: `{"behest": …, "crypto": …}`. `keys ROUNDS` measures a mint, and the start of an
-//! endpoint, by the number of keys in the project's key set, for `benches/growth.mjs`. `serve` is the token endpoint that the
-//! environment sets up, under axum.
+//! `mints COUNT` mints so often in the process, for sessions that are new and for one that is known, against what the crypto
+//! library takes for one verification and one signature, and prints the microseconds of CPU for each: `{"behest": …, "known": …,
+//! "crypto": …, "sign": …}`. `keys ROUNDS` measures a mint, and the start of an endpoint, by the number of keys in the project's
+//! key set, for `benches/growth.mjs`. `serve` is the token endpoint that the environment sets up, under axum.
 
 use std::error::Error;
 use std::time::{Duration, Instant, SystemTime};
@@ -24,6 +24,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const SUPABASE: &str = "https://ref.supabase.co";
 const PAGE: &str = "https://app.example.com";
 const ROUNDS: usize = 21;
+/// More than the endpoint remembers: by the time one comes again, it is forgotten.
+const NEW_SESSIONS: usize = 5000;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -48,9 +50,10 @@ async fn serve() -> Result<()> {
     Ok(axum::serve(listener, router(endpoint)).await?)
 }
 
-/// A user's session, the key that signed it, and what the endpoint is set up with.
+/// Users' sessions, the key that signed them, and what the endpoint is set up with.
 struct Setting {
-    session: String,
+    sessions: Vec<String>,
+    /// Of the last one.
     signed: String,
     sealed: Vec<u8>,
     project: EcdsaKeyPair,
@@ -65,20 +68,25 @@ impl Setting {
         let encode = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
         let header = encode(json!({"alg": "ES256", "typ": "JWT", "kid": "current"}));
-        let claims = encode(json!({
-            "iss": format!("{SUPABASE}/auth/v1"), "aud": "authenticated", "sub": "7c0e3f0a-6f57-4b56-9c1b-0d5f3a9b2c11",
-            "iat": now, "exp": now + 3600, "role": "authenticated", "email": "ada@example.com", "is_anonymous": false,
-            "session_id": "0b6c6a8e-58a8-4a5b-9a3e-0d9a4c0c8f11", "aal": "aal1",
-            "app_metadata": {"provider": "email", "providers": ["email"]}, "user_metadata": {"name": "Ada Lovelace"},
-            "amr": [{"method": "password", "timestamp": 1_764_000_000}],
-        }));
-        let signed = format!("{header}.{claims}");
-        let sealed = project.sign(&random, signed.as_bytes())?.as_ref().to_vec();
-        let session = format!("Bearer {signed}.{}", URL_SAFE_NO_PAD.encode(&sealed));
-        Ok(Self { session, signed, sealed, project, tenant })
+        let claims = |session_id: usize| {
+            encode(json!({
+                "iss": format!("{SUPABASE}/auth/v1"), "aud": "authenticated", "sub": "7c0e3f0a-6f57-4b56-9c1b-0d5f3a9b2c11",
+                "iat": now, "exp": now + 3600, "role": "authenticated", "email": "ada@example.com", "is_anonymous": false,
+                "session_id": format!("0b6c6a8e-58a8-4a5b-9a3e-{session_id:012}"), "aal": "aal1",
+                "app_metadata": {"provider": "email", "providers": ["email"]}, "user_metadata": {"name": "Ada Lovelace"},
+                "amr": [{"method": "password", "timestamp": 1_764_000_000}],
+            }))
+        };
+        let (mut signed, mut sealed, mut sessions) = (String::new(), Vec::new(), Vec::new());
+        for session_id in 0..NEW_SESSIONS {
+            signed = format!("{header}.{}", claims(session_id));
+            sealed = project.sign(&random, signed.as_bytes())?.as_ref().to_vec();
+            sessions.push(format!("Bearer {signed}.{}", URL_SAFE_NO_PAD.encode(&sealed)));
+        }
+        Ok(Self { sessions, signed, sealed, project, tenant })
     }
 
-    /// `others` keys of the project's past, and the one that signed the session.
+    /// `others` keys of the project's past, and the one that signed the sessions.
     fn key_set(&self, others: &[EcdsaKeyPair]) -> String {
         let jwk = |key: &EcdsaKeyPair, kid: String| {
             let point = key.public_key().as_ref();
@@ -106,9 +114,15 @@ impl Setting {
         Ok(TokenEndpoint::new(settings)?)
     }
 
+    /// A mint of one session, so often.
     async fn mint(&self, endpoint: &TokenEndpoint, count: usize) -> Result<()> {
-        for _ in 0..count {
-            let request = Request::post("/").header("authorization", &self.session).header("origin", PAGE);
+        Self::mint_each(endpoint, std::iter::repeat_n(&self.sessions[0], count)).await
+    }
+
+    /// A mint of each session.
+    async fn mint_each(endpoint: &TokenEndpoint, sessions: impl Iterator<Item = &String>) -> Result<()> {
+        for session in sessions {
+            let request = Request::post("/").header("authorization", session).header("origin", PAGE);
             let request = request.body(Bytes::from_static(br#"{"session_id":"conversation-1"}"#))?;
             let response = endpoint.handle(request).await;
             if response.status() != StatusCode::OK {
@@ -162,11 +176,15 @@ async fn mints(count: usize) -> Result<()> {
     let random = SystemRandom::new();
     let public = ParsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, project.public_key().as_ref())?;
 
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut known, mut theirs, mut signatures) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut new = setting.sessions.iter().cycle();
     for _ in 0..ROUNDS {
         let before = cpu();
-        setting.mint(&endpoint, count).await?;
+        Setting::mint_each(&endpoint, new.by_ref().take(count)).await?;
         ours.push(cpu() - before);
+        let before = cpu();
+        setting.mint(&endpoint, count).await?;
+        known.push(cpu() - before);
         let before = cpu();
         for _ in 0..count {
             public.verify_sig(signed.as_bytes(), sealed)?;
@@ -174,12 +192,19 @@ async fn mints(count: usize) -> Result<()> {
             tenant.sign(&signature::RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature)?;
         }
         theirs.push(cpu() - before);
+        let before = cpu();
+        for _ in 0..count {
+            let mut signature = vec![0; tenant.public_modulus_len()];
+            tenant.sign(&signature::RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature)?;
+        }
+        signatures.push(cpu() - before);
     }
     let each = |mut times: Vec<Duration>| {
         times.sort();
         times[ROUNDS / 2].as_secs_f64() * 1e6 / count as f64
     };
-    println!("{}", json!({"behest": each(ours), "crypto": each(theirs)}));
+    let told = json!({"behest": each(ours), "known": each(known), "crypto": each(theirs), "sign": each(signatures)});
+    println!("{told}");
     Ok(())
 }
 

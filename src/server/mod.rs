@@ -44,6 +44,7 @@ mod plan;
 mod policy;
 mod respond;
 mod rsa;
+mod seen;
 mod settings;
 mod signer;
 mod supabase;

@@ -12,7 +12,7 @@ pub(crate) const ISSUER: &str = "behest-local";
 /// Their `aud`.
 pub(crate) const AUDIENCE: &str = "behest";
 
-const TTL_SECS: std::ops::RangeInclusive<u64> = 60..=86_400;
+pub(crate) const TTL_SECS: std::ops::RangeInclusive<u64> = 60..=86_400;
 const LONGEST_USER_ID: usize = 255;
 const RESERVED: [&str; 3] = ["admin", "dashboard-service", "system"];
 

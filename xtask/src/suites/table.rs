@@ -97,14 +97,14 @@ pub(crate) const SUITES: &[Suite] = &[
         run: real_upstream,
     },
     Suite {
-        name: "python",
-        what: "behest-local under the Python libraries of Behest, OpenAI, litellm and LangChain (downloads 430 MB once; only when named)",
+        name: "foreign",
+        what: "behest-local under clients of others, in JavaScript and Python, and over a real model (downloads 800 MB once; only when named)",
         by_default: false,
-        run: python_clients,
+        run: foreign_clients,
     },
     Suite {
         name: "load",
-        what: "behest-local under 500 streams, half a million rows and 100 deaths: two minutes (only when named)",
+        what: "behest-local under 500 streams, 300 of half a minute, half a million rows and 100 deaths: three minutes (only when named)",
         by_default: false,
         run: load,
     },
@@ -400,13 +400,24 @@ fn demo_check(context: &Context) -> Result<Counts> {
     demo::check(&context.behest_local()?, &context.tools, &demo::Upstream::default()).map(|()| Counts::PASSED)
 }
 
+/// Supabase's, OpenAI's, Behest's own, and the libraries that stand on them, unchanged but for URLs and keys.
+fn foreign_clients(context: &Context) -> Result<Counts> {
+    let files = javascript_tests(|name| name.starts_with("foreign") || name.starts_with("libraries"))?;
+    let mut counts = counted(&mut in_pages(context, files)?, RUN_LIMIT)?;
+    counts += python_clients(context)?;
+    counts += real_upstream(context)?;
+    println!("clients of others: {} tried, {} right", counts.passed + counts.failed, counts.passed);
+    Ok(counts)
+}
+
 fn python_clients(context: &Context) -> Result<Counts> {
     // behest-ai imports httpx without naming it among its requirements.
-    let packages = ["behest-ai==1.5.0b1", "httpx", "openai", "litellm==1.110.2", "langchain-openai==1.7.4"];
-    let check = "import behest, httpx, openai, litellm, langchain_openai";
-    let python = python::virtual_environment("foreign", &packages, check, "Python clients (430 MB)")?;
+    let packages =
+        ["behest-ai==1.5.0b1", "httpx", "openai", "litellm==1.110.2", "langchain-openai==1.7.4", "supabase==2.34.1"];
+    let check = "import behest, httpx, openai, litellm, langchain_openai, supabase";
+    let python = python::virtual_environment("foreign", &packages, check, "Python clients (450 MB)")?;
     let mut counts = Counts::default();
-    for file in ["foreign.py", "libraries.py"] {
+    for file in ["foreign.py", "libraries.py", "supabase_py.py"] {
         let mut run = command(&python);
         run.arg(root().join("tests/py").join(file)).env("BEHEST_LOCAL", context.behest_local()?);
         counts += counted(&mut run, RUN_LIMIT)?;

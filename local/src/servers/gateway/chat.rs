@@ -50,7 +50,7 @@ pub(crate) async fn completions(
             user_id: caller.user_id,
             session_id: caller.session_id,
             model,
-            prompt_tokens: request.size().expected,
+            prompt_tokens: request.prompt_expected(),
             turn,
         },
         gateway.recorder.clone(),
