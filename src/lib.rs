@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `client` (default) | the client: session, token cache, chat; browsers (wasm32) and native |
 //! | `auth` | Supabase sign-in without supabase-js: the `auth` module |
+//! | `tracing` | spans for session, mint, call and stream, without tokens and texts |
 //! | `js` | the wasm-bindgen exports behind the npm package |
 //! | `server` | the companion module: verifies the session, decides, mints |
 //! | `testing` | a scripted gateway, function, session and clock, for the tests of applications |
@@ -50,7 +51,7 @@ pub use client::Client;
 pub use error::{Action, Error, Reason};
 pub use secret::Secret;
 
-#[cfg(all(doctest, feature = "client", feature = "axum"))]
+#[cfg(all(doctest, feature = "auth", feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -119,6 +119,7 @@ impl Message {
 
 /// A chat completion in OpenAI's shape.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ChatResponse {
     /// The answers; one, unless `n` asked for more.
     pub choices: Vec<Choice>,
@@ -153,6 +154,7 @@ impl ChatResponse {
 
 /// One answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Choice {
     /// Its place in the list.
     #[serde(default)]
@@ -170,6 +172,7 @@ pub struct Choice {
 
 /// Tokens used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// In the request.
     #[serde(default, deserialize_with = "count")]
@@ -187,6 +190,7 @@ pub struct Usage {
 
 /// One chunk of a streamed completion in OpenAI's shape.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ChatChunk {
     /// Changes to the answers; empty in the chunk that carries only usage.
     #[serde(default, deserialize_with = "null_as_default")]
@@ -209,6 +213,7 @@ impl ChatChunk {
 
 /// A change to one answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ChunkChoice {
     /// Which answer.
     #[serde(default)]

@@ -13,8 +13,9 @@ use super::chat::{ChatRequest, Message};
 use super::drive::{UserLeft, dropped};
 use super::handle::Client;
 use super::stream::ChatStream;
+use super::tools::Tools;
 use crate::Error;
-use crate::engine::{ChatState, ConversationOptions, Outcome};
+use crate::engine::{ChatState, ConversationOptions, Next, Outcome, Sent, ToolCall, next};
 use crate::platform::{BoxFuture, MaybeSend, MaybeSync, OnThread};
 
 /// While an answer streams, its growing text is told this often at most.
@@ -51,6 +52,7 @@ pub struct Chat(OnThread<Arc<Shared>>);
 struct Shared {
     client: Client,
     template: ChatRequest,
+    tools: Option<Arc<Tools>>,
     listener: Box<dyn Listener>,
     inner: Mutex<Inner>,
 }
@@ -91,9 +93,25 @@ impl Chat {
         request: ChatRequest,
         changed: impl Fn(&ChatState) + MaybeSend + MaybeSync + 'static,
     ) -> Self {
+        Self::made_of(client, request, None, Box::new(changed))
+    }
+
+    /// A conversation whose model may call tools, which then run by themselves: the same turn goes on until the model has
+    /// answered. The request is as that of [`from_request`](Self::from_request); its own `tools` would come first.
+    pub fn with_tools(
+        client: &Client,
+        request: ChatRequest,
+        tools: Tools,
+        changed: impl Fn(&ChatState) + MaybeSend + MaybeSync + 'static,
+    ) -> Self {
+        let described = request.extra.contains_key("tools");
+        let request = if described { request } else { request.with("tools", tools.definitions()) };
+        Self::made_of(client, request, Some(Arc::new(tools)), Box::new(changed))
+    }
+
+    fn made_of(client: &Client, template: ChatRequest, tools: Option<Arc<Tools>>, listener: Box<dyn Listener>) -> Self {
         let client = client.clone();
-        let shared =
-            Arc::new(Shared { client, template: request, listener: Box::new(changed), inner: Mutex::default() });
+        let shared = Arc::new(Shared { client, template, tools, listener, inner: Mutex::default() });
         let weak: Weak<Shared> = Arc::downgrade(&shared);
         shared.client.driver().tell_of_leaving(weak);
         Self(OnThread::new(shared))
@@ -170,15 +188,13 @@ impl Shared {
         let started = |chat: Turn, inner: &mut Inner| -> BoxFuture<'static, ()> {
             let request = self.request(&inner.state);
             let conversation = inner.conversation(&self.client);
+            let tools = self.tools.clone();
             Box::pin(async move {
-                let stream = match conversation {
-                    Ok(client) => client.chat_stream(&request).await,
-                    Err(error) => Err(error),
+                let (outcome, error) = match conversation {
+                    Ok(client) => chat.rounds(&client, request, tools.as_deref()).await,
+                    Err(error) => (Outcome::Failed, Some(error)),
                 };
-                match stream {
-                    Ok(stream) => chat.follow(stream).await,
-                    Err(error) => chat.tell(|state| state.end(Outcome::Failed, Some(error))),
-                }
+                chat.tell(|state| state.end(outcome, error));
             })
         };
         self.begin(|inner| prepare(&mut inner.state), started)
@@ -207,7 +223,11 @@ impl Shared {
 
     fn request(&self, state: &ChatState) -> ChatRequest {
         let mut request = self.template.clone();
-        request.messages.extend(state.unsent().map(|(role, text)| Message::new(role, text)));
+        request.messages.extend(state.unsent().into_iter().map(|sent| match sent {
+            Sent::Said { role, text } => Message::new(role, text),
+            Sent::Called { text, calls } => Message::assistant_with(Some(text).filter(|text| !text.is_empty()), calls),
+            Sent::Answered { call, text } => Message::tool(call, text),
+        }));
         request
     }
 
@@ -323,8 +343,45 @@ impl Turn {
         });
     }
 
-    /// The answer, up to its end.
-    async fn follow(&self, mut stream: ChatStream) {
+    fn is_current(&self) -> bool {
+        self.chat.upgrade().is_some_and(|chat| chat.inner().state.turn() == self.number)
+    }
+
+    /// Answers, tools, and answers again, until there is nothing more to do.
+    async fn rounds(
+        &self,
+        client: &Client,
+        mut request: ChatRequest,
+        tools: Option<&Tools>,
+    ) -> (Outcome, Option<Error>) {
+        for round in 1.. {
+            let (outcome, error, calls) = match client.chat_stream(&request).await {
+                Ok(stream) => self.follow(stream).await,
+                Err(error) => return (Outcome::Failed, Some(error)),
+            };
+            let Some(tools) = tools.filter(|_| error.is_none()) else { return (outcome, error) };
+            match next(outcome, calls.len(), round, tools.max_rounds) {
+                Next::End => return (outcome, None),
+                Next::Fail(error) => return (outcome, Some(error)),
+                Next::RunTools => {}
+            }
+            self.tell(|state| state.calls_tools(outcome));
+            // Whoever was told may have stopped it.
+            if !self.is_current() {
+                break;
+            }
+            let answers = tools.answers(&calls).await;
+            self.tell(|state| state.tools_gave(answers));
+            match self.chat.upgrade() {
+                Some(chat) => request = chat.request(&chat.inner().state),
+                None => break,
+            }
+        }
+        (Outcome::Aborted, None)
+    }
+
+    /// An answer up to its end, and the tools that it calls.
+    async fn follow(&self, mut stream: ChatStream) -> (Outcome, Option<Error>, Vec<ToolCall>) {
         let (mut text, mut has_news, mut frame) = (String::new(), false, None);
         let error = poll_fn(|context| {
             let end = loop {
@@ -349,8 +406,7 @@ impl Turn {
             end.map_or(Poll::Pending, Poll::Ready)
         })
         .await;
-        let outcome = stream.outcome().unwrap_or(Outcome::Failed);
-        self.tell(|state| state.end(outcome, error));
+        (stream.outcome().unwrap_or(Outcome::Failed), error, stream.tool_calls().cloned().collect())
     }
 
     /// May a change be told? If so, the next one after a while; otherwise the context is woken then.

@@ -237,6 +237,13 @@ impl ClientBuilder {
     }
 }
 
+/// Without keys: nothing of them was checked yet.
+impl std::fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientBuilder").field("gateway_url", &self.0.config.gateway_url).finish_non_exhaustive()
+    }
+}
+
 /// All that is wrong, in one text.
 #[derive(Default)]
 pub(crate) struct Problems(String);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::vec::IntoIter;
 
 use super::session::SessionSource;
+use super::spans::Span;
 use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Receive, Table, Want};
 use crate::json::Text;
 use crate::platform::{self, Body, BoxFuture, Failure, MaybeSend, MaybeSync, Now, Request, Response, Transport};
@@ -47,6 +48,7 @@ struct Live {
     owner: Id,
     /// Not there while it is being polled.
     work: Option<Work>,
+    span: Span,
 }
 
 enum Work {
@@ -171,17 +173,22 @@ impl Driver {
     /// Begins a call and waits for what comes of it.
     pub(crate) async fn call(self: &Arc<Self>, begin: Begin, body: Option<String>) -> (Id, News) {
         let now = self.now();
+        let span = Span::call(&begin.kind);
         let id = {
             let mut state = self.state();
             let id = state.engine.begin(now, begin);
             state.calls.set(id, CallState { body, ..CallState::default() });
             id
         };
-        let mut call = Calling { driver: self, id, over: false };
-        self.perform();
+        let mut call = Calling { driver: self, id, over: false, span };
+        call.span.within(|| self.perform());
         let mut sleep = Sleep::default();
-        let news = poll_fn(|context| self.poll_call(id, context, &mut sleep)).await;
+        let news = poll_fn(|context| call.span.within(|| self.poll_call(id, context, &mut sleep))).await;
         call.over = true;
+        match &news {
+            News::Open(trace) => call.span.opened(trace),
+            News::Settled(result) => call.span.settled(result.as_ref()),
+        }
         (id, news)
     }
 
@@ -284,11 +291,16 @@ impl Driver {
         let owner = state.engine.owner(id);
         match happened {
             Happened::Session(answer) => {
-                state.live.remove(id);
+                if let Some(live) = state.live.remove(id) {
+                    live.span.signed_in(answer.as_ref().map(Option::is_some));
+                }
                 state.engine.session_read(now, id, answer);
             }
             Happened::Head(response) => {
                 let head = head(&response);
+                if cfg!(feature = "tracing") {
+                    state.live.get_mut(id).into_iter().for_each(|live| live.span.status(head.status));
+                }
                 state.put_back(id, Work::Body(response.body));
                 // Another thread may carry out what the engine says of it: until then nobody reads it, or it would be lost.
                 state.live.get_mut(id).into_iter().for_each(|live| live.owner = NOBODY);
@@ -360,7 +372,9 @@ impl Driver {
                     driver.engine(|engine| engine.session_asked(reading));
                     driver.source.access_token().await
                 });
-                self.state().live.set(reading, Live { owner: reading, work: Some(Work::Session(answer)) });
+                self.state()
+                    .live
+                    .set(reading, Live { owner: reading, work: Some(Work::Session(answer)), span: Span::session() });
                 self.run(reading);
             }
             Action::Send { request, owner, method, url, headers, body } => {
@@ -377,7 +391,8 @@ impl Driver {
                 let response = self.platform.send(Request { method, url, headers, body });
                 // A call's request leaves now, with a token that is good now, even if its caller is not polled for a while.
                 let job = if is_call { request } else { owner };
-                self.state().live.set(request, Live { owner: job, work: Some(Work::Head(response)) });
+                let span = if is_call { Span::none() } else { Span::mint() };
+                self.state().live.set(request, Live { owner: job, work: Some(Work::Head(response)), span });
                 self.run(job);
                 // Whoever read the session or minted may have sent it: the call itself has a limit to watch now.
                 if is_call {
@@ -498,11 +513,13 @@ struct Calling<'a> {
     driver: &'a Arc<Driver>,
     id: Id,
     over: bool,
+    span: Span,
 }
 
 impl Drop for Calling<'_> {
     fn drop(&mut self) {
         if !self.over {
+            self.span.cancelled();
             self.driver.abort(self.id);
         }
     }

@@ -9,7 +9,9 @@ mod handle;
 mod json;
 mod records;
 mod session;
+mod spans;
 mod stream;
+mod tools;
 
 /// The door to the outside, for tests or an HTTP client of your own.
 pub mod transport {
@@ -38,3 +40,4 @@ pub use handle::{Client, TokenInfo, generate_session_id};
 pub use records::{Model, Models, SessionUsage, Thread, UsageReport, Used, UsedThen};
 pub use session::{Session, SessionSource, Watcher};
 pub use stream::{AbortHandle, ChatStream, RawStream, StreamOf};
+pub use tools::Tools;

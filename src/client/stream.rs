@@ -12,6 +12,7 @@ use super::chat::{ChatChunk, Usage};
 use super::drive::{Driver, Item, Sleep};
 use super::handle::Client;
 use super::json::{read_chunk, read_usage};
+use super::spans::Span;
 use crate::engine::{Id, Outcome, ToolCall, Trace};
 use crate::{Error, Reason};
 
@@ -22,6 +23,7 @@ pub struct RawStream {
     /// What has come and was not asked for yet.
     queue: IntoIter<Item>,
     sleep: Sleep,
+    span: Span,
     trace: Trace,
     tool_calls: Vec<ToolCall>,
     finish_reason: Option<String>,
@@ -37,6 +39,7 @@ impl RawStream {
             id,
             queue: IntoIter::default(),
             sleep: Sleep::default(),
+            span: Span::stream(&trace),
             trace,
             tool_calls: Vec::new(),
             finish_reason: None,
@@ -85,7 +88,9 @@ impl RawStream {
             }
             let driver = self.client.driver().clone();
             // Also where something is left to hand out: it may be nobody's any more.
-            if let Some(end) = ready!(driver.poll_stream(self.id, context, &mut self.sleep, &mut self.queue)) {
+            let (id, sleep, queue) = (self.id, &mut self.sleep, &mut self.queue);
+            if let Some(end) = ready!(self.span.within(|| driver.poll_stream(id, context, sleep, queue))) {
+                end.error.iter().for_each(|error| self.span.failed(error));
                 self.end(end.outcome);
                 return Poll::Ready(end.error.map(Err));
             }
@@ -142,6 +147,7 @@ impl RawStream {
 
     fn end(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
+        self.span.ended(outcome);
         self.queue = IntoIter::default();
         // The stream may be kept for its text; its timer is not.
         self.sleep = Sleep::default();

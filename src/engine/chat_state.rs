@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use super::stream::Outcome;
+use super::tool_rounds::{STOPPED, Sent};
 use super::tools::ToolCall;
 use crate::json::Json;
 use crate::{Error, Reason};
 
 /// What a conversation is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ChatStatus {
     /// Waits for a question.
     #[default]
@@ -46,6 +48,8 @@ pub struct ChatMessage {
     pub text: String,
     /// Calls that the model asks for, as far as they have come.
     pub tool_calls: Vec<ToolCall>,
+    /// Of what a tool gave: the [id](ToolCall::id) of the call that it answers.
+    pub tool_call_id: Option<String>,
     /// Of answers: how they ended; `None` while they come, and for those of a thread.
     pub outcome: Option<Outcome>,
     /// The gateway's thread holds it.
@@ -137,12 +141,28 @@ impl ChatState {
         }
     }
 
-    /// The answer is over.
-    pub(crate) fn end(&mut self, outcome: Outcome, error: Option<Error>) {
+    /// The answer calls tools; the turn goes on.
+    pub(crate) fn calls_tools(&mut self, outcome: Outcome) {
         if let Some(answer) = self.answer() {
             answer.outcome = Some(outcome);
         }
         self.answer = None;
+    }
+
+    /// What the tools gave, by the ids of their calls. The model is asked again.
+    pub(crate) fn tools_gave(&mut self, answers: Vec<(String, String)>) {
+        for (call, text) in answers {
+            self.push("tool", text);
+            if let Some(message) = self.messages.last_mut() {
+                Arc::make_mut(message).tool_call_id = Some(call);
+            }
+        }
+        self.status = ChatStatus::Submitted;
+    }
+
+    /// The turn is over.
+    pub(crate) fn end(&mut self, outcome: Outcome, error: Option<Error>) {
+        self.calls_tools(outcome);
         self.turn += 1;
         self.status = if error.is_some() { ChatStatus::Error } else { ChatStatus::Ready };
         if error.is_none() && outcome != Outcome::Aborted {
@@ -194,17 +214,34 @@ impl ChatState {
         }
     }
 
-    /// What the model is to be sent, by role and text: everything, or in a thread what the gateway does not have.
-    pub(crate) fn unsent(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// What the model is to be sent: everything, or in a thread what the gateway does not have.
+    pub(crate) fn unsent(&self) -> Vec<Sent<'_>> {
         let in_thread = self.thread_id.is_some();
-        let messages = self.messages.iter().filter(move |message| !(in_thread && message.stored));
-        messages.filter(|message| !message.text.is_empty()).map(|message| (&*message.role, &*message.text))
+        let mut unsent = Vec::new();
+        for message in self.messages.iter().filter(|message| !(in_thread && message.stored)) {
+            let (role, text, calls) = (&*message.role, &*message.text, &*message.tool_calls);
+            if let Some(call) = &message.tool_call_id {
+                unsent.push(Sent::Answered { call, text });
+            } else if !calls.is_empty() {
+                unsent.push(Sent::Called { text, calls });
+                let open = calls.iter().filter(|call| !self.is_answered(&call.id));
+                unsent.extend(open.map(|call| Sent::Answered { call: &call.id, text: STOPPED }));
+            } else if !text.is_empty() {
+                unsent.push(Sent::Said { role, text });
+            }
+        }
+        unsent
+    }
+
+    fn is_answered(&self, call: &str) -> bool {
+        self.messages.iter().any(|message| message.tool_call_id.as_deref() == Some(call))
     }
 
     fn push(&mut self, role: &str, text: String) -> u64 {
         self.last_id += 1;
         let (id, role) = (self.last_id, role.to_owned());
-        let message = ChatMessage { id, role, text, tool_calls: Vec::new(), outcome: None, stored: false };
+        let (tool_calls, tool_call_id) = (Vec::new(), None);
+        let message = ChatMessage { id, role, text, tool_calls, tool_call_id, outcome: None, stored: false };
         self.messages.push(Arc::new(message));
         id
     }
@@ -245,7 +282,10 @@ mod tests {
     }
 
     fn sent(state: &ChatState) -> Vec<&str> {
-        state.unsent().map(|(_, text)| text).collect()
+        let text = |sent| match sent {
+            Sent::Said { text, .. } | Sent::Called { text, .. } | Sent::Answered { text, .. } => text,
+        };
+        state.unsent().into_iter().map(text).collect()
     }
 
     fn answered(state: &mut ChatState, question: &str, answer: &str) {
@@ -318,6 +358,40 @@ mod tests {
         assert_eq!(sent(&state), ["three", "four"], "what was stopped may not have arrived");
         state.clear();
         assert_eq!((state.messages.len(), state.thread_id.as_ref(), state.status), (0, None, ChatStatus::Ready));
+    }
+
+    #[test]
+    fn every_call_of_a_tool_has_an_answer_when_the_model_is_asked_again() {
+        let call = |id: &str| ToolCall { id: id.to_owned(), name: "f".to_owned(), arguments: "{}".to_owned() };
+        let calls = [call("1"), call("2")];
+        let mut state = ChatState::default();
+        state.load("t".to_owned());
+        state.loaded(Ok("[]"));
+        state.ask("Hi!");
+        let turn = state.turn();
+        state.add("", calls.iter());
+        state.calls_tools(Outcome::ToolCalls);
+        state.tools_gave(vec![("1".to_owned(), "one".to_owned()), ("2".to_owned(), "two".to_owned())]);
+        assert_eq!((state.status, state.turn()), (ChatStatus::Submitted, turn), "one turn, whatever tools it calls");
+        let question = || Sent::Said { role: "user", text: "Hi!" };
+        let answered = |call, text| Sent::Answered { call, text };
+        let called = || Sent::Called { text: "", calls: &calls };
+        // In a thread, too: the gateway stores a turn when it is over.
+        assert_eq!(state.unsent(), [question(), called(), answered("1", "one"), answered("2", "two")]);
+        state.add("Done", [].into_iter());
+        state.end(Outcome::Complete, None);
+        assert_eq!(texts(&state).last(), Some(&("assistant", "Done")));
+        assert_eq!(state.unsent(), []);
+
+        let mut state = ChatState::default();
+        state.ask("Hi!");
+        state.add("", calls.iter());
+        state.calls_tools(Outcome::ToolCalls);
+        assert!(state.stop());
+        state.ask("Go on");
+        let [first, second, one, two, _] = &state.unsent()[..] else { panic!("{:?}", state.unsent()) };
+        assert_eq!((first, second), (&question(), &called()));
+        assert_eq!((one, two), (&answered("1", STOPPED), &answered("2", STOPPED)));
     }
 
     #[test]

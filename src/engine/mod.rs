@@ -31,6 +31,7 @@ mod sse;
 mod stream;
 mod table;
 mod token;
+mod tool_rounds;
 mod tools;
 mod trace;
 
@@ -51,5 +52,6 @@ pub(crate) use retry::back_off;
 pub(crate) use stream::End;
 pub use stream::Outcome;
 pub(crate) use table::{Id, Table};
+pub(crate) use tool_rounds::{MOST_ROUNDS, Next, Sent, next, told_error};
 pub use tools::ToolCall;
 pub use trace::{Retry, Trace};

@@ -18,6 +18,29 @@
 //! assert_eq!(stream.outcome(), Some(Outcome::Disconnected));
 //! ```
 //!
+//! Under `#[tokio::test]`, and with code that spawns, [`World::drive`] takes the place of [`World::run`]:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use behest_client::Reason;
+//! use behest_client::testing::{Reply, World};
+//!
+//! # #[cfg(not(target_arch = "wasm32"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! // #[tokio::test]
+//! async fn a_server_that_never_answers() {
+//!     let world = World::new();
+//!     world.serve(|_, _| Reply::hang());
+//!     let client = world.client().with_timeout(Duration::from_secs(3600));
+//!     let asking = tokio::spawn(async move { client.ask("Hi!").await });
+//!     // An hour passes at once.
+//!     assert_eq!(world.drive(asking).await.unwrap().unwrap_err().reason(), Reason::Timeout);
+//! }
+//! # #[cfg(not(target_arch = "wasm32"))]
+//! # a_server_that_never_answers();
+//! ```
+//!
 //! Nothing here is for production: it panics where a test is wrong.
 #![allow(clippy::expect_used, clippy::panic)]
 

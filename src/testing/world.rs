@@ -1,10 +1,10 @@
 //! Scripted servers, sessions and clocks behind the client's [`Transport`].
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -75,6 +75,8 @@ struct Inner {
     session_delay: Duration,
     log: Log,
     spawned: Vec<BoxFuture<'static, ()>>,
+    /// Of [`World::drive`]: there is something new to do.
+    driver: Option<Waker>,
 }
 
 /// A whole world for one client, without network and without waiting. Its clocks jump to the next timer as soon as
@@ -96,6 +98,7 @@ impl World {
             session_delay: Duration::ZERO,
             log: Log::default(),
             spawned: vec![],
+            driver: None,
         })));
         world.serve(default_reply);
         world.signed_in("user-1", "login-1");
@@ -205,6 +208,42 @@ impl World {
         }
     }
 
+    /// As [`run`](Self::run), inside a runtime: `world.drive(…).await` under `#[tokio::test]`, with whatever was spawned there.
+    ///
+    /// Time passes once nothing in the runtime has anything to do, as a runtime of one thread can tell, which is what
+    /// `#[tokio::test]` has by default.
+    pub async fn drive<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        let woken = Arc::new(Forward::default());
+        let waker = Waker::from(woken.clone());
+        let mut quiet = 0;
+        poll_fn(|context| {
+            *woken.to.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+            let was_woken = woken.flag.swap(false, Ordering::SeqCst);
+            let mut own = Context::from_waker(&waker);
+            // What is begun while this polls is seen by this.
+            self.inner().driver = None;
+            let polled = future.as_mut().poll(&mut own);
+            self.poll_spawned(&mut own);
+            self.inner().driver = Some(waker.clone());
+            if polled.is_ready() {
+                return polled;
+            }
+            quiet = if was_woken || woken.flag.load(Ordering::SeqCst) { 0 } else { quiet + 1 };
+            if quiet > QUIET_ROUNDS {
+                quiet = 0;
+                if !self.jump_to_next_timer() {
+                    // Whatever is left to happen happens elsewhere, and wakes this.
+                    return Poll::Pending;
+                }
+            }
+            // After everything else that can go on.
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
+    }
+
     /// Polls a future as far as it goes without time passing, and everything that was spawned.
     pub fn poll_once<T>(&self, mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
         let mut context = Context::from_waker(Waker::noop());
@@ -244,8 +283,32 @@ impl World {
         true
     }
 
+    /// It has something new to do, or to wait for.
+    fn tell_driver(&self) {
+        let driver = self.inner().driver.clone();
+        driver.into_iter().for_each(Waker::wake);
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// So often everything else had its turn, and nothing came of it: one task may wake the next one, and that one another.
+const QUIET_ROUNDS: usize = 16;
+
+/// Notes that it was woken, and passes it on.
+#[derive(Default)]
+struct Forward {
+    flag: AtomicBool,
+    to: Mutex<Option<Waker>>,
+}
+
+impl Wake for Forward {
+    fn wake(self: Arc<Self>) {
+        self.flag.store(true, Ordering::SeqCst);
+        let to = self.to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        to.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -309,6 +372,7 @@ impl Transport for World {
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {
         self.inner().spawned.push(future);
+        self.tell_driver();
     }
 }
 
@@ -328,6 +392,8 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         inner.sleepers.push((self.id, self.until, context.waker().clone()));
+        drop(inner);
+        self.world.tell_driver();
         Poll::Pending
     }
 }

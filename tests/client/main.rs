@@ -5,6 +5,7 @@
 #[cfg(target_arch = "wasm32")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
 
+mod api;
 mod await_points;
 #[cfg(target_arch = "wasm32")]
 mod browser;
@@ -17,10 +18,15 @@ mod retries;
 #[cfg(not(target_arch = "wasm32"))]
 mod schedules;
 mod session;
+#[cfg(all(feature = "tracing", not(target_arch = "wasm32")))]
+mod spans;
 mod streams;
 #[cfg(not(target_arch = "wasm32"))]
 mod threads;
 mod tokens;
+mod tools;
+#[cfg(not(target_arch = "wasm32"))]
+mod world;
 
 // `#[test]` on every target: each module takes it from here.
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,6 +1,6 @@
 /** The crate in pages: the Leptos and Yew examples as people use them, and its sign-in beside supabase-js. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { once } from "node:events";
 import path from "node:path";
@@ -54,16 +54,18 @@ async function page(name) {
   const settings = { "supabase-url": stack.supabase, "publishable-key": stack.publishableKey, "behest-url": stack.gateway };
   const filled = Object.entries(settings).reduce(
     (html, [name, value]) => html.replace(new RegExp(`data-${name}="[^"]*"`), `data-${name}="${value}"`),
-    html.replace('<link data-trunk rel="rust" />', script),
+    html.replace(/<link data-trunk rel="rust".*? \/>/, script),
   );
   files.set(`/${name}`, ["text/html", filled]);
   return `${origin}/${name}`;
 }
 
 for (const name of ["leptos", "yew"]) {
-  test(`${name}: sign in, ask, stop, ask again, usage, the next user`, LIMIT, async () => {
-    const source = await readFile(path.join(root, "examples", name, "src/main.rs"), "utf8");
-    assert.ok(source.split("\n").length <= 151, "at most 150 lines");
+  test(`${name}: sign in, ask, stop, ask again, threads, usage, the next user`, LIMIT, async () => {
+    const sources = path.join(root, "examples", name, "src");
+    for (const file of await readdir(sources)) {
+      assert.ok((await readFile(path.join(sources, file), "utf8")).split("\n").length <= 151, "at most 150 lines");
+    }
     const { page: tab, context, complaints } = await openPage(browser);
     await tab.goto(await page(name));
     const signIn = async ({ email, password }) => {
@@ -101,15 +103,50 @@ for (const name of ["leptos", "yew"]) {
     await tab.getByRole("button", { name: "Again" }).click();
     await status("complete");
     assert.notEqual(await answers.last().innerText(), half);
-    await tab.getByRole("button", { name: "Usage" }).click();
+    await tab.getByRole("button", { name: "Refresh" }).click();
     await tab.locator("output").filter({ hasText: /^\d+ requests, \d+ tokens$/ }).waitFor();
+
+    // A thread is kept by the gateway: left and opened again, it is as it was.
+    await tab.getByRole("button", { name: "New thread" }).click();
+    await answers.first().waitFor({ state: "detached" });
+    await ask("What is a thread?");
+    await status("complete");
+    const kept = await answers.last().innerText();
+    await tab.getByRole("button", { name: "New thread" }).click();
+    await answers.first().waitFor({ state: "detached" });
+    await tab.getByRole("button", { name: "Refresh" }).click();
+    await tab.locator("nav button").first().click();
+    await answers.filter({ hasText: kept }).waitFor();
+    assert.equal(await tab.locator("nav button").count(), 1, "the one that nothing was asked in is none");
+    // The browser itself reports threads that the gateway does not know yet.
+    assert.deepEqual(
+      complaints.splice(0).filter((complaint) => !/status of 404/.test(complaint)),
+      [],
+    );
 
     // Loaded anew, the user is still signed in; signed out, nothing of theirs is left.
     await tab.reload();
     await tab.getByLabel("Your question").waitFor();
     await tab.getByRole("button", { name: "Sign out" }).click();
     await tab.getByLabel("Email").waitFor();
-    assert.equal(await tab.evaluate(() => Object.keys(localStorage).filter((key) => localStorage[key].includes("token")).length), 0);
+    const keys = () => tab.evaluate(() => Object.keys(localStorage).filter((key) => localStorage[key].includes("token")).length);
+    assert.equal(await keys(), 0);
+
+    // The next user finds nothing of the first one's.
+    const next = { email: `${crypto.randomUUID()}@example.com`, password: "correct horse battery" };
+    const headers = { apikey: stack.publishableKey, "content-type": "application/json" };
+    const signUp = await fetch(`${stack.supabase}/auth/v1/signup`, { method: "POST", headers, body: JSON.stringify(next) });
+    assert.equal(signUp.status, 200);
+    await signIn(next);
+    await ask("And who am I?");
+    await status("complete");
+    assert.equal(await answers.count(), 1);
+    await tab.getByRole("button", { name: "Refresh" }).click();
+    await tab.locator("output").filter({ hasText: /^1 requests, / }).waitFor();
+    assert.equal(await tab.locator("nav button").count(), 0);
+    await tab.getByRole("button", { name: "Sign out" }).click();
+    await tab.getByLabel("Email").waitFor();
+    assert.equal(await keys(), 0);
     assert.deepEqual(complaints, []);
     await context.close();
   });

@@ -1,117 +1,76 @@
-//! A chat in Leptos. Whoever signs in elsewhere in the page, with supabase-js even, is signed in here.
+//! The page by itself (`csr`), the page that takes over what a server drew (`hydrate`), and that server (`ssr`).
 
-use behest_client::auth::{Scope, Supabase};
-use behest_client::client::{Chat, ChatState, UsageQuery, UsageReport};
-use behest_client::{Client, Error};
+use example_leptos::{Page, Settings};
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 
+#[cfg(not(feature = "ssr"))]
 fn main() {
     console_error_panic_hook::set_once();
-    mount_to_body(|| match connect() {
-        Ok((supabase, client)) => view! { <App supabase client /> }.into_any(),
-        Err(error) => view! { <p role="alert">{error.to_string()}</p> }.into_any(),
-    });
+    let page = || view! { <Page connected=Settings::of_page().connect() /> };
+    #[cfg(feature = "hydrate")]
+    leptos::mount::hydrate_body(page);
+    #[cfg(not(feature = "hydrate"))]
+    mount_to_body(page);
 }
 
-fn connect() -> Result<(Supabase, Client), Error> {
-    let settings = document().body().map(|body| body.dataset());
-    let setting = |name: &str| settings.as_ref().and_then(|settings| settings.get(name)).unwrap_or_default();
-    let supabase = Supabase::new(setting("supabaseUrl"), setting("publishableKey"))?;
-    let client = Client::builder(setting("behestUrl")).supabase(&supabase, "behest-token").build()?;
-    Ok((supabase, client))
-}
+/// Pages and token endpoint. `PAGES` is the folder of what wasm-bindgen made of the page, `LISTEN` by default 127.0.0.1:3000.
+#[cfg(feature = "ssr")]
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    use behest_client::server::{TokenEndpoint, axum::router};
 
-#[component]
-fn App(supabase: Supabase, client: Client) -> impl IntoView {
-    let user = RwSignal::new(None);
-    let following = supabase.on_change(move |_, session| user.set(session.map(|session| session.user().clone())));
-    following.forget();
-    provide_context(supabase);
-    provide_context(client);
-    // New tokens of the same user are no reason to draw the page anew.
-    let user_id = Memo::new(move |_| user.get().map(|user| user.id));
-    move || match user_id.get() {
-        Some(_) => view! { <Room /> }.into_any(),
-        None => view! { <SignIn /> }.into_any(),
-    }
-}
-
-#[component]
-fn SignIn() -> impl IntoView {
-    let supabase = expect_context::<Supabase>();
-    let (email, password) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
-    let problem = RwSignal::new(String::new());
-    let sign_in = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
-        let supabase = supabase.clone();
-        spawn_local(async move {
-            let signed_in = supabase.sign_in_with_password(&email.get_untracked(), &password.get_untracked()).await;
-            problem.set(signed_in.err().map(|error| said(&error)).unwrap_or_default());
-        });
+    let setting = |name: &str| std::env::var(name).with_context(|| format!("set {name}"));
+    // First of all: its error lists every setting that is missing.
+    let endpoint = TokenEndpoint::from_env()?;
+    let listen = setting("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    let origin = format!("http://{}", listener.local_addr()?);
+    let settings = Settings {
+        supabase_url: setting("SUPABASE_URL")?,
+        publishable_key: setting("SUPABASE_PUBLISHABLE_KEY")?,
+        behest_url: setting("BEHEST_BASE_URL")?,
+        token_url: format!("{origin}/behest-token"),
     };
+    // What Leptos spawns while it draws runs on tokio.
+    any_spawner::Executor::init_tokio()?;
+    // Nobody is signed in here, so that all requests can share it.
+    let connected = settings.connect();
+    let app = axum::Router::new()
+        .nest("/behest-token", router(endpoint))
+        .nest_service("/pkg", tower_http::services::ServeDir::new(setting("PAGES")?))
+        .fallback(leptos_axum::render_app_to_stream(move || shell(settings.clone(), connected.clone())));
+    println!("listening {origin}");
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+#[cfg(feature = "ssr")]
+fn shell(
+    settings: Settings,
+    connected: Result<(behest_client::auth::Supabase, behest_client::Client), behest_client::Error>,
+) -> impl IntoView {
+    let Settings { supabase_url, publishable_key, behest_url, token_url } = settings;
     view! {
-        <form on:submit=sign_in>
-            <label>"Email " <input type="email" bind:value=email required /></label>
-            <label>"Password " <input type="password" bind:value=password required /></label>
-            <button>"Sign in"</button>
-            <p role="alert">{problem}</p>
-        </form>
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8" />
+                <title>"behest-client in Leptos"</title>
+                <link rel="icon" href="data:," />
+                <script type="module">
+                    "import init from '/pkg/example-leptos-hydrate.js';
+                    await init({ module_or_path: '/pkg/example-leptos-hydrate_bg.wasm' });"
+                </script>
+            </head>
+            <body
+                data-supabase-url=supabase_url
+                data-publishable-key=publishable_key
+                data-behest-url=behest_url
+                data-token-url=token_url
+            >
+                <Page connected />
+            </body>
+        </html>
     }
-}
-
-#[component]
-fn Room() -> impl IntoView {
-    let (supabase, client) = (expect_context::<Supabase>(), expect_context::<Client>());
-    let (state, question, usage) =
-        (RwSignal::new(ChatState::default()), RwSignal::new(String::new()), RwSignal::new(String::new()));
-    // Dropped with the room, it cancels what is under way.
-    let chat = StoredValue::new(Chat::new(&client, move |now| state.set(now.clone())));
-    let send = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
-        if chat.with_value(|chat| chat.send(question.get_untracked())) {
-            question.set(String::new());
-        }
-    };
-    let show_usage = move |_| {
-        let client = client.clone();
-        spawn_local(async move {
-            let reply = client.usage(&UsageQuery::new()).await.and_then(|reply| reply.parse::<UsageReport>());
-            usage.set(match reply {
-                Ok(report) => format!("{} requests, {} tokens", report.totals.requests, report.totals.tokens()),
-                Err(error) => said(&error),
-            });
-        });
-    };
-    let sign_out = move |_| {
-        let supabase = supabase.clone();
-        spawn_local(async move { supabase.sign_out(Scope::Local).await.unwrap_or_default() });
-    };
-    let status = move || state.with(|state| state.outcome.map_or(state.status.as_str(), |outcome| outcome.as_str()));
-    let problem = move || state.with(|state| state.error.as_ref().map(said));
-    view! {
-        <ol>
-            <For
-                each=move || state.get().messages
-                key=|message| (message.id, message.text.len())
-                children=|message| view! { <li data-role=message.role.clone()>{message.text.clone()}</li> }
-            />
-        </ol>
-        <p role="status">{status}</p>
-        <p role="alert">{problem}</p>
-        <form on:submit=send>
-            <label>"Your question " <input bind:value=question /></label>
-            <button>"Send"</button>
-            <button type="button" on:click=move |_| chat.with_value(Chat::stop)>"Stop"</button>
-            <button type="button" on:click=move |_| { chat.with_value(Chat::regenerate); }>"Again"</button>
-        </form>
-        <button on:click=show_usage>"Usage"</button>
-        <output>{usage}</output>
-        <button on:click=sign_out>"Sign out"</button>
-    }
-}
-
-/// What went wrong, and what to do about it.
-fn said(error: &Error) -> String {
-    format!("{}. {}", error.message(), error.hint())
 }

@@ -1,14 +1,17 @@
 //! A chat in Yew. Whoever signs in elsewhere in the page, with supabase-js even, is signed in here.
 
 use behest_client::auth::{Scope, Supabase};
-use behest_client::client::{Chat, ChatState, UsageQuery, UsageReport};
+use behest_client::client::{Chat, ChatState, Thread, UsageQuery, UsageReport, generate_session_id};
 use behest_client::{Client, Error};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
 fn main() {
-    yew::Renderer::<App>::new().render();
+    match connect() {
+        Ok(project) => drop(yew::Renderer::<Door>::with_props(project).render()),
+        Err(error) => gloo_utils::body().set_inner_text(&error.to_string()),
+    }
 }
 
 /// Both are cheap to clone, and equal if they are the same: properties as they are.
@@ -27,14 +30,6 @@ fn connect() -> Result<Project, Error> {
 }
 
 #[component]
-fn App() -> Html {
-    match &*use_memo((), |()| connect()) {
-        Ok(Project { supabase, client }) => html! { <Door supabase={supabase.clone()} client={client.clone()} /> },
-        Err(error) => html! { <p role="alert">{error.to_string()}</p> },
-    }
-}
-
-#[component]
 fn Door(project: &Project) -> Html {
     let user = use_state_eq(|| None);
     let now = user.setter();
@@ -42,11 +37,10 @@ fn Door(project: &Project) -> Html {
         let following = supabase.on_change(move |_, session| now.set(session.map(|session| session.user().id.clone())));
         move || drop(following)
     });
-    let Project { supabase, client } = project.clone();
     match &*user {
         // Another user, another room.
-        Some(id) => html! { <Room key={id.clone()} {supabase} {client} /> },
-        None => html! { <SignIn {supabase} {client} /> },
+        Some(id) => html! { <Room key={id.clone()} ..project.clone() /> },
+        None => html! { <SignIn ..project.clone() /> },
     }
 }
 
@@ -54,18 +48,17 @@ fn Door(project: &Project) -> Html {
 fn SignIn(project: &Project) -> Html {
     let (email, password, problem) = (use_node_ref(), use_node_ref(), use_state(String::new));
     let sign_in = {
-        let (supabase, email, password) = (project.supabase.clone(), email.clone(), password.clone());
-        let problem = problem.setter();
-        Callback::from(move |event: SubmitEvent| {
+        let (supabase, problem) = (project.supabase.clone(), problem.setter());
+        let (email, password) = (email.clone(), password.clone());
+        move |event: SubmitEvent| {
             event.prevent_default();
             let (supabase, problem) = (supabase.clone(), problem.clone());
             let (email, password) = (typed(&email), typed(&password));
             spawn_local(async move {
-                if let Err(error) = supabase.sign_in_with_password(&email, &password).await {
-                    problem.set(said(&error));
-                }
+                let signed_in = supabase.sign_in_with_password(&email, &password).await;
+                problem.set(signed_in.err().as_ref().map(said).unwrap_or_default());
             });
-        })
+        }
     };
     html! {
         <form onsubmit={sign_in}>
@@ -79,8 +72,8 @@ fn SignIn(project: &Project) -> Html {
 
 #[component]
 fn Room(project: &Project) -> Html {
-    let (state, usage, question) = (use_state(ChatState::default), use_state(String::new), use_node_ref());
-    let now = state.setter();
+    let (state, note, question) = (use_state(ChatState::default), use_state(String::new), use_node_ref());
+    let (threads, now) = (use_state(Vec::<Thread>::new), state.setter());
     // Dropped with the room, it cancels what is under way.
     let chat = use_memo((), |()| Chat::new(&project.client, move |state| now.set(state.clone())));
     let act = |act: fn(&Chat)| {
@@ -96,31 +89,33 @@ fn Room(project: &Project) -> Html {
             }
         }
     };
-    let show_usage = {
-        let (client, usage) = (project.client.clone(), usage.setter());
+    let refresh = {
+        let (client, note, threads) = (project.client.clone(), note.setter(), threads.setter());
         move |_: MouseEvent| {
-            let (client, usage) = (client.clone(), usage.clone());
+            let (client, note, threads) = (client.clone(), note.clone(), threads.clone());
             spawn_local(async move {
-                let reply = client.usage(&UsageQuery::new()).await.and_then(|reply| reply.parse::<UsageReport>());
-                usage.set(match reply {
-                    Ok(report) => format!("{} requests, {} tokens", report.totals.requests, report.totals.tokens()),
-                    Err(error) => said(&error),
-                });
+                match look_up(&client).await {
+                    Ok((used, list)) => (note.set(used), threads.set(list)),
+                    Err(error) => (note.set(said(&error)), ()),
+                };
             });
         }
     };
     let supabase = project.supabase.clone();
     let sign_out = move |_: MouseEvent| {
         let supabase = supabase.clone();
-        spawn_local(async move { supabase.sign_out(Scope::Local).await.unwrap_or_default() });
+        spawn_local(async move { drop(supabase.sign_out(Scope::Local).await) });
     };
-    let item = |message: &std::sync::Arc<_>| -> Html {
-        let message: &behest_client::client::ChatMessage = message;
-        html! { <li key={message.id} data-role={message.role.clone()}>{&message.text}</li> }
+    let thread = |Thread { id, title, .. }: &Thread| {
+        let (id, chat) = (id.clone(), chat.clone());
+        let open = move |_: MouseEvent| chat.set_thread(Some(&id));
+        html! { <button onclick={open}>{title.as_deref().unwrap_or("Untitled")}</button> }
     };
     html! {
         <>
-            <ol>{ for state.messages.iter().map(item) }</ol>
+            <ol>{ for state.messages.iter().map(|message| html! {
+                <li key={message.id} data-role={message.role.clone()}>{&message.text}</li>
+            }) }</ol>
             <p role="status">{state.outcome.map_or(state.status.as_str(), |outcome| outcome.as_str())}</p>
             <p role="alert">{state.error.as_ref().map(said)}</p>
             <form onsubmit={send}>
@@ -129,8 +124,10 @@ fn Room(project: &Project) -> Html {
                 <button type="button" onclick={act(Chat::stop)}>{"Stop"}</button>
                 <button type="button" onclick={act(|chat| { chat.regenerate(); })}>{"Again"}</button>
             </form>
-            <button onclick={show_usage}>{"Usage"}</button>
-            <output>{&*usage}</output>
+            <button onclick={act(|chat| chat.set_thread(Some(&generate_session_id())))}>{"New thread"}</button>
+            <nav>{ for threads.iter().map(thread) }</nav>
+            <button onclick={refresh}>{"Refresh"}</button>
+            <output>{&*note}</output>
             <button onclick={sign_out}>{"Sign out"}</button>
         </>
     }
@@ -138,6 +135,13 @@ fn Room(project: &Project) -> Html {
 
 fn typed(input: &NodeRef) -> String {
     input.cast::<HtmlInputElement>().map(|input| input.value()).unwrap_or_default()
+}
+
+/// What the user has used, in words, and the user's threads.
+async fn look_up(client: &Client) -> Result<(String, Vec<Thread>), Error> {
+    let UsageReport { totals, .. } = client.usage(&UsageQuery::new()).await?.parse()?;
+    let used = format!("{} requests, {} tokens", totals.requests, totals.tokens());
+    Ok((used, client.threads().await?.parse()?))
 }
 
 /// What went wrong, and what to do about it.

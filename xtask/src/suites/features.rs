@@ -27,6 +27,7 @@ const SETS: &[(&str, Expect, Expect)] = &[
     // What Leptos and Yew apps and native programs use.
     ("client", Builds, Builds),
     ("auth", Builds, Builds),
+    ("tracing", Builds, Builds),
     ("testing", Builds, Builds),
     // By itself of no use, but it must not need a face.
     ("engine", Builds, Builds),
@@ -40,7 +41,7 @@ const SETS: &[(&str, Expect, Expect)] = &[
     // A full-stack app in one workspace: cargo unites what its halves ask for.
     ("client,axum", Builds, Refused(NO_AXUM)),
     ("client,edge,testing,js", Builds, Builds),
-    ("engine,client,auth,testing,js,server,edge,axum", Builds, Refused(NO_AXUM)),
+    ("engine,client,auth,tracing,testing,js,server,edge,axum", Builds, Refused(NO_AXUM)),
 ];
 
 /// Builds and lints each set.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use std::{cell::OnceCell, fs};
+use std::{cell::OnceCell, env, fs};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -30,7 +30,11 @@ pub(crate) struct Suite {
 /// Cheap ones first.
 pub(crate) const SUITES: &[Suite] = &[
     suite("format", "cargo fmt --check", |_| format()),
-    suite("lint", "clippy for this machine and for browsers, and the documentation, all with warnings denied", lint),
+    suite(
+        "lint",
+        "clippy for this machine and for browsers, and the documentation, all with warnings denied; how many dependencies",
+        lint,
+    ),
     suite("features", "each feature alone and each set users choose, on this machine and in browsers", |context| {
         features::check(&context.tools)
     }),
@@ -76,7 +80,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "examples-rust",
-        what: "the Leptos and Yew examples in Chromium, and the crate's sign-in beside supabase-js (only when named)",
+        what: "the Leptos and Yew examples in Chromium, the guides typed in from `cargo new` on, and the crate's sign-in beside supabase-js (only when named)",
         by_default: false,
         run: rust_examples,
     },
@@ -232,6 +236,7 @@ fn lint(context: &Context) -> Result<Counts> {
     let mut doc = command("cargo");
     doc.args(["doc", "--workspace", "--all-features", "--no-deps", "--document-private-items"]);
     counts += check("cargo doc", doc.env("RUSTDOCFLAGS", "-D warnings"));
+    counts += policy::dependencies();
     Ok(counts)
 }
 
@@ -281,7 +286,7 @@ fn types(context: &Context) -> Result<Counts> {
 }
 
 fn end_to_end(context: &Context) -> Result<Counts> {
-    let elsewhere = ["types", "server", "rust-pages"];
+    let elsewhere = ["types", "server", "rust-"];
     let files = javascript_tests(|name| !elsewhere.iter().any(|suite| name.starts_with(suite)))?;
     counted(&mut in_pages(context, files)?, RUN_LIMIT)
 }
@@ -292,6 +297,7 @@ pub(super) fn in_pages(context: &Context, files: Vec<PathBuf>) -> Result<Command
     let mut node = node_tests(context, files)?;
     node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", tools.chromium()?);
     node.env("FIREFOX", tools.firefox()?).env("GECKODRIVER", tools.geckodriver()?);
+    node.env("XTASK", env::current_exe()?);
     Ok(node)
 }
 
@@ -344,8 +350,13 @@ fn examples(context: &Context) -> Result<Counts> {
 }
 
 fn rust_examples(context: &Context) -> Result<Counts> {
-    let mut node = in_pages(context, vec![root().join("tests/js/rust-pages.test.mjs")])?;
-    counted(node.env("RUST_PAGES", rust_pages::build(&context.tools)?), RUN_LIMIT)
+    let tools = &context.tools;
+    let files = ["rust-pages", "rust-ssr", "rust-starts"].map(|name| root().join(format!("tests/js/{name}.test.mjs")));
+    let mut node = in_pages(context, files.into())?;
+    node.env("RUST_PAGES", rust_pages::build(tools)?).env("RUST_STARTS_TARGET", rust_pages::target());
+    node.env("RUST_SSR", rust_pages::server()?);
+    tools.wasm()?.select(&mut node);
+    counted(node.env("BINDGEN", tools.bindgen()?), BUILD_AND_RUN_LIMIT)
 }
 
 fn runtimes(context: &Context) -> Result<Counts> {
