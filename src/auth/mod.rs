@@ -32,16 +32,32 @@
 mod flight;
 mod inner;
 mod keeper;
+mod op;
 mod options;
 mod pkce;
+mod renewing;
 mod reply;
 mod requests;
 mod rules;
 mod session;
 mod storage;
 mod supabase;
+mod tabs;
 
 pub use options::{AuthEvent, AuthOptions, Scope, UserChanges, VerifyType};
 pub use session::{AuthSession, User};
 pub use storage::{MemoryStorage, Storage, StorageError};
 pub use supabase::{SignUp, Subscription, Supabase, SupabaseBuilder};
+
+/// What the npm package's face is built on, beside the above.
+#[cfg(all(feature = "js", target_arch = "wasm32"))]
+pub(crate) mod parts {
+    pub(crate) use super::keeper::{Keeper, Sharing};
+    pub(crate) use super::op::{Done, Op, Place};
+    pub(crate) use super::pkce::{Address, Back};
+    pub(crate) use super::renewing::{Found, LOCK_LIMIT, Next, Renewed, Renewing, Wanted};
+    pub(crate) use super::reply::{Answer, late, no_answer};
+    pub(crate) use super::requests::Ask;
+    pub(crate) use super::storage::{Kept, usual_storage_key};
+    pub(crate) use super::tabs::{Held, Tabs};
+}

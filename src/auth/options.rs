@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::Secret;
 
@@ -18,19 +18,20 @@ use crate::Secret;
 /// ```
 #[derive(Clone, Debug)]
 pub struct AuthOptions {
-    pub(super) redirect_to: Option<String>,
-    pub(super) data: Map<String, Value>,
-    pub(super) captcha_token: Option<String>,
-    pub(super) create_user: bool,
-    pub(super) scopes: Option<String>,
-    pub(super) parameters: Vec<(String, String)>,
+    pub(crate) redirect_to: Option<String>,
+    /// A JSON object.
+    pub(crate) data: String,
+    pub(crate) captcha_token: Option<String>,
+    pub(crate) create_user: bool,
+    pub(crate) scopes: Option<String>,
+    pub(crate) parameters: Vec<(String, String)>,
 }
 
 impl Default for AuthOptions {
     fn default() -> Self {
         Self {
             redirect_to: None,
-            data: Map::new(),
+            data: NOTHING.to_owned(),
             captcha_token: None,
             create_user: true,
             scopes: None,
@@ -55,7 +56,7 @@ impl AuthOptions {
     /// The `user_metadata` of a new user: a JSON object. Anything else counts as none.
     #[must_use]
     pub fn data(self, data: Value) -> Self {
-        Self { data: fields(data), ..self }
+        Self { data: fields(&data), ..self }
     }
 
     /// What the CAPTCHA gave, where the project asks for one.
@@ -89,11 +90,12 @@ impl AuthOptions {
 /// `Debug` shows no password.
 #[derive(Clone, Debug, Default)]
 pub struct UserChanges {
-    pub(super) email: Option<String>,
-    pub(super) phone: Option<String>,
-    pub(super) password: Option<Secret>,
-    pub(super) nonce: Option<String>,
-    pub(super) data: Option<Map<String, Value>>,
+    pub(crate) email: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) nonce: Option<String>,
+    /// A JSON object.
+    pub(crate) data: Option<String>,
 }
 
 impl UserChanges {
@@ -130,15 +132,14 @@ impl UserChanges {
     /// Fields of `user_metadata`: a JSON object. A field set to null is taken away, one that is not named stays.
     #[must_use]
     pub fn data(self, data: Value) -> Self {
-        Self { data: Some(fields(data)), ..self }
+        Self { data: Some(fields(&data)), ..self }
     }
 }
 
-fn fields(data: Value) -> Map<String, Value> {
-    match data {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    }
+const NOTHING: &str = "{}";
+
+fn fields(data: &Value) -> String {
+    if data.is_object() { data.to_string() } else { NOTHING.to_owned() }
 }
 
 /// What a code or the hash of a letter's link is good for.

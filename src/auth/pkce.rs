@@ -3,6 +3,8 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::reply::refused_in_address;
+use crate::Error;
 use crate::base64::encode_url;
 use crate::text::{cut, lossy, percent_encode, split_once};
 
@@ -25,14 +27,14 @@ pub(super) fn push_parameter(name: &str, value: &str, url: &mut String) {
 }
 
 /// An address, by the pairs of its query and its fragment.
-pub(super) struct Address<'a> {
+pub(crate) struct Address<'a> {
     base: &'a str,
     query: Vec<&'a str>,
     fragment: Vec<&'a str>,
 }
 
 impl<'a> Address<'a> {
-    pub(super) fn of(url: &'a str) -> Self {
+    pub(crate) fn of(url: &'a str) -> Self {
         let (rest, fragment) = split_once(url, b'#').unwrap_or((url, ""));
         let (base, query) = split_once(rest, b'?').unwrap_or((rest, ""));
         let pairs = |text: &'a str| text.split('&').filter(|pair| !pair.is_empty()).collect();
@@ -66,14 +68,42 @@ impl<'a> Address<'a> {
     }
 }
 
+/// What a redirect brought back.
+pub(crate) enum Back {
+    Code(String),
+    Refused(Error),
+}
+
+impl Back {
+    pub(crate) fn of(address: &Address<'_>) -> Option<Self> {
+        let parameter = |name| address.parameter(name);
+        // `error` alone may be anybody's.
+        if let (Some(error), Some(description)) = (parameter("error"), parameter("error_description")) {
+            let code = parameter("error_code").unwrap_or(error);
+            return Some(Self::Refused(refused_in_address(&code, &description)));
+        }
+        parameter("code").map(Self::Code)
+    }
+
+    /// The address without it.
+    pub(crate) fn clean(address: &Address<'_>) -> String {
+        address.without(&["code", "error", "error_code", "error_description", "sb"])
+    }
+}
+
 /// As forms encode it: `+` is a space.
 fn decode(text: &str) -> String {
+    percent_decode(&text.replace('+', " "))
+}
+
+/// What is no escape stays as it is.
+pub(super) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(&byte) = text.as_bytes().get(at) {
         let escaped = (byte == b'%').then(|| u8::from_str_radix(cut(text, at + 1, at + 3), 16).ok()).flatten();
         at += if escaped.is_some() { 3 } else { 1 };
-        bytes.push(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }));
+        bytes.push(escaped.unwrap_or(byte));
     }
     lossy(&bytes).into_owned()
 }

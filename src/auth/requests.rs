@@ -1,7 +1,5 @@
 //! What Supabase Auth is asked: paths and bodies, as supabase-js sends them.
 
-use serde_json::{Map, Value};
-
 use super::options::AuthOptions;
 use super::pkce::push_parameter;
 use super::session::{object, push_name, push_text};
@@ -9,20 +7,20 @@ use super::{Scope, UserChanges, VerifyType};
 use crate::Secret;
 
 /// One request to Supabase Auth.
-pub(super) struct Ask {
-    pub(super) method: &'static str,
+pub(crate) struct Ask {
+    pub(crate) method: &'static str,
     /// Below `auth/v1`, with its query.
-    pub(super) path: String,
-    pub(super) body: Option<String>,
+    path: String,
+    pub(crate) body: Option<String>,
     /// In whose name.
-    pub(super) bearer: Option<Secret>,
+    bearer: Option<Secret>,
     /// What the answer must not say again: a password, a code.
-    pub(super) secret: String,
+    pub(crate) secret: String,
 }
 
 impl Ask {
-    fn post(path: &str, body: String, secret: &str) -> Self {
-        Self { method: "POST", path: path.to_owned(), body: Some(body), bearer: None, secret: secret.to_owned() }
+    fn post(path: &str, body: Body, secret: &str) -> Self {
+        Self { method: "POST", path: path.to_owned(), body: Some(body.0), bearer: None, secret: secret.to_owned() }
     }
 
     fn user(method: &'static str, path: &str, bearer: &Secret) -> Self {
@@ -30,107 +28,134 @@ impl Ask {
         Self { method, path, body: None, bearer: Some(bearer.clone()), secret }
     }
 
+    /// At this project.
+    pub(crate) fn url(&self, project: &str) -> String {
+        [project, "/auth/v1", &self.path].concat()
+    }
+
+    /// With the project's key.
+    pub(crate) fn headers(&self, key: &str) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("apikey", key.to_owned()), ("x-supabase-api-version", "2024-01-01".to_owned())];
+        if let Some(token) = &self.bearer {
+            headers.push(("authorization", ["Bearer ", token.expose()].concat()));
+        }
+        if self.body.is_some() {
+            headers.push(("content-type", "application/json;charset=UTF-8".to_owned()));
+        }
+        headers
+    }
+
     pub(super) fn password(contact: &str, password: &str, options: &AuthOptions) -> Self {
-        let mut body = object(kind_of(contact), contact);
-        extend(&mut body, |json| {
-            push_text("password", password, json);
-            push_captcha(options, json);
-        });
+        let body = Body::of(contact).text("password", password).captcha(options);
         Self::post("/token?grant_type=password", body, password)
     }
 
     pub(super) fn sign_up(contact: &str, password: &str, challenge: &str, options: &AuthOptions) -> Self {
-        let mut body = object(kind_of(contact), contact);
-        extend(&mut body, |json| {
-            push_text("password", password, json);
-            push_json("data", &Value::Object(options.data.clone()), json);
-            push_captcha(options, json);
-            push_challenge(challenge, json);
-        });
+        let body = Body::of(contact).text("password", password).json("data", &options.data);
+        let body = body.captcha(options).challenge(challenge);
         Self::post(&options.with_redirect("/signup"), body, password)
     }
 
     pub(super) fn anonymous(options: &AuthOptions) -> Self {
-        let mut body = String::from("{}");
-        extend(&mut body, |json| {
-            push_json("data", &Value::Object(options.data.clone()), json);
-            push_captcha(options, json);
-        });
-        Self::post("/signup", body, "")
+        Self::post("/signup", Body::new().json("data", &options.data).captcha(options), "")
     }
 
     pub(super) fn code(contact: &str, challenge: &str, options: &AuthOptions) -> Self {
-        let mut body = object(kind_of(contact), contact);
-        extend(&mut body, |json| {
-            push_json("create_user", &Value::Bool(options.create_user), json);
-            push_json("data", &Value::Object(options.data.clone()), json);
-            push_captcha(options, json);
-            push_challenge(challenge, json);
-        });
-        Self::post(&options.with_redirect("/otp"), body, "")
+        let create = if options.create_user { "true" } else { "false" };
+        let body = Body::of(contact).json("create_user", create).json("data", &options.data);
+        Self::post(&options.with_redirect("/otp"), body.captcha(options).challenge(challenge), "")
     }
 
     pub(super) fn recovery(email: &str, challenge: &str, options: &AuthOptions) -> Self {
-        let mut body = object("email", email);
-        extend(&mut body, |json| {
-            push_captcha(options, json);
-            push_challenge(challenge, json);
-        });
+        let body = Body::new().text("email", email).captcha(options).challenge(challenge);
         Self::post(&options.with_redirect("/recover"), body, "")
     }
 
     pub(super) fn verify(contact: &str, code: &str, kind: VerifyType) -> Self {
-        let mut body = object(kind_of(contact), contact);
         let kind = if contact.contains('@') { kind.as_str() } else { kind.of_telephone() };
-        extend(&mut body, |json| {
-            push_text("token", code, json);
-            push_text("type", kind, json);
-        });
-        Self::post("/verify", body, code)
+        Self::post("/verify", Body::of(contact).text("token", code).text("type", kind), code)
     }
 
     pub(super) fn verify_hash(token_hash: &str, kind: VerifyType) -> Self {
-        let mut body = object("token_hash", token_hash);
-        extend(&mut body, |json| push_text("type", kind.as_str(), json));
-        Self::post("/verify", body, token_hash)
+        Self::post("/verify", Body::new().text("token_hash", token_hash).text("type", kind.as_str()), token_hash)
     }
 
     pub(super) fn exchange(code: &str, verifier: &str) -> Self {
-        let mut body = object("auth_code", code);
-        extend(&mut body, |json| push_text("code_verifier", verifier, json));
+        let body = Body::new().text("auth_code", code).text("code_verifier", verifier);
         Self::post("/token?grant_type=pkce", body, verifier)
     }
 
     pub(super) fn refresh(refresh_token: &Secret) -> Self {
-        let body = object("refresh_token", refresh_token.expose());
-        Self::post("/token?grant_type=refresh_token", body, refresh_token.expose())
+        let token = refresh_token.expose();
+        Self::post("/token?grant_type=refresh_token", Body::new().text("refresh_token", token), token)
     }
 
     pub(super) fn who(access_token: &Secret) -> Self {
         Self::user("GET", "/user", access_token)
     }
 
-    pub(super) fn change(access_token: &Secret, changes: &UserChanges) -> Self {
-        let mut body = String::from("{}");
-        extend(&mut body, |json| {
-            for (name, value) in [("email", &changes.email), ("phone", &changes.phone), ("nonce", &changes.nonce)] {
-                if let Some(value) = value {
-                    push_text(name, value, json);
-                }
+    pub(super) fn change(access_token: &Secret, changes: &UserChanges, options: &AuthOptions) -> Self {
+        let mut body = Body::new();
+        let password = changes.password.as_ref().map(Secret::expose);
+        let texts = [
+            ("email", changes.email.as_ref()),
+            ("phone", changes.phone.as_ref()),
+            ("nonce", changes.nonce.as_ref()),
+            ("password", password),
+        ];
+        for (name, value) in texts {
+            if let Some(value) = value {
+                body = body.text(name, value);
             }
-            if let Some(password) = &changes.password {
-                push_text("password", password.expose(), json);
-            }
-            if let Some(data) = &changes.data {
-                push_json("data", &Value::Object(data.clone()), json);
-            }
-        });
-        Self { body: Some(body), ..Self::user("PUT", "/user", access_token) }
+        }
+        if let Some(data) = &changes.data {
+            body = body.json("data", data);
+        }
+        Self { body: Some(body.0), ..Self::user("PUT", &options.with_redirect("/user"), access_token) }
     }
 
     pub(super) fn sign_out(access_token: &Secret, scope: Scope) -> Self {
-        let path = ["/logout?scope=", scope.as_str()].concat();
-        Self::user("POST", &path, access_token)
+        Self::user("POST", &["/logout?scope=", scope.as_str()].concat(), access_token)
+    }
+}
+
+/// An object that is being written; it is whole after each field.
+struct Body(String);
+
+impl Body {
+    fn new() -> Self {
+        Self("{}".to_owned())
+    }
+
+    /// By what a user is known: an address has an `@`, a telephone number has none.
+    fn of(contact: &str) -> Self {
+        Self(object(if contact.contains('@') { "email" } else { "phone" }, contact))
+    }
+
+    fn text(mut self, name: &str, value: &str) -> Self {
+        self.0.pop();
+        push_text(name, value, &mut self.0);
+        self.0.push('}');
+        self
+    }
+
+    fn json(mut self, name: &str, value: &str) -> Self {
+        self.0.pop();
+        push_name(name, &mut self.0);
+        self.0.push_str(value);
+        self.0.push('}');
+        self
+    }
+
+    fn challenge(self, challenge: &str) -> Self {
+        self.text("code_challenge", challenge).text("code_challenge_method", "s256")
+    }
+
+    fn captcha(self, options: &AuthOptions) -> Self {
+        match &options.captcha_token {
+            Some(token) => self.json("gotrue_meta_security", &object("captcha_token", token)),
+            None => self,
+        }
     }
 }
 
@@ -145,8 +170,8 @@ impl AuthOptions {
     }
 
     /// Where the browser is sent to, to come back signed in.
-    pub(super) fn authorize(&self, base: &str, provider: &str, challenge: &str) -> String {
-        let mut url = [base, "/authorize"].concat();
+    pub(super) fn authorize(&self, project: &str, provider: &str, challenge: &str) -> String {
+        let mut url = [project, "/auth/v1/authorize"].concat();
         push_parameter("provider", provider, &mut url);
         for (name, value) in [("redirect_to", &self.redirect_to), ("scopes", &self.scopes)] {
             if let Some(value) = value {
@@ -162,38 +187,10 @@ impl AuthOptions {
     }
 }
 
-/// By what a user is known: an address has an `@`, a telephone number has none.
-fn kind_of(contact: &str) -> &'static str {
-    if contact.contains('@') { "email" } else { "phone" }
-}
-
-fn extend(body: &mut String, fields: impl FnOnce(&mut String)) {
-    body.pop();
-    fields(body);
-    body.push('}');
-}
-
-fn push_json(name: &str, value: &Value, json: &mut String) {
-    push_name(name, json);
-    json.push_str(&value.to_string());
-}
-
-fn push_challenge(challenge: &str, json: &mut String) {
-    push_text("code_challenge", challenge, json);
-    push_text("code_challenge_method", "s256", json);
-}
-
-fn push_captcha(options: &AuthOptions, json: &mut String) {
-    if let Some(token) = &options.captcha_token {
-        let token = Map::from_iter([("captcha_token".to_owned(), Value::String(token.clone()))]);
-        push_json("gotrue_meta_security", &Value::Object(token), json);
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -279,9 +276,9 @@ mod tests {
                 json!({ "refresh_token": "a-token" }),
             ),
             (
-                Ask::change(&token, &changes),
+                Ask::change(&token, &changes, &options),
                 "PUT",
-                "/user".to_owned(),
+                format!("/user?{redirect}"),
                 json!({ "email": "e@x", "password": "p", "data": { "a": null }, "nonce": "n" }),
             ),
         ] {
@@ -297,7 +294,7 @@ mod tests {
     fn a_provider_is_asked_for_a_code() {
         let options = AuthOptions::new().redirect_to("https://a.b/").scopes("repo user").parameter("prompt", "consent");
         assert_eq!(
-            options.authorize("https://s/auth/v1", "github", "ch"),
+            options.authorize("https://s", "github", "ch"),
             "https://s/auth/v1/authorize?provider=github&redirect_to=https%3A%2F%2Fa.b%2F&scopes=repo%20user\
              &code_challenge=ch&code_challenge_method=s256&prompt=consent"
         );

@@ -88,7 +88,7 @@ impl AuthSession {
     }
 
     /// As it is stored.
-    pub(super) fn json(&self) -> &str {
+    pub(crate) fn json(&self) -> &str {
         &self.0.json
     }
 
@@ -156,6 +156,12 @@ impl User {
         let text = |name: &str| user.get(name)?.text().filter(|text| !text.is_empty());
         let is_anonymous = user.get("is_anonymous").is_some_and(|value| value.raw() == "true");
         Some(Self { id: text("id")?, email: text("email"), phone: text("phone"), is_anonymous, json: json.to_owned() })
+    }
+
+    /// As it came.
+    #[cfg(all(feature = "js", target_arch = "wasm32"))]
+    pub(crate) fn json(&self) -> &str {
+        &self.json
     }
 
     /// The whole user as a type of your own: `user_metadata`, `app_metadata`, `identities`, `created_at`, …

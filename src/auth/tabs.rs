@@ -1,0 +1,51 @@
+//! The other tabs of a page, and other libraries in it: they are told of changes, and wait for each other.
+
+use std::sync::Weak;
+
+use super::keeper::Keeper;
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync, page};
+
+/// How to reach them.
+pub(crate) trait Tabs: MaybeSend + MaybeSync {
+    /// Tells them of a change, in supabase-js's words. `session` is its JSON.
+    fn tell(&self, event: &str, session: Option<&str>);
+
+    /// Waits for the lock of this name until `limit` is over; `None` then, and where there are no locks.
+    fn lock(&self, name: String, limit: BoxFuture<'static, ()>) -> BoxFuture<'static, Option<Box<dyn Held>>>;
+}
+
+/// Opens the way to them by the name of the session; `None` where there is none. What others say makes the keeper look.
+pub(crate) type OpenTabs = Box<dyn FnOnce(&str, Weak<Keeper>) -> Option<Box<dyn Tabs>>>;
+
+/// A lock that nobody else holds. Dropped, it is free.
+pub(crate) trait Held: MaybeSend {}
+
+impl Held for page::Lock {}
+
+/// Through the browser's own means.
+pub(super) struct PageTabs(page::Channel);
+
+impl PageTabs {
+    pub(super) fn open(key: &str, keeper: Weak<Keeper>) -> Option<Box<dyn Tabs>> {
+        let look = move || {
+            if let Some(keeper) = keeper.upgrade() {
+                keeper.read();
+            }
+        };
+        let channel = page::Channel::open(key, look)?;
+        Some(Box::new(Self(channel)))
+    }
+}
+
+impl Tabs for PageTabs {
+    fn tell(&self, event: &str, session: Option<&str>) {
+        self.0.tell(event, session);
+    }
+
+    fn lock(&self, name: String, limit: BoxFuture<'static, ()>) -> BoxFuture<'static, Option<Box<dyn Held>>> {
+        Box::pin(async move {
+            let lock = page::lock(&name, limit).await?;
+            Some(Box::new(lock) as Box<dyn Held>)
+        })
+    }
+}
