@@ -29,6 +29,7 @@
 //! what another tab stored meanwhile counts, and tabs of one page wait for each other. A rate limit, a failing server
 //! and a dead network leave the session as it is. Only Supabase Auth's own word that the session is over ends it.
 
+mod cookies;
 mod flight;
 mod inner;
 mod keeper;
@@ -44,6 +45,7 @@ mod storage;
 mod supabase;
 mod tabs;
 
+pub use cookies::CookieStorage;
 pub use options::{AuthEvent, AuthOptions, Scope, UserChanges, VerifyType};
 pub use session::{AuthSession, User};
 pub use storage::{MemoryStorage, Storage, StorageError};
