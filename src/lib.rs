@@ -19,12 +19,14 @@ mod credential;
 mod engine;
 mod error;
 mod json;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "sign-in"))]
 mod platform;
 mod secret;
 mod text;
 pub mod wire;
 
+#[cfg(all(feature = "sign-in", not(feature = "auth")))]
+mod auth;
 #[cfg(feature = "auth")]
 pub mod auth;
 #[cfg(feature = "client")]

@@ -73,28 +73,25 @@ impl Storage for CookieStorage {
     }
 
     fn set(&self, name: &str, value: &str) -> Result<(), StorageError> {
-        self.jar().put(name, pieces(name, value));
+        self.jar().put(name, Some(value));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> Result<(), StorageError> {
-        self.jar().put(name, Vec::new());
+        self.jar().put(name, None);
         Ok(())
     }
 }
 
 impl Jar {
-    /// These cookies in place of all that hold this value, or pieces of it.
-    fn put(&mut self, name: &str, pieces: Vec<(String, String)>) {
-        let (gone, stays) = std::mem::take(&mut self.cookies).into_iter().partition(|(cookie, _)| holds(cookie, name));
-        self.cookies = stays;
-        let gone: Vec<(String, String)> = gone;
-        for (cookie, _) in gone.iter().chain(&pieces) {
-            if !self.changed.contains(cookie) {
+    fn put(&mut self, name: &str, value: Option<&str>) {
+        for (cookie, value) in changes(name, value, &self.cookies) {
+            self.cookies.retain(|(known, _)| *known != cookie);
+            if !self.changed.contains(&cookie) {
                 self.changed.push(cookie.clone());
             }
+            self.cookies.extend(value.map(|value| (cookie, value)));
         }
-        self.cookies.extend(pieces);
     }
 }
 
@@ -117,6 +114,16 @@ fn cookies(header: &str) -> Vec<(String, String)> {
         }
     }
     cookies
+}
+
+/// The cookies that are set, and those that go, so that this value is stored under this name, or none.
+fn changes(name: &str, value: Option<&str>, cookies: &[(String, String)]) -> Vec<(String, Option<String>)> {
+    let new = value.map(|value| pieces(name, value)).unwrap_or_default();
+    let is_new = |cookie: &str| new.iter().any(|(known, _)| known == cookie);
+    let gone = cookies.iter().filter(|(cookie, _)| holds(cookie, name) && !is_new(cookie));
+    let mut changes: Vec<_> = gone.map(|(cookie, _)| (cookie.clone(), None)).collect();
+    changes.extend(new.into_iter().map(|(cookie, value)| (cookie, Some(value))));
+    changes
 }
 
 /// What is stored under a name, in one cookie or in pieces up to the first that is missing.

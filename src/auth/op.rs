@@ -14,19 +14,33 @@ use crate::{Error, Reason, Secret};
 /// supabase-js's mark of a verifier that is for a forgotten password.
 const RECOVERY: &str = "/recovery";
 
-/// What is to be done.
-pub(crate) enum Op {
-    Password { contact: String, password: Secret },
-    SignUp { contact: String, password: Secret },
+/// What is to be done. Flat, since what each of them needs moves through every step of browsers' modules.
+pub(crate) struct Op {
+    kind: Kind,
+    /// An address, or a telephone number.
+    contact: String,
+    /// A password, a code, the hash of a link.
+    secret: Secret,
+    verify: VerifyType,
+    scope: Scope,
+    changes: UserChanges,
+    /// What a sign-in is told as.
+    event: AuthEvent,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Password,
+    SignUp,
     Anonymous,
-    Code { contact: String },
-    Recovery { email: String },
-    Verify { contact: String, code: String, kind: VerifyType },
-    VerifyHash { token_hash: String, kind: VerifyType },
-    Exchange { code: String, event: AuthEvent },
+    Code,
+    Recovery,
+    Verify,
+    VerifyHash,
+    Exchange,
     User,
-    Update(UserChanges),
-    SignOut(Scope),
+    Update,
+    SignOut,
 }
 
 /// What came of it.
@@ -58,13 +72,42 @@ impl Place<'_> {
 }
 
 impl Op {
-    pub(crate) fn exchange(code: String) -> Self {
-        Self::Exchange { code, event: AuthEvent::SignedIn }
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            contact: String::new(),
+            secret: Secret::from(""),
+            verify: VerifyType::Email,
+            scope: Scope::Global,
+            changes: UserChanges::new(),
+            event: AuthEvent::SignedIn,
+        }
+    }
+
+    pub(crate) fn contact(self, contact: &str) -> Self {
+        Self { contact: contact.trim_ascii().to_owned(), ..self }
+    }
+
+    pub(crate) fn secret(self, secret: &str) -> Self {
+        Self { secret: secret.into(), ..self }
+    }
+
+    pub(crate) fn verify(self, kind: VerifyType) -> Self {
+        let event = if kind == VerifyType::Recovery { AuthEvent::PasswordRecovery } else { AuthEvent::SignedIn };
+        Self { verify: kind, event, ..self }
+    }
+
+    pub(crate) fn scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    pub(crate) fn changes(self, changes: UserChanges) -> Self {
+        Self { changes, ..self }
     }
 
     /// Is it done in the name of the signed-in user?
     pub(crate) fn is_users(&self) -> bool {
-        matches!(self, Self::User | Self::Update(_) | Self::SignOut(_))
+        matches!(self.kind, Kind::User | Kind::Update | Kind::SignOut)
     }
 
     /// In the name of which session, if this was found. `None` if there is nothing to be done.
@@ -73,42 +116,37 @@ impl Op {
         found: Result<Option<AuthSession>, Error>,
         keeper: &Keeper,
     ) -> Result<Option<AuthSession>, Error> {
-        match self {
-            // Only a good token ends sessions at the server; this one's end needs none.
-            Self::SignOut(_) => Ok(found.unwrap_or_else(|_| keeper.read())),
-            _ => found?.ok_or_else(signed_out).map(Some),
+        // Only a good token ends sessions at the server; this one's end needs none.
+        if self.kind == Kind::SignOut {
+            return Ok(found.unwrap_or_else(|_| keeper.read()));
         }
+        found?.ok_or_else(signed_out).map(Some)
     }
 
     /// The request; in the name of a session, if it is the user's.
     pub(crate) fn ask(&mut self, place: &Place<'_>, session: Option<&AuthSession>) -> Result<Ask, Error> {
-        let options = place.options;
+        let (options, contact, secret) = (place.options, &*self.contact, self.secret.expose());
         let token = || session.map(AuthSession::access_token).ok_or_else(signed_out);
-        Ok(match self {
-            Self::Password { contact, password } => Ask::password(contact.trim(), password.expose(), options),
-            Self::SignUp { contact, password } => {
-                Ask::sign_up(contact.trim(), password.expose(), &place.challenge(""), options)
-            }
-            Self::Anonymous => Ask::anonymous(options),
-            Self::Code { contact } => Ask::code(contact.trim(), &place.challenge(""), options),
-            Self::Recovery { email } => Ask::recovery(email.trim(), &place.challenge(RECOVERY), options),
-            Self::Verify { contact, code, kind } => Ask::verify(contact.trim(), code.trim(), *kind),
-            Self::VerifyHash { token_hash, kind } => Ask::verify_hash(token_hash, *kind),
-            Self::Exchange { code, event } => {
+        Ok(match self.kind {
+            Kind::Password => Ask::password(contact, secret, options),
+            Kind::SignUp => Ask::sign_up(contact, secret, &place.challenge(""), options),
+            Kind::Anonymous => Ask::anonymous(options),
+            Kind::Code => Ask::code(contact, &place.challenge(""), options),
+            Kind::Recovery => Ask::recovery(contact, &place.challenge(RECOVERY), options),
+            Kind::Verify => Ask::verify(contact, secret.trim_ascii(), self.verify),
+            Kind::VerifyHash => Ask::verify_hash(secret, self.verify),
+            Kind::Exchange => {
                 let kept = place.keeper.verifier().ok_or_else(begun_elsewhere)?;
                 place.keeper.keep_verifier(None);
-                let verifier = match kept.strip_suffix(RECOVERY) {
-                    Some(verifier) => {
-                        *event = AuthEvent::PasswordRecovery;
-                        verifier
-                    }
-                    None => &kept,
-                };
-                Ask::exchange(code, verifier)
+                let verifier = kept.strip_suffix(RECOVERY);
+                if verifier.is_some() {
+                    self.event = AuthEvent::PasswordRecovery;
+                }
+                Ask::exchange(secret, verifier.unwrap_or(&kept))
             }
-            Self::User => Ask::who(token()?),
-            Self::Update(changes) => Ask::change(token()?, changes, options),
-            Self::SignOut(scope) => Ask::sign_out(token()?, *scope),
+            Kind::User => Ask::who(token()?),
+            Kind::Update => Ask::change(token()?, &self.changes, options),
+            Kind::SignOut => Ask::sign_out(token()?, self.scope),
         })
     }
 
@@ -120,25 +158,24 @@ impl Op {
         answer: Result<Vec<u8>, Error>,
         now: Moment,
     ) -> Result<Done, Error> {
-        let event = match (self, session) {
-            (Self::SignOut(scope), Some(session)) => return signed_out_by(*scope, keeper, session, answer),
-            (Self::User | Self::Update(_), Some(session)) => return user_of(keeper, session, answer),
-            (Self::Code { .. } | Self::Recovery { .. }, _) => return answer.map(|_| Done::Nothing),
-            (Self::Verify { kind, .. } | Self::VerifyHash { kind, .. }, _) if *kind == VerifyType::Recovery => {
-                AuthEvent::PasswordRecovery
-            }
-            (Self::Exchange { event, .. }, _) => *event,
-            _ => AuthEvent::SignedIn,
-        };
+        if let Some(session) = session {
+            return match self.kind {
+                Kind::SignOut => signed_out_by(self.scope, keeper, session, answer),
+                _ => user_of(keeper, session, answer),
+            };
+        }
         let body = answer?;
+        if matches!(self.kind, Kind::Code | Kind::Recovery) {
+            return Ok(Done::Nothing);
+        }
         match reply::session(&body, now.wall / 1000.0) {
             Ok(session) => {
                 keeper.issued(&session, now);
-                keeper.store(&session, event);
+                keeper.store(&session, self.event);
                 Ok(Done::Session(session))
             }
             // The address is to be confirmed first.
-            Err(_) if matches!(self, Self::SignUp { .. }) => reply::user(&body).map(Done::User),
+            Err(_) if self.kind == Kind::SignUp => reply::user(&body).map(Done::User),
             Err(error) => Err(error),
         }
     }

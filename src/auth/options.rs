@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::session::with_field;
 use crate::Secret;
+use crate::json::quote;
 
 /// What a sign-in, a sign-up or a letter may say beyond the necessary: see
 /// [`Supabase::with_options`](super::Supabase::with_options).
@@ -87,15 +89,17 @@ impl AuthOptions {
 
 /// What is to change about the signed-in user.
 ///
-/// `Debug` shows no password.
-#[derive(Clone, Debug, Default)]
-pub struct UserChanges {
-    pub(crate) email: Option<String>,
-    pub(crate) phone: Option<String>,
-    pub(crate) password: Option<Secret>,
-    pub(crate) nonce: Option<String>,
+/// `Debug` shows none of it.
+#[derive(Clone)]
+pub struct UserChanges(
     /// A JSON object.
-    pub(crate) data: Option<String>,
+    pub(crate) String,
+);
+
+impl Default for UserChanges {
+    fn default() -> Self {
+        Self(NOTHING.to_owned())
+    }
 }
 
 impl UserChanges {
@@ -108,31 +112,48 @@ impl UserChanges {
     /// become permanent.
     #[must_use]
     pub fn email(self, email: impl Into<String>) -> Self {
-        Self { email: Some(email.into()), ..self }
+        self.text("email", &email.into())
     }
 
     /// Another telephone number.
     #[must_use]
     pub fn phone(self, phone: impl Into<String>) -> Self {
-        Self { phone: Some(phone.into()), ..self }
+        self.text("phone", &phone.into())
     }
 
     /// Another password.
     #[must_use]
     pub fn password(self, password: impl Into<Secret>) -> Self {
-        Self { password: Some(password.into()), ..self }
+        self.text("password", password.into().expose())
     }
 
     /// The code of the letter that projects with secure password changes send.
     #[must_use]
     pub fn nonce(self, nonce: impl Into<String>) -> Self {
-        Self { nonce: Some(nonce.into()), ..self }
+        self.text("nonce", &nonce.into())
     }
 
     /// Fields of `user_metadata`: a JSON object. A field set to null is taken away, one that is not named stays.
     #[must_use]
     pub fn data(self, data: Value) -> Self {
-        Self { data: Some(fields(&data)), ..self }
+        self.json("data", &fields(&data))
+    }
+
+    fn text(self, name: &str, value: &str) -> Self {
+        let mut json = String::new();
+        quote(value, &mut json);
+        self.json(name, &json)
+    }
+
+    /// A field as it is written, in place of the one it had.
+    pub(crate) fn json(self, name: &str, value: &str) -> Self {
+        Self(with_field(&self.0, name, value))
+    }
+}
+
+impl fmt::Debug for UserChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserChanges").finish_non_exhaustive()
     }
 }
 

@@ -27,14 +27,14 @@ pub(super) fn push_parameter(name: &str, value: &str, url: &mut String) {
 }
 
 /// An address, by the pairs of its query and its fragment.
-pub(crate) struct Address<'a> {
+pub(super) struct Address<'a> {
     base: &'a str,
     query: Vec<&'a str>,
     fragment: Vec<&'a str>,
 }
 
 impl<'a> Address<'a> {
-    pub(crate) fn of(url: &'a str) -> Self {
+    pub(super) fn of(url: &'a str) -> Self {
         let (rest, fragment) = split_once(url, b'#').unwrap_or((url, ""));
         let (base, query) = split_once(rest, b'?').unwrap_or((rest, ""));
         let pairs = |text: &'a str| text.split('&').filter(|pair| !pair.is_empty()).collect();
@@ -47,6 +47,10 @@ impl<'a> Address<'a> {
             (decode(key) == name).then(|| decode(value)).filter(|value| !value.is_empty())
         };
         self.query.iter().find_map(of).or_else(|| self.fragment.iter().find_map(of))
+    }
+
+    pub(super) fn brought_back(&self) -> Option<Back> {
+        Back::of(&|name| self.parameter(name))
     }
 
     /// Without these parameters.
@@ -68,26 +72,24 @@ impl<'a> Address<'a> {
     }
 }
 
-/// What a redirect brought back.
+/// What a redirect brings back.
+pub(crate) const BROUGHT_BACK: [&str; 5] = ["code", "error", "error_code", "error_description", "sb"];
+
+/// What it brought back.
 pub(crate) enum Back {
     Code(String),
     Refused(Error),
 }
 
 impl Back {
-    pub(crate) fn of(address: &Address<'_>) -> Option<Self> {
-        let parameter = |name| address.parameter(name);
+    /// By the parameters of the page's address.
+    pub(crate) fn of(parameter: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
         // `error` alone may be anybody's.
         if let (Some(error), Some(description)) = (parameter("error"), parameter("error_description")) {
             let code = parameter("error_code").unwrap_or(error);
             return Some(Self::Refused(refused_in_address(&code, &description)));
         }
         parameter("code").map(Self::Code)
-    }
-
-    /// The address without it.
-    pub(crate) fn clean(address: &Address<'_>) -> String {
-        address.without(&["code", "error", "error_code", "error_description", "sb"])
     }
 }
 

@@ -72,7 +72,7 @@ impl Ask {
     }
 
     pub(super) fn verify(contact: &str, code: &str, kind: VerifyType) -> Self {
-        let kind = if contact.contains('@') { kind.as_str() } else { kind.of_telephone() };
+        let kind = if is_address(contact) { kind.as_str() } else { kind.of_telephone() };
         Self::post("/verify", Body::of(contact).text("token", code).text("type", kind), code)
     }
 
@@ -95,28 +95,18 @@ impl Ask {
     }
 
     pub(super) fn change(access_token: &Secret, changes: &UserChanges, options: &AuthOptions) -> Self {
-        let mut body = Body::new();
-        let password = changes.password.as_ref().map(Secret::expose);
-        let texts = [
-            ("email", changes.email.as_ref()),
-            ("phone", changes.phone.as_ref()),
-            ("nonce", changes.nonce.as_ref()),
-            ("password", password),
-        ];
-        for (name, value) in texts {
-            if let Some(value) = value {
-                body = body.text(name, value);
-            }
-        }
-        if let Some(data) = &changes.data {
-            body = body.json("data", data);
-        }
-        Self { body: Some(body.0), ..Self::user("PUT", &options.with_redirect("/user"), access_token) }
+        let body = Some(changes.0.clone());
+        Self { body, ..Self::user("PUT", &options.with_redirect("/user"), access_token) }
     }
 
     pub(super) fn sign_out(access_token: &Secret, scope: Scope) -> Self {
         Self::user("POST", &["/logout?scope=", scope.as_str()].concat(), access_token)
     }
+}
+
+/// An address has an `@`, a telephone number has none.
+fn is_address(contact: &str) -> bool {
+    contact.bytes().any(|byte| byte == b'@')
 }
 
 /// An object that is being written; it is whole after each field.
@@ -127,9 +117,9 @@ impl Body {
         Self("{}".to_owned())
     }
 
-    /// By what a user is known: an address has an `@`, a telephone number has none.
+    /// By what a user is known.
     fn of(contact: &str) -> Self {
-        Self(object(if contact.contains('@') { "email" } else { "phone" }, contact))
+        Self(object(if is_address(contact) { "email" } else { "phone" }, contact))
     }
 
     fn text(mut self, name: &str, value: &str) -> Self {

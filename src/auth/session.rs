@@ -205,7 +205,7 @@ pub(super) fn push_name(name: &str, json: &mut String) {
 }
 
 /// The object with this field in place of the one it had, and every other one as it was written.
-fn with_field(object: &str, name: &str, value: &str) -> String {
+pub(super) fn with_field(object: &str, name: &str, value: &str) -> String {
     let mut json = String::from("{");
     let fields = Json::parse(object).map(Json::fields);
     for (key, field) in fields.iter().flat_map(Fields::iter).filter(|(key, _)| !key.is(name)) {

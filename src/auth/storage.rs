@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::platform::{MaybeSend, MaybeSync, page};
-use crate::text::{find, split_once};
+#[cfg(feature = "auth")]
+use crate::platform::page;
+use crate::platform::{MaybeSend, MaybeSync};
+use crate::text::{cut, find};
+#[cfg(feature = "auth")]
 use crate::{Error, Reason};
 
 /// A place for a few texts, by name. In browsers it is `localStorage`, natively memory, unless you give another one: a file
@@ -119,14 +122,15 @@ impl Storage for MemoryStorage {
 /// The name of the session that supabase-js has, too: the host's first label says which project it is.
 pub(crate) fn usual_storage_key(url: &str) -> String {
     let host = find(url, "://").and_then(|at| url.get(at + 3..)).unwrap_or(url);
-    let host = host.split(['/', ':']).next().unwrap_or_default();
-    let label = split_once(host, b'.').map_or(host, |(label, _)| label);
-    ["sb-", &label.to_ascii_lowercase(), "-auth-token"].concat()
+    let end = host.bytes().position(|byte| matches!(byte, b'/' | b':' | b'.')).unwrap_or(host.len());
+    ["sb-", &cut(host, 0, end).to_ascii_lowercase(), "-auth-token"].concat()
 }
 
 /// The page's `localStorage`, which all its tabs and supabase-js share.
+#[cfg(feature = "auth")]
 pub(super) struct PageStorage;
 
+#[cfg(feature = "auth")]
 impl Storage for PageStorage {
     fn get(&self, name: &str) -> Result<Option<String>, StorageError> {
         page::stored(name).map_err(unavailable)
@@ -141,6 +145,7 @@ impl Storage for PageStorage {
     }
 }
 
+#[cfg(feature = "auth")]
 fn unavailable(why: String) -> StorageError {
     Error::new(Reason::InvalidConfig, why).into()
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::flight::Flight;
 use super::inner::Inner;
 use super::keeper::{Keeper, Sharing};
-use super::op::{Done, Op, Place};
+use super::op::{Done, Kind, Op, Place};
 use super::options::{AuthEvent, AuthOptions, Scope, UserChanges, VerifyType};
-use super::pkce::{Address, Back};
+use super::pkce::{Address, BROUGHT_BACK, Back};
 use super::renewing::{Found, Renewed, Wanted, signed_out};
 use super::session::{AuthSession, User};
 use super::storage::{Kept, MemoryStorage, PageStorage, Storage, usual_storage_key};
@@ -185,8 +185,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] if they do not fit; [`Error::code`] is Supabase's own.
     pub async fn sign_in_with_password(&self, contact: &str, password: &str) -> Result<AuthSession, Error> {
-        let (contact, password) = (contact.to_owned(), password.into());
-        self.run(Op::Password { contact, password }).await?.session()
+        self.run(Op::new(Kind::Password).contact(contact).secret(password)).await?.session()
     }
 
     /// Makes a new user, who is signed in, unless the project wants the address confirmed first.
@@ -194,8 +193,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::InvalidRequest`] for an address that has an account and for a weak password, where Supabase tells.
     pub async fn sign_up(&self, contact: &str, password: &str) -> Result<SignUp, Error> {
-        let (contact, password) = (contact.to_owned(), password.into());
-        Ok(match self.run(Op::SignUp { contact, password }).await? {
+        Ok(match self.run(Op::new(Kind::SignUp).contact(contact).secret(password)).await? {
             Done::Session(session) => SignUp::SignedIn(session),
             done => SignUp::ConfirmationSent(done.user()?),
         })
@@ -206,7 +204,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::InvalidRequest`] if the project has no anonymous users.
     pub async fn sign_in_anonymously(&self) -> Result<AuthSession, Error> {
-        self.run(Op::Anonymous).await?.session()
+        self.run(Op::new(Kind::Anonymous)).await?.session()
     }
 
     /// Sends a code and a link to sign in with. The code goes to [`verify_code`](Self::verify_code); the link leads to
@@ -216,7 +214,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::RateLimited`] if the last one was sent a moment ago.
     pub async fn send_code(&self, contact: &str) -> Result<(), Error> {
-        self.run(Op::Code { contact: contact.to_owned() }).await.map(drop)
+        self.run(Op::new(Kind::Code).contact(contact)).await.map(drop)
     }
 
     /// Sends a link with which a forgotten password is replaced. Who comes back by it is signed in
@@ -225,7 +223,7 @@ impl Supabase {
     /// # Errors
     /// As [`send_code`](Self::send_code). That the address is unknown is no error.
     pub async fn send_password_recovery(&self, email: &str) -> Result<(), Error> {
-        self.run(Op::Recovery { email: email.to_owned() }).await.map(drop)
+        self.run(Op::new(Kind::Recovery).contact(email)).await.map(drop)
     }
 
     /// Signs in with the code that was sent to this address or telephone.
@@ -233,8 +231,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] if it has expired or is wrong.
     pub async fn verify_code(&self, contact: &str, code: &str, kind: VerifyType) -> Result<AuthSession, Error> {
-        let (contact, code) = (contact.to_owned(), code.to_owned());
-        self.run(Op::Verify { contact, code, kind }).await?.session()
+        self.run(Op::new(Kind::Verify).contact(contact).secret(code).verify(kind)).await?.session()
     }
 
     /// Signs in with the `token_hash` of a letter's link, for letters whose template links to a page of yours. It works
@@ -243,7 +240,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] if it has expired or was used.
     pub async fn verify_token_hash(&self, token_hash: &str, kind: VerifyType) -> Result<AuthSession, Error> {
-        self.run(Op::VerifyHash { token_hash: token_hash.to_owned(), kind }).await?.session()
+        self.run(Op::new(Kind::VerifyHash).secret(token_hash).verify(kind)).await?.session()
     }
 
     /// The address to send the browser to, so that the user signs in with a provider: `github`, `google`, … It comes back
@@ -261,9 +258,9 @@ impl Supabase {
     pub async fn return_from_redirect(&self) -> Result<Option<AuthSession>, Error> {
         let Some(url) = page::address() else { return Ok(None) };
         let address = Address::of(&url);
-        let back = Back::of(&address);
+        let back = address.brought_back();
         if back.is_some() {
-            page::replace_address(&Back::clean(&address));
+            page::replace_address(&address.without(&BROUGHT_BACK));
         }
         self.bring_back(back).await
     }
@@ -273,7 +270,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] with what the provider said, and if the sign-in was begun in another browser or program.
     pub async fn returned(&self, url: &str) -> Result<Option<AuthSession>, Error> {
-        self.bring_back(Back::of(&Address::of(url))).await
+        self.bring_back(Address::of(url).brought_back()).await
     }
 
     /// Ends a sign-in with the code that came back with it. [`returned`](Self::returned) finds it in an address by itself.
@@ -281,7 +278,7 @@ impl Supabase {
     /// # Errors
     /// As [`returned`](Self::returned).
     pub async fn exchange_code(&self, code: &str) -> Result<AuthSession, Error> {
-        self.run(Op::exchange(code.to_owned())).await?.session()
+        self.run(Op::new(Kind::Exchange).secret(code)).await?.session()
     }
 
     /// The signed-in user, as Supabase Auth knows it now.
@@ -290,7 +287,7 @@ impl Supabase {
     /// [`Reason::SignedOut`] if nobody is signed in, and [`Reason::SessionRevoked`] if the session has ended elsewhere; then
     /// nobody is signed in here either.
     pub async fn user(&self) -> Result<User, Error> {
-        self.run(Op::User).await?.user()
+        self.run(Op::new(Kind::User)).await?.user()
     }
 
     /// Changes the signed-in user: address, password, metadata.
@@ -298,7 +295,7 @@ impl Supabase {
     /// # Errors
     /// As [`user`](Self::user), and [`Reason::InvalidRequest`] for what the project refuses.
     pub async fn update_user(&self, changes: UserChanges) -> Result<User, Error> {
-        self.run(Op::Update(changes)).await?.user()
+        self.run(Op::new(Kind::Update).changes(changes)).await?.user()
     }
 
     /// Signs out. Whatever the server says, nobody is signed in here afterwards (unless only [`Scope::Others`] were to be).
@@ -306,7 +303,7 @@ impl Supabase {
     /// # Errors
     /// If other devices could not be signed out: the server was not reached.
     pub async fn sign_out(&self, scope: Scope) -> Result<(), Error> {
-        self.run(Op::SignOut(scope)).await.map(drop)
+        self.run(Op::new(Kind::SignOut).scope(scope)).await.map(drop)
     }
 
     /// Calls `listener` with who is signed in now, and at every change from now on, in this and other tabs, until the

@@ -3,7 +3,9 @@
 use std::sync::Weak;
 
 use super::keeper::Keeper;
-use crate::platform::{BoxFuture, MaybeSend, MaybeSync, page};
+#[cfg(feature = "auth")]
+use crate::platform::page;
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
 
 /// How to reach them.
 pub(crate) trait Tabs: MaybeSend + MaybeSync {
@@ -20,11 +22,14 @@ pub(crate) type OpenTabs = Box<dyn FnOnce(&str, Weak<Keeper>) -> Option<Box<dyn 
 /// A lock that nobody else holds. Dropped, it is free.
 pub(crate) trait Held: MaybeSend {}
 
+#[cfg(feature = "auth")]
 impl Held for page::Lock {}
 
 /// Through the browser's own means.
+#[cfg(feature = "auth")]
 pub(super) struct PageTabs(page::Channel);
 
+#[cfg(feature = "auth")]
 impl PageTabs {
     pub(super) fn open(key: &str, keeper: Weak<Keeper>) -> Option<Box<dyn Tabs>> {
         let look = move || {
@@ -37,6 +42,7 @@ impl PageTabs {
     }
 }
 
+#[cfg(feature = "auth")]
 impl Tabs for PageTabs {
     fn tell(&self, event: &str, session: Option<&str>) {
         self.0.tell(event, session);

@@ -7,7 +7,7 @@ use crate::json::{Fields, Json};
 /// The fields of an object.
 pub(super) struct Given<'a>(Option<Fields<'a>>);
 
-#[cfg(feature = "auth")]
+#[cfg(feature = "sign-in")]
 impl<'a> Given<'a> {
     /// A value as it is written.
     pub(super) fn raw(&self, name: &str) -> Option<&'a str> {

@@ -92,7 +92,7 @@ impl Json {
     }
 
     /// An action with ids, perhaps a text, and perhaps a value as it is written.
-    #[cfg(feature = "auth")]
+    #[cfg(feature = "sign-in")]
     pub(super) fn value(&mut self, name: &str, ids: &[Id], text: Option<&str>, json: Option<&str>) {
         self.open(name);
         ids.iter().for_each(|id| self.id(*id));

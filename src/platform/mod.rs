@@ -2,6 +2,7 @@
 //!
 //! The rest of the client's Rust face stands on [`Transport`], so the same tests run natively and in browsers, and a test
 //! can stand in for the whole world.
+#![cfg_attr(not(feature = "client"), allow(dead_code, unreachable_pub))]
 
 use std::fmt;
 use std::future::Future;
@@ -9,27 +10,27 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "client", not(target_arch = "wasm32")))]
 mod native;
 #[cfg(all(feature = "auth", target_arch = "wasm32"))]
 pub(crate) mod page;
 #[cfg(all(feature = "auth", not(target_arch = "wasm32")))]
 #[path = "no_page.rs"]
 pub(crate) mod page;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "client", target_arch = "wasm32"))]
 mod web;
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "client", not(target_arch = "wasm32")))]
 pub use native::NativeTransport;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "client", not(target_arch = "wasm32")))]
 pub use native::NativeTransport as DefaultTransport;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "client", not(target_arch = "wasm32")))]
 pub(crate) use native::{http_date, nothing_runs_here, number_of, number_text, random};
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "client", target_arch = "wasm32"))]
 pub use web::BrowserTransport;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "client", target_arch = "wasm32"))]
 pub use web::BrowserTransport as DefaultTransport;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "client", target_arch = "wasm32"))]
 pub(crate) use web::{http_date, nothing_runs_here, number_of, number_text, random};
 
 /// `Send + Sync` on native targets. On wasm32, where values of JavaScript cannot cross threads, no bound at all.

@@ -260,7 +260,7 @@ test("what has come whole is not cancelled", LIMIT, async () => {
 
 test("a module that is still loading keeps no call waiting", LIMIT, async () => {
   const { clientFactory } = await import(pathToFileURL(`${installed.packageFolder}/lib/client.js`).href);
-  const create = clientFactory(() => new Promise(() => {}));
+  const create = clientFactory(() => () => new Promise(() => {}));
   const behest = create({ getAccessToken: () => null, behestUrl: "https://g.example", supabaseUrl: "https://p.example" });
   const controller = new AbortController();
   const call = behest.ask("Hi!", { signal: controller.signal });

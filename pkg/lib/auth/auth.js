@@ -25,13 +25,21 @@ export function authOver(open, detectsReturn) {
   const address = () => (detectsReturn && globalThis.location?.href) || "";
 
   /** Who comes back from a provider or by a letter's link is signed in, if it was here that the sign-in was begun. */
-  async function comeBack(url) {
-    if (!/[?#&](code|error)=/.test(url)) return;
+  async function comeBack(text) {
+    if (!/[?#&](code|error)=/.test(text)) return;
     isReturning = true;
-    const rest = await driver.call("returning", { url });
-    if (rest === null) return;
-    history.replaceState(history.state, "", rest);
-    await driver.call("returned", { url });
+    const url = new URL(text);
+    const fragment = new URLSearchParams(url.hash.slice(1));
+    const brought = Object.fromEntries([...fragment, ...url.searchParams]);
+    const names = await driver.call("returning", brought);
+    if (!names) return;
+    if (names.some((name) => fragment.has(name))) {
+      for (const name of names) fragment.delete(name);
+      url.hash = fragment;
+    }
+    for (const name of names) url.searchParams.delete(name);
+    history.replaceState(history.state, "", url);
+    await driver.call("returned", brought);
   }
 
   const initialize = () =>

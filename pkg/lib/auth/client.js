@@ -20,7 +20,7 @@ export function authClientFactory(createGlue, compile) {
     const { auth, driver, listen } = authOver(open, isPage && detectSessionInUrl !== false);
     const { getSession } = auth;
     const source =
-      sharing === "untold"
+      sharing === "untold" || options.storage
         ? { getAccessToken: async () => sessionOf(await getSession())?.access_token, supabaseUrl: url }
         : { supabase: { supabaseUrl: url, auth: { getSession, onAuthStateChange: (callback) => listen(callback, true) } } };
     const client = createPlain({ ...rest, ...source });
@@ -60,15 +60,11 @@ function checked(options) {
 
 /** Where the session is kept, and who else reads and writes it. */
 function placeOf({ storage }) {
-  if (storage) return { storage, sharing: "untold" };
-  if (typeof document !== "undefined") {
-    // One that is forbidden fails when it is used, and the session is in memory then.
-    const page = { getItem: (name) => localStorage.getItem(name), setItem: (name, text) => localStorage.setItem(name, text), removeItem: (name) => localStorage.removeItem(name) };
-    return { storage: page, sharing: "page" };
-  }
-  const memory = new Map();
-  return {
-    storage: { getItem: (name) => memory.get(name), setItem: (name, text) => memory.set(name, text), removeItem: (name) => memory.delete(name) },
-    sharing: "nobody",
-  };
+  // The page's cookies have the page's channel; but a server changes them, too.
+  if (storage) return { storage: () => storage, sharing: storage.isPage ? "page" : "untold" };
+  // One that is forbidden fails when it is looked for, and the session is in memory then.
+  if (typeof document !== "undefined") return { storage: () => localStorage, sharing: "page" };
+  const kept = new Map();
+  const memory = { getItem: (name) => kept.get(name), setItem: (...entry) => kept.set(...entry), removeItem: (name) => kept.delete(name) };
+  return { storage: () => memory, sharing: "nobody" };
 }

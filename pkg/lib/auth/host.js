@@ -1,13 +1,13 @@
 import { words } from "../error.js";
 
-/** Storages by the number of their project. */
+/** What gives the storage, by the number of its project. */
 export const storages = new Map();
 
 /** What the module calls while it runs: `src/js/auth/host.rs` tells what each function is. */
 const host = {
   read(face, name) {
     try {
-      const text = storages.get(face).getItem(name);
+      const text = storages.get(face)().getItem(name);
       return typeof text === "string" ? `=${text}` : "";
     } catch (thrown) {
       return `!${words(thrown)}`;
@@ -15,7 +15,7 @@ const host = {
   },
   write(face, name, text) {
     try {
-      const storage = storages.get(face);
+      const storage = storages.get(face)();
       if (text === undefined) storage.removeItem(name);
       else storage.setItem(name, text);
       return true;

@@ -1,6 +1,6 @@
 //! What JavaScript may call, by name, and what it says to that.
 
-use crate::auth::parts::Op;
+use crate::auth::parts::{Back, Kind, Op};
 use crate::auth::{AuthOptions, Scope, UserChanges, VerifyType};
 use crate::js::read::{Given, fields};
 use crate::{Error, Reason};
@@ -14,52 +14,69 @@ pub(super) enum Call {
     Refresh,
     /// The address to be sent to, to sign in with this provider.
     Provider(String),
-    /// The address without what a sign-in of this browser brought back, if it brought something.
-    Returning(String),
-    /// Ends the sign-in that came back with this address.
-    Returned(String),
+    /// What the address brought back of a sign-in that was begun here: the parameters to take out of it.
+    Returning,
     Do(Op),
+    /// There is nothing to be done.
+    Nothing,
 }
 
 /// `text` is what the call needs to know: a JSON object.
 pub(super) fn read(name: &str, text: &str) -> Result<(Call, AuthOptions), Error> {
     let given = fields(text);
     let need = |name: &str| given.text(name).ok_or_else(|| invalid(name, " is missing, or no string"));
-    let contact = || given.text("email").map_or_else(|| need("phone"), Ok);
-    let call = match name {
-        "session" => Call::Session,
-        "initial" => Call::Initial,
-        "refresh" => Call::Refresh,
-        "provider" => Call::Provider(need("provider")?),
-        "returning" => Call::Returning(need("url")?),
-        "returned" => Call::Returned(need("url")?),
-        name => Call::Do(match name {
-            "password" => Op::Password { contact: contact()?, password: need("password")?.into() },
-            "signUp" => Op::SignUp { contact: contact()?, password: need("password")?.into() },
-            "anonymous" => Op::Anonymous,
-            "code" => Op::Code { contact: contact()? },
-            "recovery" => Op::Recovery { email: need("email")? },
-            "verify" => {
-                let kind = kind(&need("type")?)?;
-                match given.text("token_hash") {
-                    Some(token_hash) => Op::VerifyHash { token_hash, kind },
-                    None => Op::Verify { contact: contact()?, code: need("token")?, kind },
-                }
-            }
-            "exchange" => Op::exchange(need("code")?),
-            "user" => Op::User,
-            "update" => Op::Update(changes(&given)),
-            _ => Op::SignOut(scope(&given)?),
-        }),
+    let back = || Back::of(&|name| given.text(name));
+    let kind = match name {
+        "session" => return Ok((Call::Session, AuthOptions::new())),
+        "initial" => return Ok((Call::Initial, AuthOptions::new())),
+        "refresh" => return Ok((Call::Refresh, AuthOptions::new())),
+        "provider" => return Ok((Call::Provider(need("provider")?), options(&given))),
+        "returning" => return Ok((back().map_or(Call::Nothing, |_| Call::Returning), AuthOptions::new())),
+        "returned" => match back() {
+            None => return Ok((Call::Nothing, AuthOptions::new())),
+            Some(Back::Refused(error)) => return Err(error),
+            Some(Back::Code(_)) => Kind::Exchange,
+        },
+        "password" => Kind::Password,
+        "signUp" => Kind::SignUp,
+        "anonymous" => Kind::Anonymous,
+        "code" => Kind::Code,
+        "recovery" => Kind::Recovery,
+        "verify" if given.text("token_hash").is_some() => Kind::VerifyHash,
+        "verify" => Kind::Verify,
+        "exchange" => Kind::Exchange,
+        "user" => Kind::User,
+        "update" => Kind::Update,
+        _ => Kind::SignOut,
     };
-    Ok((call, options(&given)))
+    let mut op = Op::new(kind);
+    if matches!(kind, Kind::Password | Kind::SignUp | Kind::Code | Kind::Recovery | Kind::Verify) {
+        op = op.contact(&given.text("email").map_or_else(|| need("phone"), Ok)?);
+    }
+    let secret = match kind {
+        Kind::Password | Kind::SignUp => "password",
+        Kind::Verify => "token",
+        Kind::VerifyHash => "token_hash",
+        Kind::Exchange => "code",
+        _ => "",
+    };
+    if !secret.is_empty() {
+        op = op.secret(&need(secret)?);
+    }
+    op = match kind {
+        Kind::Verify | Kind::VerifyHash => op.verify(verify_type(&need("type")?)?),
+        Kind::Update => op.changes(changes(&given)),
+        Kind::SignOut => op.scope(scope(&given)?),
+        _ => op,
+    };
+    Ok((Call::Do(op), options(&given)))
 }
 
 fn invalid(what: &str, why: &str) -> Error {
     Error::new(Reason::InvalidRequest, [what, why].concat())
 }
 
-fn kind(name: &str) -> Result<VerifyType, Error> {
+fn verify_type(name: &str) -> Result<VerifyType, Error> {
     // Those of a telephone are told by its number.
     let known = match name {
         "sms" => Some(VerifyType::Email),
@@ -88,11 +105,7 @@ fn options(given: &Given<'_>) -> AuthOptions {
 }
 
 fn changes(given: &Given<'_>) -> UserChanges {
-    UserChanges {
-        email: given.text("email"),
-        phone: given.text("phone"),
-        password: given.text("password").map(Into::into),
-        nonce: given.text("nonce"),
-        data: given.object("data").map(str::to_owned),
-    }
+    let names = ["email", "phone", "password", "nonce", "data"];
+    let given = names.into_iter().filter_map(|name| Some((name, given.raw(name)?)));
+    given.fold(UserChanges::new(), |changes, (name, value)| changes.json(name, value))
 }

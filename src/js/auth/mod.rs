@@ -1,5 +1,5 @@
-//! Sign-in for the npm package: the steps of [`crate::auth`], between which JavaScript sends and waits. (With the feature
-//! `auth`.) `pkg/lib/auth/driver.js` is the other side.
+//! Sign-in for the npm package: the steps of [`crate::auth`], between which JavaScript sends and waits. (With the
+//! feature `sign-in`.) `pkg/lib/auth/driver.js` is the other side.
 
 mod calls;
 mod host;
@@ -11,8 +11,8 @@ use wasm_bindgen::prelude::*;
 
 use super::read::{fields, present};
 use crate::auth::parts::{
-    Address, Answer, Ask, Back, Done, Found, Keeper, Kept, LOCK_LIMIT, Next, Op, Place, Renewed, Renewing, Sharing,
-    Wanted, late, no_answer, usual_storage_key,
+    Answer, Ask, BROUGHT_BACK, Done, Found, Keeper, Kept, LOCK_LIMIT, Next, Place, Renewed, Renewing, Sharing, Wanted,
+    late, no_answer, usual_storage_key,
 };
 use crate::auth::{AuthEvent, AuthOptions, AuthSession};
 use crate::engine::{Id, Moment, Table};
@@ -171,20 +171,11 @@ impl Face {
                 let url = place.sign_in_url(&self.url, provider);
                 self.settle(id, Ok(quoted(&url)));
             }
-            Call::Returning(url) => {
-                let address = Address::of(url);
-                let back = Back::of(&address).filter(|_| self.keeper.verifier().is_some());
-                let clean = back.map_or_else(nothing, |_| quoted(&Back::clean(&address)));
-                self.settle(id, Ok(clean));
+            Call::Returning if self.keeper.verifier().is_some() => {
+                let names = BROUGHT_BACK.map(quoted).join(",");
+                self.settle(id, Ok(["[", &names, "]"].concat()));
             }
-            Call::Returned(url) => match Back::of(&Address::of(url)) {
-                None => self.settle(id, Ok(nothing())),
-                Some(Back::Refused(error)) => self.settle(id, Err(error)),
-                Some(Back::Code(code)) => {
-                    caller.call = Call::Do(Op::exchange(code));
-                    self.send(id);
-                }
-            },
+            Call::Returning | Call::Nothing => self.settle(id, Ok(nothing())),
         }
     }
 

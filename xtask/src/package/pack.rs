@@ -26,7 +26,7 @@ const SMALLEST: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-de
 pub(crate) const BROWSER_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js"];
 
 /// Those of the module with sign-in.
-const AUTH_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js,auth"];
+const AUTH_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js,sign-in"];
 
 /// The features of the server module.
 pub(crate) const SERVER_FEATURES: [&str; 3] = ["--no-default-features", "--features", "edge"];
