@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createGlue } from "./dist/auth-glue.js";
 import { authClientFactory } from "./lib/auth/client.js";
 
+export { cookieStorage } from "./lib/auth/cookies.js";
 export { BehestError } from "./lib/error.js";
 export { decodeToken, generateSessionId } from "./lib/token.js";
 const compile = async () => WebAssembly.compile(await readFile(new URL("./dist/auth.wasm", import.meta.url)));

@@ -26,6 +26,19 @@ export interface AuthStorage {
   removeItem(name: string): void;
 }
 
+/** The cookies of one request, or of one browser, as `@supabase/ssr` is given them. */
+export interface AuthCookies {
+  getAll(): { name: string; value: string }[];
+  /** A cookie with `maxAge: 0` goes. */
+  setAll(cookies: { name: string; value: string; options: { path: string; sameSite: "lax"; maxAge: number } }[]): void;
+}
+
+/**
+ * For the option `storage`: the session in `@supabase/ssr`'s cookies. Those of the page, or, on a server, of one request. They are
+ * read at every call.
+ */
+export function cookieStorage(cookies?: AuthCookies): AuthStorage;
+
 type Shared = Omit<Extract<ClientOptions, { supabase: unknown }>, "supabase" | "supabaseUrl" | "getAccessToken">;
 
 export interface AuthClientOptions extends Shared {

@@ -3,6 +3,7 @@ import { createGlue } from "./dist/auth-glue.js";
 import { authClientFactory } from "./lib/auth/client.js";
 import { fetchModule } from "./lib/wasm.js";
 
+export { cookieStorage } from "./lib/auth/cookies.js";
 export { BehestError } from "./lib/error.js";
 export { decodeToken, generateSessionId } from "./lib/token.js";
 const compile = () => fetchModule(new URL("./dist/auth.wasm", import.meta.url));

@@ -7,6 +7,7 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 
+import { createServerClient } from "@supabase/ssr";
 import { createClient as createSupabase } from "@supabase/supabase-js";
 
 import { launch, openPage } from "./support/browser.mjs";
@@ -24,6 +25,7 @@ let stack;
 let site;
 let browser;
 let createClient;
+let cookieStorage;
 let BehestError;
 
 before(async () => {
@@ -33,7 +35,7 @@ before(async () => {
   const more = ["--allow-origin", site.origin, "--reuse-interval-secs", "0"];
   stack = await startStack({ packageFolder: wwwFolder, more });
   browser = await launch();
-  ({ createClient, BehestError } = await import(pathToFileURL(path.join(installed.packageFolder, "auth-node.js")).href));
+  ({ createClient, cookieStorage, BehestError } = await import(pathToFileURL(path.join(installed.packageFolder, "auth-node.js")).href));
 });
 after(async () => {
   await browser?.close();
@@ -137,6 +139,58 @@ for (const [writer, reader] of [Object.keys(LIBRARIES), Object.keys(LIBRARIES).r
     assert.equal((await LIBRARIES[writer](kept).getSession()).data.session, null);
   });
 }
+
+/** The cookies of one browser, and the two libraries over them. */
+function jar(kept = new Map()) {
+  const cookies = {
+    getAll: () => [...kept].map(([name, value]) => ({ name, value })),
+    setAll(list) {
+      for (const { name, value, options } of list) options.maxAge === 0 ? kept.delete(name) : kept.set(name, value);
+    },
+  };
+  return {
+    kept,
+    libraries: {
+      "@supabase/ssr": () =>
+        createServerClient(stack.supabase, stack.publishableKey, { cookies, realtime: { transport: class {} } }).auth,
+      "behest-client/auth": () => ours(cookieStorage(cookies)).auth,
+    },
+  };
+}
+
+for (const [writer, reader] of [["@supabase/ssr", "behest-client/auth"], ["behest-client/auth", "@supabase/ssr"]]) {
+  test(`the cookies that ${writer} sets, ${reader} goes on with`, LIMIT, async () => {
+    const { kept, libraries } = jar();
+    // So much that it takes several.
+    const about = "é".repeat(3000);
+    const { data, error } = await libraries[writer]().signUp({ email: address(), password: PASSWORD, options: { data: { about } } });
+    assert.equal(error, null);
+    assert.ok([...kept.keys()].filter((name) => /auth-token\.\d$/.test(name)).length > 1, [...kept.keys()].join());
+    const auth = libraries[reader]();
+    assert.deepEqual((await auth.getSession()).data.session.access_token, data.session.access_token);
+    assert.equal((await auth.getUser()).data.user.user_metadata.about, about);
+    const renewed = await auth.refreshSession();
+    assert.equal(renewed.error, null);
+    const { session } = (await libraries[writer]().getSession()).data;
+    assert.equal(session.refresh_token, renewed.data.session.refresh_token);
+    assert.equal((await auth.signOut()).error, null);
+    assert.equal((await libraries[writer]().getSession()).data.session, null);
+    assert.deepEqual([...kept.keys()].filter((name) => /auth-token(\.\d)?$/.test(name)), []);
+  });
+}
+
+test("the guide's own code", LIMIT, async () => {
+  const guide = await readFile(path.resolve(import.meta.dirname, "../../docs/sign-in.md"), "utf8");
+  const [, code] = guide.match(/```js\n([^]*?)```/);
+  const names = ["createClient", "SUPABASE_URL", "PUBLISHABLE_KEY", "BEHEST_URL", "email", "password", "show"];
+  const AsyncFunction = (async () => {}).constructor;
+  const run = new AsyncFunction(...names, code.replace(/^import .*$/m, ""));
+  const shown = [];
+  const { email, password } = stack.demoUser;
+  await run(createClient, stack.supabase, stack.publishableKey, stack.gateway, email, password, (text) => shown.push(text));
+  assert.deepEqual(shown.slice(0, 2), ["Please sign in.", `Hello, ${email}`]);
+  assert.ok(shown[2].length > 0);
+});
 
 test("whoever signs in may ask, as long as they are signed in", LIMIT, async () => {
   const client = ours();
@@ -274,6 +328,8 @@ async function tabOf(context) {
       for (const [name, auth] of Object.entries(libraries)) {
         auth.onAuthStateChange((event, session) => heard.push([name, event, session?.user.id ?? null]));
       }
+      // Both have looked who is signed in: what comes now is a change.
+      while (heard.filter(([, event]) => event === "INITIAL_SESSION").length < 2) await new Promise((done) => setTimeout(done, 5));
       globalThis.user = async (name) => (await libraries[name].getSession()).data.session?.user.id ?? null;
     },
     [stack.supabase, stack.publishableKey, stack.gateway],
@@ -373,6 +429,33 @@ test("a provider leads back to the page, signed in, with nothing left in its add
   await page.goto(`${site.origin}/back?error=access_denied&error_description=No`);
   assert.equal(await prepare(), "session_refused");
   assert.equal(page.url(), `${site.origin}/back`);
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test("a page that keeps the session in cookies: its server knows the user", LIMIT, async () => {
+  const { page, context, complaints } = await openPage(browser);
+  const asked = [stack.supabase, stack.publishableKey, stack.gateway, stack.demoUser];
+  const enter = () =>
+    page.evaluate(
+      async ([url, publishableKey, behestUrl, demoUser]) => {
+        const { cookieStorage, createClient } = await import("/pkg/auth.js");
+        globalThis.client = createClient({ url, publishableKey, behestUrl, storage: cookieStorage() });
+        const { session } = (await client.auth.getSession()).data;
+        return session?.user.id ?? (await client.auth.signInWithPassword(demoUser)).data.user.id;
+      },
+      asked,
+    );
+  await page.goto(`${site.origin}/`);
+  const id = await enter();
+  await page.reload();
+  assert.equal(await enter(), id);
+  assert.ok((await page.evaluate(() => client.ask("Hi!"))).length > 0);
+  assert.equal(await page.evaluate(() => localStorage.length), 0);
+  const sent = new Map((await context.cookies()).map(({ name, value }) => [name, value]));
+  for (const library of Object.values(jar(sent).libraries)) assert.equal((await library().getUser()).data.user.id, id);
+  await page.evaluate(() => client.auth.signOut());
+  assert.deepEqual((await context.cookies()).map(({ name }) => name).filter((name) => !name.endsWith("-code-verifier")), []);
   assert.deepEqual(complaints, []);
   await context.close();
 });
