@@ -7,7 +7,7 @@ use super::AuthEvent;
 use super::rules::{Came, Rules, Step, Then};
 use super::session::{AuthSession, User};
 use super::storage::Kept;
-use super::tabs::{Held, OpenTabs, Tabs};
+use super::tabs::{Held, Look, OpenTabs, Tabs};
 use crate::engine::Moment;
 use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
 
@@ -57,7 +57,7 @@ impl Keeper {
         let is_private = matches!(sharing, Sharing::Nobody);
         Arc::new_cyclic(|keeper: &Weak<Self>| {
             let tabs = match sharing {
-                Sharing::Tabs(open) => open(&key, keeper.clone()),
+                Sharing::Tabs(open) => open(&key, Box::new(keeper.clone())),
                 Sharing::Nobody | Sharing::Untold => None,
             };
             Self { storage, rules: Mutex::default(), news: Mutex::default(), tabs, key, is_private }
@@ -211,6 +211,14 @@ impl Keeper {
 
     fn news(&self) -> MutexGuard<'_, News> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Look for Weak<Keeper> {
+    fn look(&self) {
+        if let Some(keeper) = self.upgrade() {
+            keeper.read();
+        }
     }
 }
 

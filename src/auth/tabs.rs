@@ -1,8 +1,5 @@
 //! The other tabs of a page, and other libraries in it: they are told of changes, and wait for each other.
 
-use std::sync::Weak;
-
-use super::keeper::Keeper;
 #[cfg(feature = "auth")]
 use crate::platform::page;
 use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
@@ -16,8 +13,13 @@ pub(crate) trait Tabs: MaybeSend + MaybeSync {
     fn lock(&self, name: String, limit: BoxFuture<'static, ()>) -> BoxFuture<'static, Option<Box<dyn Held>>>;
 }
 
-/// Opens the way to them by the name of the session; `None` where there is none. What others say makes the keeper look.
-pub(crate) type OpenTabs = Box<dyn FnOnce(&str, Weak<Keeper>) -> Option<Box<dyn Tabs>>>;
+/// Opens the way to them by the name of the session; `None` where there is none. What they say is a reason to look.
+pub(crate) type OpenTabs = Box<dyn FnOnce(&str, Box<dyn Look>) -> Option<Box<dyn Tabs>>>;
+
+/// Whoever looks at what is stored.
+pub(crate) trait Look: MaybeSend + MaybeSync {
+    fn look(&self);
+}
 
 /// A lock that nobody else holds. Dropped, it is free.
 pub(crate) trait Held: MaybeSend {}
@@ -31,13 +33,8 @@ pub(super) struct PageTabs(page::Channel);
 
 #[cfg(feature = "auth")]
 impl PageTabs {
-    pub(super) fn open(key: &str, keeper: Weak<Keeper>) -> Option<Box<dyn Tabs>> {
-        let look = move || {
-            if let Some(keeper) = keeper.upgrade() {
-                keeper.read();
-            }
-        };
-        let channel = page::Channel::open(key, look)?;
+    pub(super) fn open(key: &str, looking: Box<dyn Look>) -> Option<Box<dyn Tabs>> {
+        let channel = page::Channel::open(key, move || looking.look())?;
         Some(Box::new(Self(channel)))
     }
 }

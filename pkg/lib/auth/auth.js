@@ -43,10 +43,12 @@ export function authOver(open, detectsReturn) {
   }
 
   const initialize = () =>
-    (initialized ??= comeBack(address()).then(
-      () => ({ error: null }),
-      (error) => ({ error }),
-    ));
+    (initialized ??= comeBack(address())
+      .then(
+        () => ({ error: null }),
+        (error) => ({ error }),
+      )
+      .finally(() => (isReturning = false)));
 
   /** `{ data, error }`: what goes wrong is given back, as supabase-js does; only a defect is thrown. */
   async function answer(empty, shape, name, given, then) {
