@@ -34,14 +34,23 @@ const env = {
   BEHEST_BASE_URL: upstream.url,
   CORS_ORIGIN: "https://app.example.com",
 };
-const headers = { origin: env.CORS_ORIGIN, authorization: `Bearer ${token({ claims: { sub: "plan-pro" } }, upstream.url)}` };
+/** Of one session, and of more than the module remembers. */
+const callers = (count) =>
+  Array.from({ length: count }, (_, one) => {
+    const session = token({ claims: { sub: "plan-pro", session_id: `session-${one}` } }, upstream.url);
+    return { origin: env.CORS_ORIGIN, authorization: `Bearer ${session}` };
+  });
+const [known] = callers(1);
+const strangers = callers(5000);
+let turn = 0;
 const running = new Set();
 
 /** Mints in the process, without a network. */
 async function mints() {
   progress("native mints");
-  const { behest, crypto } = JSON.parse(execFileSync(process.env.SERVER_BENCH, ["mints", `${MINTS}`], { encoding: "utf8" }));
+  const { known, behest, sign, crypto } = JSON.parse(execFileSync(process.env.SERVER_BENCH, ["mints", `${MINTS}`], { encoding: "utf8" }));
   report({ figure: "server native", where: "native", unit: "µs", ours: behest, peer: "verify and sign", theirs: crypto });
+  report({ figure: "server native, again", where: "native", unit: "µs", ours: known, peer: "sign", theirs: sign });
   for (const runtime of RUNTIMES) {
     progress(`mints in ${runtime}`);
     const child = await start(runtime, "behest", true);
@@ -50,11 +59,12 @@ async function mints() {
       await get(child.port, `/mints/${subject}/${MINTS}`);
       return ((cpu(child.pid) - before) * 1000) / MINTS;
     };
-    const each = await medians(["behest", "jose", "verify", "verify and sign"].map((name) => encodeURIComponent(name)), ROUNDS, sample);
-    for (const peer of ["jose", "verify", "verify and sign"]) {
-      const theirs = each[encodeURIComponent(peer)];
-      report({ figure: "server mint", case: runtime, where: runtime, unit: "µs", ours: each.behest, peer, theirs });
-    }
+    const names = ["behest", "behest, new sessions", "jose", "verify", "verify and sign"];
+    const each = await medians(names.map(encodeURIComponent), ROUNDS, sample);
+    const of = (name) => each[encodeURIComponent(name)];
+    const figure = (figure, ours, peer) => report({ figure, case: runtime, where: runtime, unit: "µs", ours: of(ours), peer, theirs: of(peer) });
+    figure("server mint, again", "behest", "jose");
+    for (const peer of ["jose", "verify", "verify and sign"]) figure("server mint", "behest, new sessions", peer);
     child.stop();
   }
 }
@@ -80,8 +90,19 @@ async function requests() {
     figure("axum p50", "native", "p50", "ms");
     figure("axum p99", "native", "p99", "ms");
     if (connections === 16) {
-      figure("axum cpu", "native", "cpu", "µs");
-      figure("wasm cpu", "wasm", "cpu", "µs");
+      figure("axum cpu, again", "native", "cpu", "µs");
+      figure("wasm cpu, again", "wasm", "cpu", "µs");
+      progress("the same of new sessions");
+      const cpus = await medians(Object.keys(subjects), QUICK ? 3 : 7, async (name) => {
+        const { pid, port } = subjects[name];
+        const before = cpu(pid);
+        await put(port, connections, () => strangers[(turn += 1) % strangers.length]);
+        return ((cpu(pid) - before) * 1000) / REQUESTS;
+      }, 1);
+      const fresh = (name, ours) =>
+        report({ figure: `server ${name}`, case: "16", where: ours, unit: "µs", ours: cpus[ours], peer: "documented, deno", theirs: cpus.documented });
+      fresh("axum cpu", "native");
+      fresh("wasm cpu", "wasm");
     }
   }
   for (const child of Object.values(subjects)) child.stop();
@@ -103,7 +124,7 @@ async function starts() {
 }
 
 /** `REQUESTS` requests over so many connections. */
-async function put(port, connections) {
+async function put(port, connections, caller = () => known) {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const times = [];
   let left = REQUESTS;
@@ -111,7 +132,7 @@ async function put(port, connections) {
   const one = async () => {
     while (left-- > 0) {
       const from = performance.now();
-      await post(port, agent);
+      await post(port, agent, caller());
       times.push(performance.now() - from);
     }
   };
@@ -124,7 +145,7 @@ async function put(port, connections) {
 }
 
 const get = (port, path) => exchange({ port, path, agent: false });
-const post = (port, agent = false) => exchange({ port, path: "/functions/v1/behest-token", method: "POST", headers, agent });
+const post = (port, agent = false, headers = known) => exchange({ port, path: "/functions/v1/behest-token", method: "POST", headers, agent });
 
 function exchange(options) {
   return new Promise((resolve, reject) => {

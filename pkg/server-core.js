@@ -1,6 +1,6 @@
 import { createGlue } from "./dist/server-glue.js";
 import { BehestError, internal, toBehestError } from "./lib/error.js";
-import { createHost, pairs, readBytes } from "./server-host.js";
+import { createHost, pairs, readBody } from "./server-host.js";
 
 /** The functions of `behest-client/server`, over a way to get the compiled module. */
 export function serverModule(compile) {
@@ -143,12 +143,8 @@ function headOf({ headers }, names = CALLER) {
 /** A request's body, or what kept it from being read. */
 async function bodyOf(request, { maxBody, bodyDeadlineMs }) {
   if (!request.body) return { bytes: NO_BYTES, trouble: TROUBLE.none };
-  const stated = request.headers.get("content-length");
-  if (Number(stated) > maxBody) return { bytes: NO_BYTES, trouble: TROUBLE.tooLarge };
-  // One that states its length is held to it by the host, and is read in one go.
-  const whole = stated ? request.arrayBuffer().then((body) => new Uint8Array(body)) : readBytes(request.body, maxBody);
-  const read = whole.then(
-    (bytes) => (bytes?.length <= maxBody ? { bytes, trouble: TROUBLE.none } : { bytes: NO_BYTES, trouble: TROUBLE.tooLarge }),
+  const read = readBody(request, maxBody).then(
+    (bytes) => (bytes ? { bytes, trouble: TROUBLE.none } : { bytes: NO_BYTES, trouble: TROUBLE.tooLarge }),
     () => ({ bytes: NO_BYTES, trouble: TROUBLE.broken }),
   );
   return within(bodyDeadlineMs, read, { bytes: NO_BYTES, trouble: TROUBLE.late });

@@ -87,6 +87,22 @@ mod tests {
         }
     }
 
+    /// Of letters that stand for their kind, in every order.
+    #[test]
+    fn it_refuses_what_the_library_does() {
+        let mut texts = vec![String::new()];
+        for _ in 0..5 {
+            let longer =
+                texts.iter().flat_map(|text| "AQRz+/-_=\n".chars().map(move |letter| format!("{text}{letter}")));
+            texts = longer.collect();
+            for text in &texts {
+                assert_eq!(decode_url(text), URL_SAFE_NO_PAD.decode(text).ok(), "{text}");
+                let standard = STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text));
+                assert_eq!(decode_standard(text), standard.ok(), "{text}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_not_exactly_so_is_refused() {
         for text in ["A", "AB=", "AB==", "A B", "AB\n", "AR", "AAB", "AAA=", "+/+/", "A.AA"] {

@@ -7,6 +7,11 @@ use crate::text::split_once;
 /// How the keys begin that no browser may have: Supabase's, OpenAI's and its like, Behest's.
 pub const SECRET_KEY_PREFIXES: &[&str] = &["sb_", "sk-", "sk_", "behest_", "bh_"];
 
+/// Is this an API key, to be seen by its beginning? A publishable one is one, too.
+pub(crate) fn is_api_key(text: &str) -> bool {
+    SECRET_KEY_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+}
+
 /// What a text that is used as a credential is, by its looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "engine"), allow(dead_code))]
@@ -26,10 +31,10 @@ pub(crate) enum CredentialKind {
 #[cfg_attr(not(feature = "engine"), allow(dead_code))]
 impl CredentialKind {
     const PUBLISHABLE_PREFIX: &str = "sb_publishable_";
+
     /// Does it begin as those keys do?
     pub(crate) fn looks_secret(credential: &str) -> bool {
-        let begins = |prefix: &&str| credential.starts_with(*prefix);
-        !credential.starts_with(Self::PUBLISHABLE_PREFIX) && SECRET_KEY_PREFIXES.iter().any(begins)
+        !credential.starts_with(Self::PUBLISHABLE_PREFIX) && is_api_key(credential)
     }
 
     pub(crate) fn of(credential: &str) -> Self {

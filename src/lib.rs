@@ -19,6 +19,8 @@ mod credential;
 mod engine;
 mod error;
 mod json;
+#[cfg(any(feature = "sign-in", feature = "server"))]
+mod object;
 #[cfg(any(feature = "client", feature = "sign-in"))]
 mod platform;
 mod secret;

@@ -41,12 +41,22 @@ pub(crate) fn find(text: &str, part: &str) -> Option<usize> {
     text.as_bytes().windows(part.len().max(1)).position(|window| window == part.as_bytes())
 }
 
-/// Percent-encoded as a part of a path or a query: all but [unreserved](https://www.rfc-editor.org/rfc/rfc3986#section-2.3) characters.
-#[cfg_attr(not(feature = "engine"), allow(dead_code))]
+/// Adds a parameter to the query of a URL.
+#[cfg_attr(not(any(feature = "engine", feature = "server")), allow(dead_code))]
+pub(crate) fn push_parameter(name: &str, value: &str, url: &mut String) {
+    url.push(if split_once(url, b'?').is_some() { '&' } else { '?' });
+    percent_encode(name, url);
+    url.push('=');
+    percent_encode(value, url);
+}
+
+/// Percent-encoded as a part of a path or a query: all but [unreserved](https://www.rfc-editor.org/rfc/rfc3986#section-2.3)
+/// characters, and the star of `select=*`.
+#[cfg_attr(not(any(feature = "engine", feature = "server")), allow(dead_code))]
 pub(crate) fn percent_encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'*' => out.push(char::from(byte)),
             _ => {
                 out.push('%');
                 for digit in [byte >> 4, byte & 0x0F] {
@@ -80,6 +90,14 @@ pub(crate) fn lossy(mut bytes: &[u8]) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_added_to_a_query_stays_in_its_place() {
+        let mut url = "https://a.b".to_owned();
+        push_parameter("to", "http://c/?d=e&f", &mut url);
+        push_parameter("g=", "é*", &mut url);
+        assert_eq!(url, "https://a.b?to=http%3A%2F%2Fc%2F%3Fd%3De%26f&g%3D=%C3%A9*");
+    }
 
     #[test]
     fn bad_utf8_is_replaced_as_the_standard_library_does() {

@@ -110,8 +110,21 @@ pub(crate) fn duration(seconds: f64) -> Duration {
 }
 
 /// Milliseconds as the engine counts them.
+#[cfg_attr(not(any(feature = "engine", feature = "server")), allow(dead_code))]
+pub(crate) fn as_millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// The time of so many milliseconds.
 pub(crate) fn millis(millis: f64) -> Duration {
     Duration::from_nanos((millis * 1e6) as u64)
+}
+
+/// Whole milliseconds for a timer of JavaScript's, which takes a signed 32-bit number of them: more fires at once.
+#[cfg(target_arch = "wasm32")]
+#[cfg_attr(not(any(feature = "client", feature = "server")), allow(dead_code))]
+pub(crate) fn timer_millis(time: Duration) -> u32 {
+    as_millis(time).ceil().min(f64::from(i32::MAX)) as u32
 }
 
 /// `Retry-After` as seconds, as decimals (which some gateways send), or as an HTTP date. `date` is that date, if it is one;
@@ -126,6 +139,13 @@ pub(crate) fn retry_after(value: &str, date: Option<f64>, now: f64) -> Option<Du
     let digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let (whole, fraction) = split_once(value, b'.').unwrap_or((value, "0"));
     (digits(whole) && digits(fraction)).then(|| duration(number(value)))
+}
+
+/// An HTTP date, in milliseconds since the Unix epoch. (Browsers have a parser of their own.)
+#[cfg(any(feature = "server", all(feature = "client", not(target_arch = "wasm32"))))]
+pub(crate) fn http_date(text: &str) -> Option<f64> {
+    let date = httpdate::parse_http_date(text.trim_ascii()).ok()?;
+    Some(as_millis(date.duration_since(std::time::UNIX_EPOCH).ok()?))
 }
 
 /// The version 4 UUID ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-4)) of these random bytes.
@@ -145,8 +165,8 @@ pub(crate) fn uuid_v4(mut random: [u8; 16]) -> String {
     text
 }
 
-/// A session or thread id: 1 to 255 characters that a header can carry.
-pub(crate) fn is_id(id: &str) -> bool {
+/// A session or thread id: 1 to 255 visible ASCII characters, spaces within, so that a header can carry it.
+pub fn is_id(id: &str) -> bool {
     id.len() <= 255 && is_header_safe(id)
 }
 

@@ -6,6 +6,8 @@
 const SUPABASE = "https://ref.supabase.co";
 const PAGE = "https://app.example.com";
 const TTL = 900;
+/** More than the module remembers: by the time one comes again, it is forgotten. */
+const NEW_SESSIONS = 5000;
 
 /** The subjects by name; each takes a count and mints so often, one after the other. */
 export async function mintSubjects({ createTokenEndpoint, jose }) {
@@ -15,10 +17,10 @@ export async function mintSubjects({ createTokenEndpoint, jose }) {
   const published = { ...(await jose.exportJWK(project.publicKey)), kid: "current", alg: "ES256", use: "sig" };
   const jwks = { keys: [published] };
   const pem = await jose.exportPKCS8(tenant.privateKey);
-  const session = await new jose.SignJWT({
+  const sign = (sessionId) => new jose.SignJWT({
     role: "authenticated",
     email: "ada@example.com",
-    session_id: "0b6c6a8e-58a8-4a5b-9a3e-0d9a4c0c8f11",
+    session_id: sessionId,
     is_anonymous: false,
     app_metadata: { provider: "email", providers: ["email"] },
     user_metadata: { name: "Ada Lovelace" },
@@ -32,16 +34,19 @@ export async function mintSubjects({ createTokenEndpoint, jose }) {
     .setIssuedAt()
     .setExpirationTime("1h")
     .sign(project.privateKey);
+  const session = await sign("0b6c6a8e-58a8-4a5b-9a3e-0d9a4c0c8f11");
+  const others = [];
+  for (let one = 0; one < NEW_SESSIONS; one += 1) others.push(await sign(crypto.randomUUID()));
 
   const body = '{"session_id":"conversation-1"}';
-  const headers = {
+  const headers = (session) => ({
     authorization: `Bearer ${session}`,
     "content-length": `${body.length}`,
     "content-type": "application/json",
     origin: PAGE,
-  };
+  });
   const url = "https://functions.example/functions/v1/behest-token";
-  const request = () => new Request(url, { method: "POST", headers, body });
+  const request = (session) => new Request(url, { method: "POST", headers: headers(session), body });
   const ours = createTokenEndpoint(
     {
       SUPABASE_URL: SUPABASE,
@@ -56,9 +61,10 @@ export async function mintSubjects({ createTokenEndpoint, jose }) {
   );
   const theirs = await withJose(jose, jwks, pem);
 
-  const mint = (handle) => async (count) => {
+  let next = 0;
+  const mint = (handle, of = () => session) => async (count) => {
     for (let done = 0; done < count; done += 1) {
-      const response = await handle(request());
+      const response = await handle(request(of()));
       const bundle = await response.json();
       if (response.status !== 200 || bundle.ttl !== TTL) throw new Error(`no mint: ${JSON.stringify(bundle)}`);
     }
@@ -69,6 +75,7 @@ export async function mintSubjects({ createTokenEndpoint, jose }) {
   return {
     behest: mint(ours),
     jose: mint(theirs),
+    "behest, new sessions": mint(ours, () => others[(next += 1) % NEW_SESSIONS]),
     verify: async (count) => {
       for (let done = 0; done < count; done += 1) {
         if (!(await crypto.subtle.verify(es256, project.publicKey, signature, signed))) throw new Error("not verified");

@@ -34,6 +34,7 @@ impl Admin {
     /// If there is none at this place, or it is unusable.
     pub async fn open(data: &Path) -> Result<Self> {
         ensure!(data.is_file(), "there is no data file {}: start behest-local with --data first", data.display());
+        store::check(data)?;
         ensure!(store::is_ours(data), "{} is not a data file of behest-local", data.display());
         Self::load(Some(data), Clock::default()).await
     }

@@ -12,6 +12,7 @@ use clap::{Args, Parser};
 use crate::domain::clock::Clock;
 use crate::domain::controls::{ErrorShape, MintReply};
 use crate::domain::faults::Fault;
+use crate::domain::gateway_token::TTL_SECS;
 use crate::domain::limits::BudgetRule;
 use crate::domain::origins::is_origin;
 
@@ -49,6 +50,9 @@ pub struct Config {
     /// Milliseconds between the words of the built-in responder
     #[arg(long = "pace-ms", value_name = "MS", default_value = "15", value_parser = millis)]
     pub pace: Duration,
+    /// The most tokens that an image costs with the upstream's model: budgets reserve so many for each
+    #[arg(long, value_name = "TOKENS", default_value_t = 50_000)]
+    pub image_tokens: u32,
     /// Another origin whose pages may call, such as http://localhost:3000; may be repeated
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     pub allow_origins: Vec<String>,
@@ -85,6 +89,9 @@ pub struct Config {
     /// Seconds for which a Supabase access token is good
     #[arg(long = "session-ttl-secs", value_name = "SECS", default_value = "3600", value_parser = secs)]
     pub session_ttl: Duration,
+    /// Seconds for which a gateway token of the token function is good
+    #[arg(long = "token-ttl-secs", value_name = "SECS", default_value = "900", value_parser = secs)]
+    pub token_ttl: Duration,
     /// Seconds for which a rotated refresh token is still honoured
     #[arg(long = "reuse-interval-secs", value_name = "SECS", default_value = "10", value_parser = secs)]
     pub reuse_interval: Duration,
@@ -159,7 +166,9 @@ impl Config {
                  in lower case, without a path or a trailing slash"
             );
         }
-        ensure!(!self.session_ttl.is_zero(), "the life of a session token must not be zero");
+        ensure!(!self.session_ttl.is_zero(), "--session-ttl-secs: the life of a session token must not be zero");
+        let token_ttl = self.token_ttl.as_secs();
+        ensure!(TTL_SECS.contains(&token_ttl), "--token-ttl-secs: {token_ttl} is not between 60 and 86400");
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ pub mod cli;
 
 mod admin;
 mod config;
+mod connect;
 mod dashboard;
 mod domain;
 mod running;

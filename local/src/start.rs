@@ -37,7 +37,7 @@ const DEMO_EMAIL: &str = "demo@example.com";
 /// If a setting is wrong, a port is taken, or the data file is unusable. The message names the setting.
 pub async fn start(config: Config) -> Result<Running> {
     config.check()?;
-    let responder = Arc::new(Responder::new(config.upstream.as_ref(), config.pace)?);
+    let responder = Arc::new(Responder::new(&config)?);
     let elsewhere = config.functions.iter().map(|text| Proxy::parse(text)).collect::<Result<_>>()?;
     let controls = Controls::new(Switches {
         tier_limits: config.tier_limits,
@@ -55,6 +55,7 @@ pub async fn start(config: Config) -> Result<Running> {
         shared: Arc::clone(&shared),
         host: config.host.to_string(),
         allow_anonymous: config.allow_anonymous,
+        ttl: config.token_ttl,
     };
     let functions = Functions::new(token_function, elsewhere, config.verify_jwt)?;
     let recorder = Recorder::new(&shared);

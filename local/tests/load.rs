@@ -1,4 +1,5 @@
-//! Five hundred streams at once for a minute, half a million rows, a hundred deaths: `cargo xtask test --suite load`.
+//! Five hundred streams at once for a minute, three hundred that each take half a minute, half a million rows, a hundred
+//! deaths: `cargo xtask test --suite load`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -133,6 +134,39 @@ async fn five_hundred_streams_for_a_minute() {
     println!("memory: {} KiB after {} s, {} KiB at the end", warm, WARM_UP.as_secs(), end);
     assert!(complete >= STREAMS);
     assert_eq!(rows, complete as u64, "every stream has its usage row");
+    assert!(end <= warm + SLACK_KIB, "memory grew");
+}
+
+const LONG_STREAMS: usize = 300;
+const EACH: Duration = Duration::from_secs(30);
+/// The words of the answer to [`reader`]'s question take so long each.
+const SLOW_PACE_MS: &str = "470";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes half a minute: cargo xtask test --suite load"]
+async fn three_hundred_streams_of_half_a_minute() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    let program = Program::start(&data, SLOW_PACE_MS);
+    let token = Admin::open(&data).await.unwrap().mint("ada", None, 3600).unwrap();
+    let http = Client::builder().no_proxy().pool_max_idle_per_host(LONG_STREAMS).build().unwrap();
+    let url = format!("{}/v1/chat/completions", program.gateway);
+    // One stream each: before the first is over, the time is.
+    let until = Instant::now() + EACH / 2;
+    let readers = (0..LONG_STREAMS).map(|at| reader(&http, &url, &token, at, until));
+    let watch = async {
+        tokio::time::sleep(EACH / 3).await;
+        let warm = program.memory();
+        tokio::time::sleep(EACH / 2).await;
+        (warm, program.memory())
+    };
+    let (seen, (warm, end)) = tokio::join!(join_all(readers), watch);
+    let mut whole: Vec<_> = seen.iter().flat_map(|seen| seen.whole.clone()).collect();
+    let shortest = percentile(&mut whole, 0);
+    println!("{LONG_STREAMS} streams at once, each at least {:.1} s: none broken", shortest.as_secs_f32());
+    println!("memory: {warm} KiB after {} s, {end} KiB after {} s", (EACH / 3).as_secs(), (EACH * 5 / 6).as_secs());
+    assert_eq!(whole.len(), LONG_STREAMS);
+    assert!(shortest >= EACH, "{shortest:?}");
     assert!(end <= warm + SLACK_KIB, "memory grew");
 }
 

@@ -30,6 +30,9 @@ const NEVER_CONNECTED = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNR
 const MAIN = 1;
 /** The longest time that the host's timers take. */
 const LONGEST_TIMER = 2 ** 31 - 1;
+/** A timer that is so late says that nothing ran meanwhile; so long may it take until everything has. */
+const SLEPT_MS = 1_500;
+const AWAKE_MS = 500;
 /** The module is given no larger piece at once. */
 const LARGEST_PIECE = 1 << 20;
 
@@ -156,7 +159,7 @@ export function createDriver({ load, config, source, fetch }) {
       // With this session, nothing else goes there without a body.
       const begun = url === config.functionUrl && body === undefined ? offered : undefined;
       const controller = begun ? begun.controller : new AbortController();
-      const request = { id, owner, controller, begun };
+      const request = { id, owner, controller, begun, isOffline: globalThis.navigator?.onLine === false };
       requests.set(id, request);
       let answer;
       if (begun) {
@@ -224,7 +227,8 @@ export function createDriver({ load, config, source, fetch }) {
       clearTimeout(timer);
       if (at === undefined) return;
       const wait = Math.min(Math.max(at - clock.now(), 0), LONGEST_TIMER);
-      timer = setTimeout(() => tell(WAKE), wait);
+      // A page that slept is told first of what came meanwhile.
+      timer = setTimeout(() => (clock.now() - at > SLEPT_MS ? actions.wake(clock.now() + AWAKE_MS) : tell(WAKE)), wait);
     },
   };
 
@@ -243,11 +247,7 @@ export function createDriver({ load, config, source, fetch }) {
   const sourceOf = (call, request) => ({
     /** Does the network have to bring what is next? Else the stream has been told why not. */
     more() {
-      try {
-        if (instance.glue.read(face, clock.now(), call.id)) return true;
-      } catch (cause) {
-        instance.die(cause);
-      }
+      if (ask("read", face, clock.now(), call.id)) return true;
       if (instance.alive) carryOut(ask("actions", face));
       return false;
     },
@@ -345,7 +345,8 @@ export function createDriver({ load, config, source, fetch }) {
     } catch {
       // Somebody else's object: it says nothing.
     }
-    const unsent = NEVER_CONNECTED.test(code) || globalThis.navigator?.onLine === false;
+    // Offline when it was begun: one that goes offline later may have been sent.
+    const unsent = request.isOffline || NEVER_CONNECTED.test(code);
     fail(request, unsent ? UNSENT : BROKEN, thrown);
   }
 

@@ -11,30 +11,30 @@ use crate::platform::{BoxFuture, Transport};
 pub(super) struct Flight<T>(Arc<Mutex<State<T>>>);
 
 enum State<T> {
-    Flying(Vec<Waker>),
-    Landed(T),
+    Pending(Vec<Waker>),
+    Done(T),
     /// Whoever should have carried it on dropped it.
-    Lost,
+    Dropped,
 }
 
 impl<T: Clone + crate::platform::MaybeSend + 'static> Flight<T> {
     /// Lets it go on by itself.
     pub(super) fn start(transport: &dyn Transport, work: BoxFuture<'static, T>) -> Self {
-        let flight = Self(Arc::new(Mutex::new(State::Flying(Vec::new()))));
-        transport.spawn(Box::pin(Pilot { work, flight: flight.clone() }));
+        let flight = Self(Arc::new(Mutex::new(State::Pending(Vec::new()))));
+        transport.spawn(Box::pin(Task { work, flight: flight.clone() }));
         flight
     }
 
     pub(super) fn is_over(&self) -> bool {
-        !matches!(*self.state(), State::Flying(_))
+        !matches!(*self.state(), State::Pending(_))
     }
 
     /// What comes of it; `None` if it was dropped.
-    pub(super) async fn landing(&self) -> Option<T> {
+    pub(super) async fn outcome(&self) -> Option<T> {
         poll_fn(|context| match &mut *self.state() {
-            State::Landed(value) => Poll::Ready(Some(value.clone())),
-            State::Lost => Poll::Ready(None),
-            State::Flying(waiting) => {
+            State::Done(value) => Poll::Ready(Some(value.clone())),
+            State::Dropped => Poll::Ready(None),
+            State::Pending(waiting) => {
                 waiting.push(context.waker().clone());
                 Poll::Pending
             }
@@ -50,7 +50,7 @@ impl<T> Flight<T> {
 
     fn end(&self, end: State<T>) {
         let before = std::mem::replace(&mut *self.state(), end);
-        if let State::Flying(waiting) = before {
+        if let State::Pending(waiting) = before {
             waiting.into_iter().for_each(Waker::wake);
         }
     }
@@ -63,24 +63,24 @@ impl<T> Clone for Flight<T> {
 }
 
 /// Carries the work on. Dropped before its end, it says so.
-struct Pilot<T> {
+struct Task<T> {
     work: BoxFuture<'static, T>,
     flight: Flight<T>,
 }
 
-impl<T> Future for Pilot<T> {
+impl<T> Future for Task<T> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.work.as_mut().poll(context).map(|value| self.flight.end(State::Landed(value)))
+        self.work.as_mut().poll(context).map(|value| self.flight.end(State::Done(value)))
     }
 }
 
-impl<T> Drop for Pilot<T> {
+impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        let is_flying = matches!(*self.flight.state(), State::Flying(_));
-        if is_flying {
-            self.flight.end(State::Lost);
+        let is_pending = matches!(*self.flight.state(), State::Pending(_));
+        if is_pending {
+            self.flight.end(State::Dropped);
         }
     }
 }

@@ -33,8 +33,7 @@ pub(super) struct Inner {
 
 impl Inner {
     pub(super) fn now(&self) -> Moment {
-        let now = self.transport.now();
-        Moment { wall: now.wall.as_secs_f64() * 1000.0, monotonic: now.monotonic.as_secs_f64() * 1000.0 }
+        crate::client::moment(self.transport.now())
     }
 
     /// Renews the session, or finds that somebody else has.
@@ -74,7 +73,7 @@ impl Inner {
         let response = self.transport.send(request).await.map_err(|failure| no_answer(failure.message()))?;
         let wait = response.header("retry-after");
         let wait = wait.and_then(|text| retry_after(text, platform::http_date(text), self.now().wall));
-        let trace_id = response.header("x-trace-id").or_else(|| response.header("x-request-id")).map(str::to_owned);
+        let trace_id = response.trace_id();
         let status = response.status;
         Ok(Answer { status, body: whole(response).await?, retry_after: wait, trace_id })
     }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::reply::refused_in_address;
 use crate::Error;
 use crate::base64::encode_url;
-use crate::text::{cut, lossy, percent_encode, split_once};
+use crate::text::{cut, lossy, split_once};
 
 /// A new verifier: 256 random bits, in 43 characters.
 pub(super) fn verifier(random: [[u8; 16]; 2]) -> String {
@@ -16,14 +16,6 @@ pub(super) fn verifier(random: [[u8; 16]; 2]) -> String {
 /// What is shown of the verifier beforehand.
 pub(super) fn challenge(verifier: &str) -> String {
     encode_url(&Sha256::digest(verifier.as_bytes()))
-}
-
-/// Name and value, percent-encoded.
-pub(super) fn push_parameter(name: &str, value: &str, url: &mut String) {
-    url.push(if url.contains('?') { '&' } else { '?' });
-    url.push_str(name);
-    url.push('=');
-    percent_encode(value, url);
 }
 
 /// An address, by the pairs of its query and its fragment.
@@ -142,9 +134,5 @@ mod tests {
             assert_eq!(address.without(&["code"]), clean, "{url}");
         }
         assert_eq!(Address::of("?x=%zz%e9%").parameter("x").unwrap(), "%zz\u{FFFD}%");
-        let mut url = "https://a.b".to_owned();
-        push_parameter("to", "http://c/?d=e&f", &mut url);
-        push_parameter("g", "é", &mut url);
-        assert_eq!(url, "https://a.b?to=http%3A%2F%2Fc%2F%3Fd%3De%26f&g=%C3%A9");
     }
 }

@@ -1,10 +1,11 @@
 //! What Supabase Auth is asked: paths and bodies, as supabase-js sends them.
 
 use super::options::AuthOptions;
-use super::pkce::push_parameter;
-use super::session::{object, push_name, push_text};
 use super::{Scope, UserChanges, VerifyType};
 use crate::Secret;
+use crate::engine::bearer;
+use crate::object::Object;
+use crate::text::push_parameter;
 
 /// One request to Supabase Auth.
 pub(crate) struct Ask {
@@ -20,7 +21,13 @@ pub(crate) struct Ask {
 
 impl Ask {
     fn post(path: &str, body: Body, secret: &str) -> Self {
-        Self { method: "POST", path: path.to_owned(), body: Some(body.0), bearer: None, secret: secret.to_owned() }
+        Self {
+            method: "POST",
+            path: path.to_owned(),
+            body: Some(body.0.finish()),
+            bearer: None,
+            secret: secret.to_owned(),
+        }
     }
 
     fn user(method: &'static str, path: &str, bearer: &Secret) -> Self {
@@ -37,7 +44,7 @@ impl Ask {
     pub(crate) fn headers(&self, key: &str) -> Vec<(&'static str, String)> {
         let mut headers = vec![("apikey", key.to_owned()), ("x-supabase-api-version", "2024-01-01".to_owned())];
         if let Some(token) = &self.bearer {
-            headers.push(("authorization", ["Bearer ", token.expose()].concat()));
+            headers.push(("authorization", bearer(token)));
         }
         if self.body.is_some() {
             headers.push(("content-type", "application/json;charset=UTF-8".to_owned()));
@@ -109,32 +116,25 @@ fn is_address(contact: &str) -> bool {
     contact.bytes().any(|byte| byte == b'@')
 }
 
-/// An object that is being written; it is whole after each field.
-struct Body(String);
+/// A body that is being written.
+struct Body(Object);
 
 impl Body {
     fn new() -> Self {
-        Self("{}".to_owned())
+        Self(Object::new())
     }
 
     /// By what a user is known.
     fn of(contact: &str) -> Self {
-        Self(object(if is_address(contact) { "email" } else { "phone" }, contact))
+        Self::new().text(if is_address(contact) { "email" } else { "phone" }, contact)
     }
 
-    fn text(mut self, name: &str, value: &str) -> Self {
-        self.0.pop();
-        push_text(name, value, &mut self.0);
-        self.0.push('}');
-        self
+    fn text(self, name: &str, value: &str) -> Self {
+        Self(self.0.text(name, value))
     }
 
-    fn json(mut self, name: &str, value: &str) -> Self {
-        self.0.pop();
-        push_name(name, &mut self.0);
-        self.0.push_str(value);
-        self.0.push('}');
-        self
+    fn json(self, name: &str, value: &str) -> Self {
+        Self(self.0.raw(name, value))
     }
 
     fn challenge(self, challenge: &str) -> Self {
@@ -143,7 +143,7 @@ impl Body {
 
     fn captcha(self, options: &AuthOptions) -> Self {
         match &options.captcha_token {
-            Some(token) => self.json("gotrue_meta_security", &object("captcha_token", token)),
+            Some(token) => self.json("gotrue_meta_security", &Object::new().text("captcha_token", token).finish()),
             None => self,
         }
     }

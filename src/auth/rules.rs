@@ -2,7 +2,8 @@
 
 use super::AuthEvent;
 use super::session::AuthSession;
-use crate::engine::Moment;
+use crate::engine::{Moment, back_off};
+use crate::wire::as_millis;
 use crate::{Error, Reason};
 
 /// A session is renewed when no more than this is left of its life: supabase-js's own margin, so that both agree.
@@ -26,7 +27,8 @@ pub(super) struct Rules {
 /// After a failure nothing is sent for a while.
 struct Rest {
     until: f64,
-    pause: f64,
+    /// Failures, this one included.
+    in_a_row: u32,
     error: Error,
 }
 
@@ -137,9 +139,10 @@ impl Rules {
     }
 
     fn keep(&mut self, error: Error, now: Moment, longest: f64) -> Then {
-        let pause = self.rest.as_ref().map_or(REST, |rest| (rest.pause * 2.0).min(LONGEST_REST));
-        let asked = error.retry_after().map_or(0.0, |wait| wait.as_secs_f64() * 1000.0);
-        self.rest = Some(Rest { until: now.monotonic + pause.max(asked).min(longest), pause, error: error.clone() });
+        let in_a_row = self.rest.as_ref().map_or(0, |rest| rest.in_a_row);
+        let asked = error.retry_after().map_or(0.0, as_millis);
+        let pause = back_off(REST, LONGEST_REST, in_a_row).max(asked).min(longest);
+        self.rest = Some(Rest { until: now.monotonic + pause, in_a_row: in_a_row + 1, error: error.clone() });
         Then::Keep(error)
     }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::credential::Claims;
-use crate::json::{Fields, Json, quote};
+use crate::json::{Fields, Json};
+use crate::object::Object;
 use crate::text::digits;
 use crate::{Error, Reason, Secret};
 
@@ -49,7 +50,7 @@ impl AuthSession {
         };
         // supabase-js with a `userStorage` keeps the user elsewhere; the token says who it is.
         let user = fields.get("user").and_then(|user| User::parse(user.raw()));
-        let user = user.or_else(|| User::parse(&object("id", claims.sub.as_deref()?)))?;
+        let user = user.or_else(|| User::parse(&Object::new().text("id", claims.sub.as_deref()?).finish()))?;
         Some(Self(Arc::new(Parts {
             json,
             access_token: access_token.into(),
@@ -181,41 +182,11 @@ impl fmt::Debug for User {
     }
 }
 
-/// An object of one text.
-pub(super) fn object(name: &str, value: &str) -> String {
-    let mut json = String::from("{");
-    push_text(name, value, &mut json);
-    json.push('}');
-    json
-}
-
-/// Another field of an object that is being written.
-pub(super) fn push_text(name: &str, value: &str, json: &mut String) {
-    push_name(name, json);
-    quote(value, json);
-}
-
-/// The name of another field of an object that is being written.
-pub(super) fn push_name(name: &str, json: &mut String) {
-    if !json.ends_with('{') {
-        json.push(',');
-    }
-    quote(name, json);
-    json.push(':');
-}
-
 /// The object with this field in place of the one it had, and every other one as it was written.
 pub(super) fn with_field(object: &str, name: &str, value: &str) -> String {
-    let mut json = String::from("{");
     let fields = Json::parse(object).map(Json::fields);
-    for (key, field) in fields.iter().flat_map(Fields::iter).filter(|(key, _)| !key.is(name)) {
-        push_name(&key.text(), &mut json);
-        json.push_str(field.raw());
-    }
-    push_name(name, &mut json);
-    json.push_str(value);
-    json.push('}');
-    json
+    let others = fields.iter().flat_map(Fields::iter).filter(|(key, _)| !key.is(name));
+    others.fold(Object::new(), |object, (key, field)| object.raw(&key.text(), field.raw())).raw(name, value).finish()
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use super::storage::{Kept, MemoryStorage, PageStorage, Storage, usual_storage_ke
 use super::tabs::PageTabs;
 #[cfg(doc)]
 use crate::Reason;
-use crate::client::{ClientBuilder, OnThread, Problems, SessionSource, Watcher};
-use crate::platform::{BoxFuture, DefaultTransport, MaybeSend, MaybeSync, Transport, page};
+use crate::client::{ClientBuilder, Problems, SessionSource, Watcher};
+use crate::platform::{BoxFuture, DefaultTransport, MaybeSend, MaybeSync, OnThread, Transport, page};
 use crate::{Error, Secret};
 
 /// The users of a Supabase project: signs them in and out, and keeps the session fresh.
@@ -357,7 +357,7 @@ impl Supabase {
         match wanted.find(&self.inner.keeper, self.inner.now()) {
             Found::Now(found) => found,
             Found::Renew(session) => {
-                let renewed = self.renewal(session, wanted).landing().await.ok_or_else(crate::client::dropped)?;
+                let renewed = self.renewal(session, wanted).outcome().await.ok_or_else(crate::client::dropped)?;
                 wanted.after(renewed, &self.inner.keeper, self.inner.now())
             }
         }

@@ -5,10 +5,10 @@ use serde::de::DeserializeOwned;
 
 use super::chat::{ChatRequest, ChatResponse};
 use super::drive::News;
+use super::handle::Client;
 use super::json::{read_response, write_request};
 use super::stream::{ChatStream, RawStream, StreamOf};
-use super::{Client, Reply};
-use crate::engine::{Kind, Resource, UsageQuery};
+use crate::engine::{Kind, Reply, Resource, UsageQuery};
 use crate::{Error, Reason};
 
 impl Client {
@@ -80,7 +80,7 @@ impl Client {
     /// As [`chat`](Self::chat), before the first chunk; later ones come out of the stream.
     pub async fn chat_stream_json(&self, body: String) -> Result<RawStream, Error> {
         match self.start(Kind::Stream, Some(body)).await {
-            (id, News::Open(trace)) => Ok(RawStream::new(self, id, trace)),
+            (id, News::Open(trace, _)) => Ok(RawStream::new(self, id, trace)),
             (_, News::Settled(Err(error))) => Err(error),
             (_, News::Settled(Ok(reply))) => Err(invalid(&reply, "is no stream")),
         }
@@ -149,7 +149,7 @@ impl Client {
     async fn settled(&self, kind: Kind, body: Option<String>) -> Result<Reply, Error> {
         match self.start(kind, body).await {
             (_, News::Settled(result)) => result,
-            (_, News::Open(_)) => Err(Error::new(Reason::Internal, "a stream was opened that nobody asked for")),
+            (_, News::Open(..)) => Err(Error::new(Reason::Internal, "a stream was opened that nobody asked for")),
         }
     }
 }

@@ -11,11 +11,11 @@ use futures_util::Stream as _;
 
 use super::chat::{ChatRequest, Message};
 use super::drive::{UserLeft, dropped};
+use super::handle::Client;
 use super::stream::ChatStream;
-use super::{ChatState, Client, ConversationOptions, OnThread, Outcome};
 use crate::Error;
-use crate::engine::MAIN;
-use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
+use crate::engine::{ChatState, ConversationOptions, Outcome};
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync, OnThread};
 
 /// While an answer streams, its growing text is told this often at most.
 const FRAME: Duration = Duration::from_millis(16);
@@ -285,7 +285,7 @@ impl Inner {
         }
         let thread_id = self.state.thread_id.clone();
         let is_first = self.state.messages.len() == 1;
-        let conversation = match client.conversation.id != MAIN && thread_id.is_none() && is_first {
+        let conversation = match !client.is_main() && thread_id.is_none() && is_first {
             true => client.clone(),
             false => client.conversation(ConversationOptions { thread_id, ..ConversationOptions::new() })?,
         };

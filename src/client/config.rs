@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::Client;
-use super::drive::{Driver, as_millis};
+use super::drive::Driver;
+use super::handle::Client;
 use super::session::SessionSource;
 use crate::credential::CredentialKind;
 use crate::engine::{Config, Limits, NEVER};
 use crate::platform::{DefaultTransport, Transport};
 use crate::text::{small_number, split_once};
-use crate::wire::is_header_safe;
+use crate::wire::{as_millis, is_header_safe};
 use crate::{Error, Reason};
 
 /// A limit for each kind of wait.
@@ -98,6 +98,13 @@ impl Timeouts {
     }
 }
 
+impl Client {
+    /// Begins with the gateway's base URL, with or without a trailing slash or `/v1`.
+    pub fn builder(gateway_url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(gateway_url.into())
+    }
+}
+
 /// Builds a [`Client`].
 pub struct ClientBuilder(Box<Options>);
 
@@ -115,7 +122,7 @@ enum Function {
 }
 
 impl ClientBuilder {
-    pub(super) fn new(gateway_url: String) -> Self {
+    fn new(gateway_url: String) -> Self {
         let config = Config {
             gateway_url,
             function_url: String::new(),

@@ -10,7 +10,7 @@ use super::session::SessionSource;
 use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Receive, Table, Want};
 use crate::json::Text;
 use crate::platform::{self, Body, BoxFuture, Failure, MaybeSend, MaybeSync, Now, Request, Response, Transport};
-use crate::wire::millis;
+use crate::wire::{as_millis, millis};
 use crate::{Error, Reason, Secret};
 
 /// An engine and what it needs.
@@ -39,6 +39,9 @@ struct State {
     calls: Table<CallState>,
 }
 
+/// No call, mint, request or reading.
+const NOBODY: Id = 0;
+
 /// A request or a reading under way, and the call, mint, reading or drain that it is for.
 struct Live {
     owner: Id,
@@ -63,8 +66,8 @@ struct CallState {
 /// What came of a call.
 pub(crate) enum News {
     Settled(Result<engine::Reply, Error>),
-    /// The stream is open.
-    Open(engine::Trace),
+    /// The stream is open, and this request brings it.
+    Open(engine::Trace, Id),
 }
 
 /// An item of a stream, and what it changes.
@@ -186,8 +189,10 @@ impl Driver {
         loop {
             let news = self.state().calls.get_mut(id).and_then(|call| call.news.take());
             if let Some(news) = news {
-                if matches!(news, News::Settled(_)) {
-                    self.state().calls.remove(id);
+                match &news {
+                    News::Settled(_) => drop(self.state().calls.remove(id)),
+                    // Not before: whoever waits for news keeps nothing of a stream.
+                    News::Open(_, request) => drop(self.hand_over(*request)),
                 }
                 return Poll::Ready(news);
             }
@@ -285,6 +290,8 @@ impl Driver {
             Happened::Head(response) => {
                 let head = head(&response);
                 state.put_back(id, Work::Body(response.body));
+                // Another thread may carry out what the engine says of it: until then nobody reads it, or it would be lost.
+                state.live.get_mut(id).into_iter().for_each(|live| live.owner = NOBODY);
                 state.engine.head(now, id, head);
             }
             Happened::Bytes(bytes) => {
@@ -388,8 +395,7 @@ impl Driver {
                 drop(cancelled);
             }
             Action::Open { call, request, trace } => {
-                self.hand_over(request);
-                self.tell(call, |state| state.news = Some(News::Open(trace)));
+                self.tell(call, |state| state.news = Some(News::Open(trace, request)));
             }
             Action::Interrupt { call } => self.tell(call, |state| state.interrupted = true),
             Action::Settle { call, result } => self.tell(call, |state| state.news = Some(News::Settled(result))),
@@ -533,13 +539,9 @@ pub(crate) fn dropped() -> Error {
     }
 }
 
-fn moment(now: Now) -> Moment {
+/// As the engine counts.
+pub(crate) fn moment(now: Now) -> Moment {
     Moment { wall: as_millis(now.wall), monotonic: as_millis(now.monotonic) }
-}
-
-/// Milliseconds, as the engine counts.
-pub(crate) fn as_millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 fn head(response: &Response) -> Head {
@@ -550,7 +552,7 @@ fn head(response: &Response) -> Head {
         kind: header("content-type").unwrap_or_default().to_ascii_lowercase(),
         retry_date: retry_after.as_deref().and_then(platform::http_date),
         retry_after,
-        trace_id: header("x-trace-id").or_else(|| header("x-request-id")),
+        trace_id: response.trace_id(),
     }
 }
 

@@ -5,6 +5,7 @@ mod chat;
 mod chat_store;
 mod config;
 mod drive;
+mod handle;
 mod json;
 mod records;
 mod session;
@@ -22,9 +23,6 @@ pub mod transport {
     };
 }
 
-use std::sync::Arc;
-use std::time::Duration;
-
 pub use crate::engine::{
     Budget, ChatMessage, ChatState, ChatStatus, ConversationOptions, Cost, Outcome, Reply, Retry, ToolCall, Trace,
     UsageQuery,
@@ -35,181 +33,8 @@ pub use chat_store::Chat;
 pub(crate) use config::Problems;
 pub use config::{ClientBuilder, Timeouts};
 #[cfg(feature = "auth")]
-pub(crate) use drive::dropped;
+pub(crate) use drive::{dropped, moment};
+pub use handle::{Client, TokenInfo, generate_session_id};
 pub use records::{Model, Models, SessionUsage, Thread, UsageReport, Used, UsedThen};
 pub use session::{Session, SessionSource, Watcher};
 pub use stream::{AbortHandle, ChatStream, RawStream, StreamOf};
-
-use crate::engine::{Begin, Id, Kind, MAIN};
-use crate::{Error, Secret, platform, wire};
-use drive::{Driver, News, as_millis};
-
-/// The way from a signed-in user to an answer.
-///
-/// Cheap to clone; clones share the token, and are equal. `Send + Sync` everywhere; on wasm32, where values of JavaScript
-/// cannot cross threads, it must be used on the thread that made it, and panics on any other.
-#[derive(Clone)]
-pub struct Client {
-    conversation: OnThread<Arc<Conversation>>,
-    total: Option<Duration>,
-    max_retries: Option<u32>,
-}
-
-#[cfg(target_arch = "wasm32")]
-pub(crate) type OnThread<T> = send_wrapper::SendWrapper<T>;
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) type OnThread<T> = Own<T>;
-
-/// What `SendWrapper` is on wasm32, where nothing needs it.
-#[cfg(not(target_arch = "wasm32"))]
-#[derive(Clone)]
-pub(crate) struct Own<T>(T);
-
-#[cfg(not(target_arch = "wasm32"))]
-impl<T> Own<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(value)
-    }
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-impl<T> std::ops::Deref for Own<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-/// What the engine knows a client by. Dropped, it is forgotten.
-struct Conversation {
-    driver: Arc<Driver>,
-    id: Id,
-}
-
-impl Drop for Conversation {
-    fn drop(&mut self) {
-        if self.id != MAIN {
-            self.driver.forget(self.id);
-        }
-    }
-}
-
-/// What is known of the current token. The token itself stays inside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TokenInfo {
-    /// The session it is attributed to.
-    pub session_id: String,
-    /// Its whole life.
-    pub ttl: Duration,
-    /// What is left of it.
-    pub remaining: Duration,
-}
-
-impl Client {
-    /// Begins with the gateway's base URL, with or without a trailing slash or `/v1`.
-    pub fn builder(gateway_url: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(gateway_url.into())
-    }
-
-    fn new(driver: Arc<Driver>) -> Self {
-        let conversation = OnThread::new(Arc::new(Conversation { driver, id: MAIN }));
-        Self { conversation, total: None, max_retries: None }
-    }
-
-    /// This client with a limit on the whole of each call, from the session to the last byte, in place of
-    /// [`Timeouts::total`].
-    #[must_use]
-    pub fn with_timeout(&self, total: Duration) -> Self {
-        Self { total: Some(total), ..self.clone() }
-    }
-
-    /// This client with another number of retries for its calls to the gateway.
-    #[must_use]
-    pub fn with_max_retries(&self, max_retries: u32) -> Self {
-        Self { max_retries: Some(max_retries), ..self.clone() }
-    }
-
-    /// A client with a session of its own, and optionally a thread: for one conversation of several.
-    ///
-    /// It has a token of its own too, minted for its session, so that cost is attributed right
-    /// whether the gateway looks at the header or into the token. It belongs to whoever is signed in now (or at its first
-    /// call): once that user has left, its calls are refused with [`Reason::UserChanged`](crate::Reason::UserChanged).
-    ///
-    /// # Errors
-    /// [`Reason::InvalidConfig`](crate::Reason::InvalidConfig) for an id that no header can carry.
-    pub fn conversation(&self, options: ConversationOptions) -> Result<Client, Error> {
-        let driver = self.driver().clone();
-        let id = driver.engine(|engine| engine.converse(options))?;
-        Ok(Client { conversation: OnThread::new(Arc::new(Conversation { driver, id })), ..self.clone() })
-    }
-
-    /// The session id that calls carry. The plain client learns it with its first token.
-    pub fn session_id(&self) -> Option<String> {
-        self.driver().engine(|engine| engine.session_id(self.conversation.id).cloned())
-    }
-
-    /// Says who is signed in now: the new access token, or `None` after a sign-out. A source that
-    /// [tells of changes](SessionSource::watch) by itself makes this unnecessary.
-    ///
-    /// Another user's token is dropped, and what that user asked ends with
-    /// [`Reason::UserChanged`](crate::Reason::UserChanged); a rotated token of the same session changes nothing.
-    pub fn session_changed(&self, access_token: Option<&Secret>) {
-        self.driver().user(access_token);
-    }
-
-    /// What is known of the current gateway token.
-    pub fn token_info(&self) -> Option<TokenInfo> {
-        let driver = self.driver();
-        let now = driver.now();
-        let token = driver.engine(|engine| engine.token(now, self.conversation.id))?;
-        let (ttl, remaining) = (wire::millis(token.ttl), wire::millis(token.remaining));
-        Some(TokenInfo { session_id: token.session_id, ttl, remaining })
-    }
-
-    /// Forgets the current gateway token; the next call mints a new one.
-    pub fn invalidate_token(&self) {
-        self.driver().engine(|engine| engine.clear_token(self.conversation.id));
-    }
-
-    fn driver(&self) -> &Arc<Driver> {
-        &self.conversation.driver
-    }
-
-    /// A call, which begins as it is first polled: what comes of it.
-    fn start(&self, kind: Kind, body: Option<String>) -> impl Future<Output = (Id, News)> {
-        let driver = self.driver();
-        let (total, max_retries) = driver.engine(|engine| {
-            let config = engine.config();
-            let total = self.total.map_or(config.limits.total, as_millis);
-            (total, self.max_retries.unwrap_or(config.max_retries))
-        });
-        let conversation = self.conversation.id;
-        let begin = Begin { conversation, kind, body: body.as_ref().map(String::len), total, max_retries };
-        driver.call(begin, body)
-    }
-}
-
-/// Clones of one client, set up alike.
-impl PartialEq for Client {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.conversation, &other.conversation)
-            && (self.total, self.max_retries) == (other.total, other.max_retries)
-    }
-}
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (gateway, function) = self.driver().engine(|engine| {
-            let config = engine.config();
-            (config.gateway_url.clone(), config.function_url.clone())
-        });
-        f.debug_struct("Client").field("gateway_url", &gateway).field("function_url", &function).finish_non_exhaustive()
-    }
-}
-
-/// A new session id: a random UUID.
-pub fn generate_session_id() -> String {
-    wire::uuid_v4(platform::random())
-}

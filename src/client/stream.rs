@@ -8,9 +8,9 @@ use std::vec::IntoIter;
 use futures_util::Stream;
 use serde::de::DeserializeOwned;
 
-use super::Client;
 use super::chat::{ChatChunk, Usage};
 use super::drive::{Driver, Item, Sleep};
+use super::handle::Client;
 use super::json::{read_chunk, read_usage};
 use crate::engine::{Id, Outcome, ToolCall, Trace};
 use crate::{Error, Reason};

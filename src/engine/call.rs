@@ -3,8 +3,8 @@
 use super::budget::Spent;
 use super::chunk::{self, Choice, Chunk, Data};
 use super::clock::Moment;
-use super::exchange::Exchange;
-use super::stream::{End, Progress, Stream};
+use super::exchange::{Exchange, GATEWAY};
+use super::stream::{End, Progress, Stream, not_a_stream};
 use super::table::Id;
 use super::trace::Trace;
 use crate::json::Scan;
@@ -147,13 +147,11 @@ impl Call {
     /// What a whole reply says: the text that is settled with, or why it is no answer.
     pub(crate) fn read(&mut self, exchange: &Exchange) -> Result<String, Error> {
         let invalid = |what: &str| {
-            let message = [super::GATEWAY, "'s reply ", what].concat();
+            let message = [GATEWAY, "'s reply ", what].concat();
             Error::new(Reason::InvalidResponse, message).with_status(exchange.head.status)
         };
         if matches!(self.kind, Kind::Stream) {
-            return Err(
-                super::stream::not_a_stream(&exchange.head.kind, &exchange.body).with_status(exchange.head.status)
-            );
+            return Err(not_a_stream(&exchange.head.kind, &exchange.body).with_status(exchange.head.status));
         }
         let body = exchange.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&exchange.body);
         let text = std::str::from_utf8(body).map_err(|_| invalid("is not text"))?;
@@ -173,7 +171,7 @@ impl Call {
             Data::Chunk(completion) if completion.has_choices => completion,
             // Some gateways report an error with status 200, as they would in a stream.
             Data::Chunk(Chunk { error: Some(_), .. }) => {
-                return Err(ErrorBody::parse(body).into_reported(super::GATEWAY).with_status(200));
+                return Err(ErrorBody::parse(body).into_reported(GATEWAY).with_status(200));
             }
             Data::Chunk(_) | Data::Other => return Err(invalid("is not a chat completion: it has no choices")),
             Data::Broken => return Err(invalid("is not JSON")),

@@ -1,10 +1,9 @@
 //! What becomes of calls: from the question whose they are to what they settle with.
 
-use super::GATEWAY;
 use super::budget::Spent;
 use super::call::{Kind, Phase, Reply, Streaming};
 use super::clock::{Limits, Moment, NEVER};
-use super::exchange::{Broken, Exchange, Head, REFUSAL_LIMIT, bearer, timed_out};
+use super::exchange::{Broken, Exchange, GATEWAY, Head, REFUSAL_LIMIT, bearer, timed_out};
 use super::machine::{Action, Body, Engine, Owner};
 use super::receive::{Receive, Want};
 use super::retry::wait_before_retry;

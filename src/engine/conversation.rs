@@ -12,6 +12,10 @@ use crate::{Error, Reason};
 
 const FIRST_COOL_DOWN: f64 = 1_000.0;
 const LARGEST_COOL_DOWN: f64 = 30_000.0;
+/// Tokens are renewed in the last quarter of their use, each at a moment of its own. Those of a crowd that came in one minute, or
+/// after an outage, would else be renewed in one minute for hours: `arrivals.rs` shows it. (RFC 2131, section 4.4.5, has the same
+/// rule for leases.)
+const LARGEST_SHARE_FORGONE: f64 = 0.25;
 
 /// What a conversation keeps.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -138,11 +142,11 @@ impl Conversation {
         self.usable(now, epoch).filter(|token| token.remaining(now) > token.margin(margin))
     }
 
-    /// Between twice the margin and the margin a token is used at once and renewed in the background.
+    /// From twice the margin at the latest, down to the margin, a token is used at once and renewed in the background.
     pub(crate) fn is_due(&self, now: Moment, margin: f64, changes: u32) -> bool {
         let due = self.token.as_ref().is_some_and(|token| {
             let ahead = token.margin(margin) * 2.0;
-            ahead < token.ttl && token.remaining(now) <= ahead
+            ahead < token.ttl && token.remaining(now) <= ahead + (token.ttl - ahead) * token.early
         });
         due && self.mint.is_none() && self.cooling_down(now, changes).is_none()
     }
@@ -184,8 +188,9 @@ impl Conversation {
             generation: self.minted,
             epoch: mint.epoch,
             took: Took { session: mint.asked.since(mint.began), function: now.since(mint.asked) },
-            ttl: reply.ttl.as_secs_f64() * 1000.0,
+            ttl: wire::as_millis(reply.ttl),
             started: sent,
+            early: random.fraction() * LARGEST_SHARE_FORGONE,
         });
     }
 
@@ -198,9 +203,7 @@ impl Conversation {
         let cool_down = match error.reason() {
             // Costs no request, and the next call may come right after the sign-in.
             Reason::SignedOut => 0.0,
-            _ => {
-                back_off.max(error.retry_after().map_or(0.0, |wait| wait.as_secs_f64() * 1000.0).min(LARGEST_COOL_DOWN))
-            }
+            _ => back_off.max(error.retry_after().map_or(0.0, wire::as_millis).min(LARGEST_COOL_DOWN)),
         };
         self.failure = Some(Failed {
             error: error.clone(),
@@ -209,6 +212,11 @@ impl Conversation {
             cool_down,
             changes,
         });
+    }
+
+    /// Forgets the last failure.
+    pub(crate) fn forgive(&mut self) {
+        self.failure = None;
     }
 
     /// The failure that stands for the next mint, while its cool-down lasts and nobody else has signed in.

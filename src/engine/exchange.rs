@@ -6,6 +6,11 @@ use crate::text::digits;
 use crate::wire::{self, ErrorBody};
 use crate::{Error, Reason, Secret};
 
+/// Who a request to the gateway is addressed to, in errors.
+pub(crate) const GATEWAY: &str = "the gateway";
+/// The same for the mint.
+pub(crate) const FUNCTION: &str = "the token function";
+
 /// Larger than any JSON reply worth having in memory.
 const LARGEST_REPLY: usize = 16 << 20;
 

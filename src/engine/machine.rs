@@ -1,10 +1,9 @@
 //! The engine itself: which event changes what, and what is to be done about it.
 
-use super::FUNCTION;
 use super::call::{Begin, Call, Phase, Reply};
 use super::clock::{Limits, Moment, NEVER, Random};
 use super::conversation::{Conversation, ConversationOptions};
-use super::exchange::{Broken, Head, REFUSAL_LIMIT, timed_out};
+use super::exchange::{Broken, FUNCTION, Head, REFUSAL_LIMIT, timed_out};
 use super::receive::{Receive, Want};
 use super::session::{Identity, Outdated, Session, user_changed};
 use super::stream::{End, Outcome};
@@ -346,6 +345,10 @@ impl Engine {
                     Some(MintPhase::Session(_) | MintPhase::Wait) | None => return,
                 };
                 self.mint_attempt_failed(now, id, error);
+                if broken.unsent {
+                    // There is no server to be spared, and the next call may come right after the network.
+                    self.conversations.get_mut(id).into_iter().for_each(Conversation::forgive);
+                }
             }
             Some(Owner::Call(id)) => self.call_broken(now, id, broken),
             Some(Owner::Drain(_)) | None => {}

@@ -1,9 +1,8 @@
 //! What becomes of mints: from the session to the token that all who wait go on with.
 
-use super::FUNCTION;
 use super::call::Phase;
 use super::clock::{Moment, NEVER};
-use super::exchange::{Exchange, bearer, timed_out};
+use super::exchange::{Exchange, FUNCTION, bearer, timed_out};
 use super::machine::{Action, Body, Config, Engine, Owner};
 use super::retry::wait_before_retry;
 use super::table::Id;

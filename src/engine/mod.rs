@@ -9,6 +9,8 @@
     allow(dead_code, unused_imports, unreachable_pub)
 )]
 
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod arrivals;
 mod budget;
 mod call;
 mod calls;
@@ -38,17 +40,16 @@ pub(crate) use call::{Begin, Kind, Resource};
 pub use chat_state::{ChatMessage, ChatState, ChatStatus};
 pub(crate) use clock::{Limits, Moment, NEVER};
 pub use conversation::ConversationOptions;
+#[cfg(feature = "sign-in")]
+pub(crate) use exchange::bearer;
 pub(crate) use exchange::{Broken, Head};
 pub(crate) use machine::{Action, Body, Config, Engine, MAIN, Read};
 pub(crate) use receive::{Receive, Want};
 pub use resources::UsageQuery;
+#[cfg(feature = "sign-in")]
+pub(crate) use retry::back_off;
 pub(crate) use stream::End;
 pub use stream::Outcome;
 pub(crate) use table::{Id, Table};
 pub use tools::ToolCall;
 pub use trace::{Retry, Trace};
-
-/// Who a request to the gateway is addressed to, in errors.
-const GATEWAY: &str = "the gateway";
-/// The same for the mint.
-const FUNCTION: &str = "the token function";

@@ -1,7 +1,7 @@
 //! The rest of the gateway's data plane: threads, usage, models.
 
 use super::call::Resource;
-use crate::text::percent_encode;
+use crate::text::{percent_encode, push_parameter};
 use crate::{Error, Reason};
 
 /// Which usage to report. Dates and times in the forms the gateway documents, such as `2026-11-21` or RFC 3339.
@@ -62,10 +62,7 @@ impl Resource {
         let mut text = String::new();
         for (name, value) in [("from", &query.from), ("to", &query.to), ("granularity", &query.granularity)] {
             let Some(value) = value else { continue };
-            text.push(if text.is_empty() { '?' } else { '&' });
-            text.push_str(name);
-            text.push('=');
-            percent_encode(value, &mut text);
+            push_parameter(name, value, &mut text);
         }
         // Both paths are documented; gateways serve one of them.
         let or_path = Some(["/v1/billing/usage", &text].concat());

@@ -1,5 +1,6 @@
 //! When to try again, and how long to wait before.
 
+use crate::wire::as_millis;
 use crate::{Action, Error, Reason};
 
 /// Waiting longer than this is the caller's decision, not ours.
@@ -16,7 +17,7 @@ pub(crate) fn wait_before_retry(error: &Error, repeatable: bool, attempt: u32, f
         return None;
     }
     match error.retry_after() {
-        Some(wait) => Some(wait.as_secs_f64() * 1000.0).filter(|wait| *wait <= LONGEST_WAIT),
+        Some(wait) => Some(as_millis(wait)).filter(|wait| *wait <= LONGEST_WAIT),
         None => Some(back_off(FIRST_BACK_OFF, LARGEST_BACK_OFF, attempt) * fraction),
     }
 }

@@ -1,6 +1,7 @@
 //! A streamed answer: from bytes to what is handed out, and the truth about how it ended.
 
 use super::chunk::{self, Chunk, Data, Shape};
+use super::exchange::GATEWAY;
 use super::receive::{Receive, Want};
 use super::sse::{Decoder, Event, TooLarge};
 use super::tools::ToolCalls;
@@ -260,14 +261,14 @@ fn truncated() -> End {
 }
 
 fn reported(body: ErrorBody) -> End {
-    End { outcome: Outcome::Failed, error: Some(body.into_reported(super::GATEWAY)) }
+    End { outcome: Outcome::Failed, error: Some(body.into_reported(GATEWAY)) }
 }
 
 /// A success that is no stream: what stands in it instead.
 pub(crate) fn not_a_stream(kind: &str, body: &[u8]) -> Error {
     let error = Json::of_bytes(body).filter(|json| json.field("error").is_some_and(chunk::reports));
     match error {
-        Some(json) => ErrorBody::of(json).into_reported(super::GATEWAY),
+        Some(json) => ErrorBody::of(json).into_reported(GATEWAY),
         None => Error::new(Reason::InvalidResponse, ["the gateway answered ", kind, " instead of a stream"].concat()),
     }
 }

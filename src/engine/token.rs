@@ -18,6 +18,8 @@ pub(crate) struct Token {
     pub(crate) took: Took,
     pub(crate) ttl: f64,
     pub(crate) started: Moment,
+    /// The share of its use that it forgoes by being renewed early.
+    pub(crate) early: f64,
 }
 
 /// How long the parts of a mint took.

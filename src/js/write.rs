@@ -6,6 +6,7 @@ use crate::Error;
 use crate::engine::{End, Id, Receive, Retry, Trace, Want};
 use crate::json::{Text, quote};
 use crate::text::write_digits;
+use crate::wire::as_millis;
 
 /// A list that is being written.
 #[derive(Default)]
@@ -158,7 +159,7 @@ impl Record<'_> {
     }
 
     fn time(&mut self, name: &str, value: Option<Duration>) {
-        self.number(name, value.map(|time| time.as_secs_f64() * 1000.0));
+        self.number(name, value.map(as_millis));
     }
 }
 

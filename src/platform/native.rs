@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{Stream, StreamExt};
 
-use super::{Body, BoxFuture, Failure, Now, READ_HEADERS, Request, Response, Transport};
+use super::thread::BoxFuture;
+use super::transport::{Body, Failure, Now, READ_HEADERS, Request, Response, Transport};
 
 /// [`Transport`] over [`reqwest`]; needs a tokio runtime.
 #[derive(Clone, Debug)]
@@ -103,12 +104,6 @@ pub(crate) fn random() -> [u8; 16] {
         bytes = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_be_bytes();
     }
     bytes
-}
-
-/// An HTTP date, in milliseconds since the Unix epoch.
-pub(crate) fn http_date(text: &str) -> Option<f64> {
-    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(date.as_secs_f64() * 1000.0)
 }
 
 /// The value of a JSON number, to the last bit.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::platform::{MaybeSend, MaybeSync};
+use super::thread::{MaybeSend, MaybeSync};
 
 pub(crate) fn has_storage() -> bool {
     false

@@ -14,8 +14,9 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, RequestRedirect};
 
-use super::{Body, BoxFuture, Failure, Now, READ_HEADERS, Request, Response, Transport};
-use crate::wire::millis;
+use super::thread::BoxFuture;
+use super::transport::{Body, Failure, Now, READ_HEADERS, Request, Response, Transport};
+use crate::wire::{millis, timer_millis};
 
 #[wasm_bindgen]
 extern "C" {
@@ -75,11 +76,9 @@ impl Transport for BrowserTransport {
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
-        // The host's timers take a signed 32-bit number of milliseconds; more fires at once.
-        let millis = (time.as_secs_f64() * 1000.0).ceil().min(f64::from(i32::MAX)) as u32;
         let state = Rc::new(TimerState::default());
         let alarm = state.clone();
-        let timeout = Timeout::new(millis, move || {
+        let timeout = Timeout::new(timer_millis(time), move || {
             alarm.fired.set(true);
             alarm.waker.take().into_iter().for_each(Waker::wake);
         });

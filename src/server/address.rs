@@ -1,6 +1,7 @@
 //! Addresses of servers that are sent credentials or trusted for keys, and of what lies below them.
 
-use super::platform::url;
+use super::platform::parse_url;
+use crate::text::percent_encode;
 
 /// An address without query or fragment, as the URL Standard writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +10,7 @@ pub(super) struct Address(String);
 impl Address {
     /// Only https, except for this machine itself and the hosts in `plain`.
     pub(super) fn read(text: &str, plain: &[String]) -> Result<Self, String> {
-        let url = url::parse(text).map_err(|problem| ["is not a URL (", &problem, ")"].concat())?;
+        let url = parse_url(text).map_err(|problem| ["is not a URL (", &problem, ")"].concat())?;
         if url.has_login {
             return Err("must not hold a user name or password".into());
         }
@@ -32,7 +33,7 @@ impl Address {
 
     /// The address under which the Supabase CLI's local stack is known to the functions that it serves, if it is that.
     pub(super) fn of_local_stack(text: &str) -> Option<Self> {
-        let url = url::parse(text).ok()?;
+        let url = parse_url(text).ok()?;
         Some(Self(url.href)).filter(Self::is_local_stack)
     }
 
@@ -51,7 +52,7 @@ impl Address {
 
     /// In the one spelling of the URL Standard.
     pub(super) fn respelled(&self) -> Result<Self, String> {
-        Ok(Self(url::parse(&self.0)?.href))
+        Ok(Self(parse_url(&self.0)?.href))
     }
 
     /// One that ends in `/v1`, as OpenAI-compatible settings do, without it.
@@ -72,27 +73,7 @@ pub(super) fn push_segment(segment: &str, url: &mut String) {
     // These two would lead elsewhere.
     if !matches!(segment, "." | "..") {
         url.push('/');
-        push_encoded(segment, url);
-    }
-}
-
-/// Adds a parameter to the query of a URL.
-pub(super) fn push_parameter(name: &str, value: &str, url: &mut String) {
-    url.push(if url.contains('?') { '&' } else { '?' });
-    push_encoded(name, url);
-    url.push('=');
-    push_encoded(value, url);
-}
-
-fn push_encoded(text: &str, url: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'*') {
-            url.push(char::from(byte));
-        } else {
-            url.push('%');
-            let digit = |four: u8| char::from(b"0123456789ABCDEF"[usize::from(four)]);
-            url.extend([digit(byte >> 4), digit(byte & 15)]);
-        }
+        percent_encode(segment, url);
     }
 }
 
@@ -100,6 +81,7 @@ fn push_encoded(text: &str, url: &mut String) {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::text::push_parameter;
 
     #[test]
     fn plain_http_is_for_this_machine() {
@@ -138,7 +120,7 @@ mod tests {
             url,
             "https://ref.supabase.co/base/rest/v1/%252e%252e/a%2Fb%3Fc%23d/%C3%A4?id=eq.a%20b%26c%2Bd&select=*%2Cx"
         );
-        assert_eq!(url::parse(&url).unwrap().href, url);
+        assert_eq!(parse_url(&url).unwrap().href, url);
         assert_eq!(base.join("/v1/").without_version().as_str(), "https://ref.supabase.co/base");
     }
 }

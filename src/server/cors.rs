@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-use super::platform::url;
+use super::platform::parse_url;
 use super::settings::Reader;
 use crate::wire::{EXPOSED_HEADERS, FUNCTION_REQUEST_HEADERS};
 
@@ -94,7 +94,7 @@ fn exact(entry: String) -> Result<String, String> {
     if entry.contains('*') {
         return Err("must not hold `*`: any page could then spend your users' allowance. List each origin".into());
     }
-    match url::parse(&entry).ok().map(|url| url.origin).filter(|origin| origin != "null") {
+    match parse_url(&entry).ok().map(|url| url.origin).filter(|origin| origin != "null") {
         Some(origin) if origin == entry => Ok(entry),
         Some(origin) => Err(["holds `", &entry, "`, which browsers send as `", &origin, "`: write it so"].concat()),
         None => Err(["holds `", &entry, "`, which is not an origin such as https://app.example.com"].concat()),

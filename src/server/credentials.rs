@@ -3,18 +3,13 @@
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
-use crate::credential::SECRET_KEY_PREFIXES;
+use crate::credential::is_api_key;
 use crate::{Error, Reason, Secret};
 
 pub(super) const APIKEY: HeaderName = HeaderName::from_static("apikey");
 
 /// The longest access token that is looked at, in bytes. Supabase's own are one to three thousand.
 const LONGEST_TOKEN: usize = 16 * 1024;
-
-/// Is this an API key, to be seen by its beginning?
-pub(super) fn is_api_key(text: &str) -> bool {
-    SECRET_KEY_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-}
 
 /// The bearer token of a request.
 ///

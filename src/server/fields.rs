@@ -1,7 +1,6 @@
-//! JSON objects, read strictly and written plainly.
+//! JSON objects, read strictly.
 
-use crate::json::{Json, Scan, quote};
-use crate::text::write_digits;
+use crate::json::{Json, Scan};
 
 /// The fields of these names, null ones too. `None` if the text is no object, or has one of them twice: readers disagree about
 /// which of the two counts.
@@ -52,47 +51,6 @@ pub(super) fn optional_text(value: Option<Json<'_>>) -> Option<Option<String>> {
     }
 }
 
-/// An object that is being written.
-pub(super) struct Object(String);
-
-impl Object {
-    pub(super) fn new() -> Self {
-        Self("{".to_owned())
-    }
-
-    pub(super) fn text(mut self, name: &str, value: &str) -> Self {
-        self.name(name);
-        quote(value, &mut self.0);
-        self
-    }
-
-    pub(super) fn number(mut self, name: &str, value: u64) -> Self {
-        self.name(name);
-        write_digits(value, &mut self.0);
-        self
-    }
-
-    /// A value that is JSON already.
-    pub(super) fn raw(mut self, name: &str, value: &str) -> Self {
-        self.name(name);
-        self.0.push_str(value);
-        self
-    }
-
-    pub(super) fn finish(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-
-    fn name(&mut self, name: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        quote(name, &mut self.0);
-        self.0.push(':');
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -108,14 +66,6 @@ mod tests {
             assert_eq!(read(text), None, "{text}");
         }
         assert_eq!(fields(b"{\"a\":\"\xff\"}", ["a"]).map(drop), None);
-    }
-
-    #[test]
-    fn what_is_written_is_json() {
-        let written = Object::new().text("a", "\"\n").number("b", 1_764_000_000).raw("c", "[]").finish();
-        let read: serde_json::Value = serde_json::from_str(&written).unwrap();
-        assert_eq!(read, serde_json::json!({"a": "\"\n", "b": 1_764_000_000, "c": []}));
-        assert_eq!(Object::new().finish(), "{}");
     }
 
     #[test]

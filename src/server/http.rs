@@ -1,16 +1,14 @@
 //! The one door through which the server module reaches other servers: key set, plan, mint.
 
 use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, Request, Response, Uri};
 
-use crate::{Error, Reason};
-
-use crate::wire;
+use crate::{Error, Reason, wire};
 
 /// Sends one request and reads the whole answer, within [`Limits`].
 ///
@@ -78,7 +76,5 @@ pub(super) fn request(method: Method, url: &str, headers: HeaderMap, body: Bytes
 /// `Retry-After`, counted from `now` (since the Unix epoch).
 pub(super) fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-    let date = httpdate::parse_http_date(text.trim()).ok().and_then(|date| date.duration_since(UNIX_EPOCH).ok());
-    wire::retry_after(text, date.map(millis), millis(now))
+    wire::retry_after(text, wire::http_date(text), wire::as_millis(now))
 }

@@ -9,14 +9,14 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 
 use super::address::Address;
 use super::clock::Clock;
-use super::credentials::is_api_key;
-use super::fields::Object;
 use super::http::{HttpClient, Limits, request, retry_after};
 use super::platform::crypto::{SigningKey, random_uuid};
 use super::platform::log::log;
 use super::policy::Grant;
 use super::settings::Reader;
 use super::signer::{Signer, Subject, private_key};
+use crate::credential::is_api_key;
+use crate::object::Object;
 use crate::wire::{ErrorBody, TokenBundle, TokenReply};
 use crate::{Error, Reason, Secret};
 
@@ -47,14 +47,14 @@ enum MintMethod {
 }
 
 /// What Behest is asked for.
-struct Order<'a> {
+struct MintRequest<'a> {
     user: &'a str,
     tier: Option<u32>,
     ttl: u64,
     session: &'a str,
 }
 
-impl Order<'_> {
+impl MintRequest<'_> {
     fn json(&self) -> String {
         let mut body = Object::new().text("user_id", self.user);
         if let Some(tier) = self.tier {
@@ -81,8 +81,8 @@ impl Minter {
         let session = session.map_or_else(random_uuid, Ok)?;
         match &self.method {
             MintMethod::Request { url, key } => {
-                let order = Order { user, tier: grant.tier, ttl, session: &session };
-                self.request(url, key, &order).await
+                let asked = MintRequest { user, tier: grant.tier, ttl, session: &session };
+                self.request(url, key, &asked).await
             }
             MintMethod::Sign(signer) => {
                 let from = self.clock.now().as_secs();
@@ -93,11 +93,11 @@ impl Minter {
         }
     }
 
-    async fn request(&self, url: &Address, key: &Secret, order: &Order<'_>) -> Result<TokenBundle, Error> {
+    async fn request(&self, url: &Address, key: &Secret, asked: &MintRequest<'_>) -> Result<TokenBundle, Error> {
         let json = HeaderValue::from_static("application/json");
         let bearer = key.bearer().ok_or_else(|| Error::new(Reason::Internal, "the mint request cannot be built"))?;
         let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer), (CONTENT_TYPE, json.clone()), (ACCEPT, json)]);
-        let request = request(Method::POST, url.as_str(), headers, Bytes::from(order.json()))?;
+        let request = request(Method::POST, url.as_str(), headers, Bytes::from(asked.json()))?;
         let response = self.http.send(request, LIMITS).await.map_err(|error| {
             log!(error, "Behest could not be reached to mint", why = error.words());
             Error::new(Reason::MintUnavailable, "Behest could not be reached to mint a token")
@@ -119,7 +119,7 @@ impl Minter {
         Ok(TokenBundle {
             token: reply.token,
             ttl,
-            session_id: reply.session_id.unwrap_or_else(|| order.session.to_owned()),
+            session_id: reply.session_id.unwrap_or_else(|| asked.session.to_owned()),
             expires_at: self.clock.now().as_secs() + ttl,
         })
     }

@@ -44,9 +44,11 @@ mod plan;
 mod policy;
 mod respond;
 mod rsa;
+mod seen;
 mod settings;
 mod signer;
 mod supabase;
+mod url;
 mod user;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]

@@ -1,9 +1,9 @@
 //! Signs gateway tokens with the tenant's own key.
 
-use super::fields::Object;
 use super::platform::crypto::{SigningKey, random_uuid};
 use super::settings::Reader;
 use crate::base64::{decode_standard, encode_url, push_url};
+use crate::object::Object;
 use crate::{Error, Reason, Secret};
 
 const DEFAULT_ISSUER: &str = "https://api.behest.ai";

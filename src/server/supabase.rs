@@ -9,14 +9,14 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::address::{Address, push_parameter, push_segment};
+use super::address::{Address, push_segment};
 use super::credentials::APIKEY;
 use super::http::{HttpClient, HttpError, Limits, request};
 use super::keys::Keys;
 use super::platform::log::log;
 use super::user::User;
 use crate::json::Json;
-use crate::text::digits;
+use crate::text::{digits, push_parameter};
 use crate::{Error, Reason, Secret};
 
 const DATA_LIMITS: Limits = Limits::new(Duration::from_secs(10), 4 * 1024 * 1024);

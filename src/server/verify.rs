@@ -11,6 +11,7 @@ use super::http::HttpClient;
 use super::jwk::{KeySet, Miss, SHORTEST_SECRET, Source};
 use super::jwks::{Jwks, LookupError};
 use super::platform::crypto::VerifyingKey;
+use super::seen::Seen;
 use super::settings::Reader;
 use super::user::User;
 use crate::base64::decode_url;
@@ -45,6 +46,7 @@ pub(super) struct Verifier {
     /// The published set, which has what the inline one lacks after a rotation.
     published: Option<Arc<Jwks>>,
     rules: ClaimRules,
+    seen: Seen,
     clock: Clock,
 }
 
@@ -75,7 +77,7 @@ impl Verifier {
         }
         let rules = ClaimRules::read(reader, url, allow_anonymous);
         let published = address.map(|address| Jwks::shared(address, http, clock));
-        Self { own, published, rules, clock: clock.clone() }
+        Self { own, published, rules, seen: Seen::default(), clock: clock.clone() }
     }
 
     /// The user a token stands for.
@@ -95,13 +97,16 @@ impl Verifier {
         let kid = header.kid.as_deref().filter(|kid| !kid.is_empty());
 
         let keys = self.keys(algorithm, kid).await?;
-        let signed = &text.as_bytes()[..text.rfind('.').unwrap_or(0)];
-        let mut verified = false;
-        for key in &keys {
-            verified = verified || key.verifies(algorithm, signed, &signature).await;
-        }
-        if !verified {
-            return Err(Error::new(Reason::InvalidSignature, "the token's signature does not verify"));
+        if !self.seen.has(text, &keys) {
+            let signed = &text.as_bytes()[..text.rfind('.').unwrap_or(0)];
+            let mut verified_by = None;
+            for key in &keys {
+                if verified_by.is_none() && key.verifies(algorithm, signed, &signature).await {
+                    verified_by = Some(key);
+                }
+            }
+            let refused = || Error::new(Reason::InvalidSignature, "the token's signature does not verify");
+            self.seen.keep(&token, verified_by.ok_or_else(refused)?);
         }
         self.rules.check(payload, self.clock.now(), token)
     }

@@ -18,6 +18,8 @@ mod retries;
 mod schedules;
 mod session;
 mod streams;
+#[cfg(not(target_arch = "wasm32"))]
+mod threads;
 mod tokens;
 
 // `#[test]` on every target: each module takes it from here.

@@ -65,6 +65,8 @@ struct Model {
     world: World,
     client: Client,
     calls: Vec<Ask>,
+    /// Seconds.
+    passed: u64,
 }
 
 /// What the scripted servers are told to do, and what they have seen.
@@ -132,7 +134,7 @@ impl Model {
             }
         });
         let client = world.client();
-        (Self { world, client, calls: vec![] }, servers)
+        (Self { world, client, calls: vec![], passed: 0 }, servers)
     }
 
     fn take(&mut self, step: Step, servers: &Servers) {
@@ -155,8 +157,9 @@ impl Model {
             }
             Step::Pass(seconds) => {
                 // For calls that nobody polls meanwhile, the limits of the session source and of the function pass, or the
-                // token's life.
-                if seconds >= 10 {
+                // token's life; if not at once, then little by little.
+                self.passed += seconds;
+                if self.passed >= 10 {
                     servers.may_cause(&[Reason::SessionTimeout, Reason::Timeout, Reason::SessionFailed]);
                 }
                 self.world.pass(seconds);

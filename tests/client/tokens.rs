@@ -47,10 +47,11 @@ fn a_hundred_calls_at_a_cold_cache_cost_one_session_read_and_one_mint() {
 
 #[test]
 fn a_token_is_used_while_more_than_the_margin_is_left() {
-    // (ttl, age, minted again). Between twice the margin and the margin it is renewed in the background.
+    // (ttl, age, minted again). It is renewed in the background in the last quarter of the time up to twice the margin, at a
+    // moment of its own, and then in any case.
     let cases = [
         (900, 0, false),
-        (900, 779, false),
+        (900, 584, false),
         (900, 780, true),
         (900, 839, true),
         (900, 840, true),
@@ -188,6 +189,18 @@ fn a_failed_mint_is_told_to_everyone_who_waited_and_not_repeated_at_once() {
     world.pass(60);
     assert!(world.run(client.ask("Hi!")).is_err());
     world.log(|log| assert_eq!(log.mints(), 2));
+}
+
+#[test]
+fn a_mint_that_reached_nobody_needs_no_cool_down() {
+    let world = World::new();
+    world.serve(|_, _| Reply::refused("offline"));
+    let client = world.client();
+    for _ in 0..3 {
+        assert_eq!(world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::Network);
+    }
+    world.serve(default_reply);
+    assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello");
 }
 
 #[test]

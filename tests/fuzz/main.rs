@@ -46,4 +46,4 @@ macro_rules! run {
     };
 }
 
-run!(bundle error_body claims stream stream_made retry_after calls session keys jwks webhook origin);
+run!(bundle error_body claims stream stream_made chunk retry_after calls session stored keys jwks webhook origin);

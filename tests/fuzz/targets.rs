@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use behest_client::auth::{MemoryStorage, Storage as _, Supabase};
 use behest_client::client::ChatRequest;
 use behest_client::server::webhook::Webhook;
 use behest_client::server::{Clock, Guard, HttpClient, HttpError, Limits, Settings, TokenEndpoint};
-use behest_client::testing::{Chunk, FUNCTION, Reply, World, bundle as good_bundle, default_reply};
+use behest_client::testing::{Chunk, FUNCTION, Reply, SUPABASE, World, bundle as good_bundle, default_reply};
 use behest_client::wire::{ErrorBody, TokenReply, decode_token};
 use behest_client::{Error, Reason};
 use bytes::Bytes;
@@ -51,6 +52,16 @@ pub(crate) const ALL: &[(&str, Target, &[&[u8]])] = &[
         &[b"Hello, world", "Gr\u{fc}\u{df}e \u{1f30d}\n\"\\".as_bytes(), b"\x00\x01\x02\x03\x04\x05\x06\x07"],
     ),
     (
+        "chunk",
+        chunk,
+        &[
+            br#"{"id":"c","choices":[{"index":0,"delta":{"content":"Gr\u00fc\u00dfe"},"finish_reason":null}],"usage":{"total_tokens":1}}"#,
+            br#"{"choices":[{"index":1,"delta":{"content":"b"}},{"delta":{"content":"a","x":[1.5,-0,1e3,true,{}]}}],"error":null}"#,
+            br#"{"error":{"message":"no"},"choices":[]}"#,
+            br#"[{"choices":[{"index":0.0,"delta":{"content":"list"}}]}]"#,
+        ],
+    ),
+    (
         "retry_after",
         retry_after,
         &[b"120", b"1.5", b"Mon, 21 Sep 2026 14:13:27 GMT", b"-1", b"1e9", b"99999999999999999999999999"],
@@ -72,6 +83,16 @@ pub(crate) const ALL: &[(&str, Target, &[&[u8]])] = &[
             b"sb_secret_x",
             b"behest_sk_live_x",
             b"eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1In0.",
+        ],
+    ),
+    (
+        "stored",
+        stored,
+        &[
+            br#"{"access_token":"a.eyJzdWIiOiJ1In0.c","refresh_token":"r","expires_at":4000000000,"user":{"id":"u","email":"a@b.c"}}"#,
+            br#"{"access_token":"eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1Iiwic2Vzc2lvbl9pZCI6InMiLCJpYXQiOjEsImV4cCI6NH0.x","refresh_token":"r","expires_in":60}"#,
+            br#"{"access_token":"a","refresh_token":"r","expires_at":4e9,"user":{"id":"u","is_anonymous":true},"provider_token":"p"}"#,
+            b"base64-eyJhY2Nlc3NfdG9rZW4iOiJhIn0",
         ],
     ),
     (
@@ -150,6 +171,51 @@ fn bundle(input: &[u8]) {
     }
 }
 
+/// JSON that serde_json reads otherwise, or not at all: numbers too large, halves of characters, deep nesting.
+fn is_of_another_opinion(text: &str, error: &serde_json::Error) -> bool {
+    let error = error.to_string();
+    text.contains("\\u") || error.contains("out of range") || error.contains("recursion limit")
+}
+
+/// The one pass over a chunk finds what serde_json does: the chunk, the text of the first answer, or an error.
+fn chunk(input: &[u8]) {
+    let Ok(sent) = std::str::from_utf8(input) else { return };
+    let data = sent.strip_prefix('\u{feff}').unwrap_or(sent).trim_ascii();
+    if sent.contains(['\n', '\r']) || matches!(data, "" | "null" | "[DONE]") {
+        return;
+    }
+    let (text, end, reason) = outcome(vec![format!("data: {sent}\n\ndata: [DONE]\n\n").into_bytes()]);
+    let value = match serde_json::from_str::<Value>(data) {
+        Ok(value) => value,
+        Err(error) => {
+            let is_refused = reason == Some(Reason::InvalidResponse);
+            return assert!(
+                is_refused || is_of_another_opinion(data, &error),
+                "{reason:?}, but serde_json says {error}"
+            );
+        }
+    };
+    let Value::Object(chunk) = value else { return assert_eq!((text.as_str(), reason), ("", None)) };
+    let is_report = match chunk.get("error") {
+        Some(Value::Object(error)) => !error.is_empty(),
+        Some(Value::String(error)) => !error.is_empty(),
+        _ => false,
+    };
+    if is_report {
+        return assert!(reason.is_some() && text.is_empty(), "{reason:?} {text}");
+    }
+    let is_first = |choice: &&Value| {
+        choice.is_object() && (choice["index"].is_null() || choice["index"].as_f64().is_some_and(|index| index == 0.0))
+    };
+    let first = chunk.get("choices").and_then(Value::as_array).and_then(|choices| choices.iter().find(is_first));
+    let expected = first.and_then(|choice| choice["delta"]["content"].as_str()).unwrap_or_default();
+    let is_failure = first.is_some_and(|choice| choice["finish_reason"] == "error");
+    // What has another shape than a chunk's is refused by the types of the crate, after the pass.
+    if reason != Some(Reason::InvalidResponse) {
+        assert_eq!((text.as_str(), reason.is_some()), (expected, is_failure), "{end}");
+    }
+}
+
 fn error_body(input: &[u8]) {
     for status in [400, 401, 429, 451, 503] {
         let error = ErrorBody::parse(input).into_error("the gateway", status);
@@ -158,14 +224,18 @@ fn error_body(input: &[u8]) {
     }
 }
 
+/// A token is read if, and only if, the library for base64 and serde_json read it.
 fn claims(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
-    let Some(claims) = decode_token(text) else { return };
-    let payload = text.split('.').nth(1).unwrap();
     use base64::Engine as _;
-    let bytes =
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).expect("a second decoder reads it, too");
-    assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), Value::Object(claims));
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let parts: Vec<_> = text.split('.').collect();
+    let bytes = match parts[..] {
+        [_, payload, _] => base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok(),
+        _ => None,
+    };
+    let theirs = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let theirs = theirs.and_then(|value| if let Value::Object(claims) = value { Some(claims) } else { None });
+    assert_eq!(decode_token(text), theirs);
 }
 
 /// What a stream of these pieces comes to.
@@ -331,6 +401,43 @@ fn session(input: &[u8]) {
     {
         assert!(!said.contains(sent), "{said}");
     }
+}
+
+/// What lies in the storage of a page may be anybody's: a session is found only where serde_json finds its tokens, and no token is
+/// shown.
+fn stored(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let world = World::new();
+    world.serve(|_, _| Reply::refused("offline"));
+    let storage = MemoryStorage::new();
+    storage.set("sb-project-auth-token", text).expect("memory takes it");
+    let builder = Supabase::builder(SUPABASE, "sb_publishable_x").transport(world.clone());
+    let supabase = builder.storage(storage).build().unwrap();
+    let found = world.run(supabase.session());
+    let theirs = serde_json::from_str::<Value>(text.strip_prefix('\u{feff}').unwrap_or(text));
+    match (found, theirs) {
+        (Ok(Some(session)), Ok(theirs)) => {
+            assert_eq!(theirs["access_token"], *session.access_token().expose());
+            assert_eq!(theirs["refresh_token"], *session.refresh_token().expose());
+            let shown = format!("{session:?} {:?}", session.user());
+            let token = session.access_token().expose();
+            assert!(token.len() < 8 || !shown.contains(token), "{shown}");
+        }
+        (Ok(Some(_)), Err(error)) => assert!(is_of_another_opinion(text, &error), "serde_json says {error}"),
+        (Ok(None), Ok(theirs)) => {
+            let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+            let is_whole = is_text(&theirs["access_token"])
+                && is_text(&theirs["refresh_token"])
+                && theirs["expires_at"].as_f64().is_some_and(|moment| (3e9..4e9).contains(&moment))
+                && is_text(&theirs["user"]["id"]);
+            assert!(!is_whole, "{theirs}");
+        }
+        // It has expired, and there is nobody to renew it; or it is none.
+        (Err(error), _) => assert_eq!(error.reason(), Reason::Network),
+        (Ok(None), Err(_)) => {}
+    }
+    // And life goes on: whoever signs in next finds a storage that works.
+    assert!(world.run(supabase.sign_in_with_password("ada@example.com", "correct horse")).is_err());
 }
 
 fn keys(input: &[u8]) {

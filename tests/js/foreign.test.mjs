@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
+import { createBrowserClient, createServerClient } from "@supabase/ssr";
 import { createClient } from "@supabase/supabase-js";
 import { build } from "esbuild";
 import OpenAI from "openai";
@@ -143,6 +144,13 @@ test("supabase-js: from sign-up to sign-out", LIMIT, async () => {
   assert.equal(plan, "free");
   const none = await failure(supabase.from("profiles").select("plan").eq("id", crypto.randomUUID()).single());
   assert.equal(none.code, "PGRST116");
+  const renamed = await ok(supabase.from("profiles").select("level:plan").neq("plan", "max").in("plan", ["free", "pro"]).not("id", "is", null));
+  assert.deepEqual(renamed, [{ level: "free" }]);
+  for (const count of ["exact", "planned"]) {
+    const counted = await supabase.from("profiles").select("*", { count, head: true });
+    assert.deepEqual([counted.error, counted.count], [null, 1]);
+  }
+  assert.equal((await failure(supabase.rpc("hello"))).code, "PGRST202");
 
   const bundle = await ok(supabase.functions.invoke("behest-token", { method: "POST" }));
   assert.deepEqual(Object.keys(bundle).sort(), ["expiresAt", "sessionId", "token", "ttl"]);
@@ -174,6 +182,56 @@ test("supabase-js: a code by mail", LIMIT, async () => {
   const { user, session } = await ok(supabase.auth.verifyOtp({ email, token: await lastCode(email), type: "email" }));
   assert.equal(user.email, email);
   assert.ok(session.access_token);
+});
+
+/** A browser's cookies, as a server's framework hands them out. */
+function cookieJar() {
+  const jar = new Map();
+  return {
+    getAll: () => [...jar].map(([name, value]) => ({ name, value })),
+    setAll: (all) => all.forEach(({ name, value, options }) => (options?.maxAge === 0 ? jar.delete(name) : jar.set(name, value))),
+  };
+}
+
+const ssrClient = (cookies) =>
+  createServerClient(stack.supabase, stack.publishableKey, { cookies, realtime: { transport: NoWebSocket } });
+
+test("@supabase/ssr: a session in cookies, from one request to the next", LIMIT, async () => {
+  const cookies = cookieJar();
+  const email = newAddress();
+  await ok(ssrClient(cookies).auth.signUp({ email, password: PASSWORD }));
+  assert.ok(cookies.getAll().length > 0, "the session is in the cookies");
+
+  const next = ssrClient(cookies);
+  const { user } = await ok(next.auth.getUser());
+  assert.equal(user.email, email);
+  assert.equal((await ok(next.auth.getClaims())).claims.sub, user.id);
+  assert.equal((await ok(next.from("profiles").select("plan").single())).plan, "free");
+  const bundle = await ok(next.functions.invoke("behest-token", { method: "POST" }));
+  assert.equal(bundle.ttl, 900);
+
+  const before = (await ok(next.auth.getSession())).session.refresh_token;
+  await ok(next.auth.refreshSession());
+  const { session } = await ok(ssrClient(cookies).auth.getSession());
+  assert.notEqual(session.refresh_token, before, "the next request has the renewed one");
+
+  assert.equal((await ssrClient(cookies).auth.signOut()).error, null);
+  assert.deepEqual(cookies.getAll(), []);
+  assert.equal((await ssrClient(cookies).auth.getUser()).data.user, null);
+});
+
+test("@supabase/ssr: a browser begins with PKCE, the server of its pages ends it", LIMIT, async () => {
+  const cookies = cookieJar();
+  const options = { cookies, isSingleton: false, realtime: { transport: NoWebSocket } };
+  const browser = createBrowserClient(stack.supabase, stack.publishableKey, options);
+  const email = newAddress();
+  await ok(browser.auth.signInWithOtp({ email, options: { emailRedirectTo: `${stack.page}/callback` } }));
+  const { link } = await lastLetter(email);
+  const back = new URL((await fetch(link, { redirect: "manual" })).headers.get("location"));
+  assert.equal(back.origin + back.pathname, `${stack.page}/callback`);
+  const { user } = await ok(ssrClient(cookies).auth.exchangeCodeForSession(back.searchParams.get("code")));
+  assert.equal(user.email, email);
+  assert.equal((await ok(ssrClient(cookies).auth.getUser())).user.id, user.id);
 });
 
 test("supabase-js: a provider with PKCE", LIMIT, async () => {
@@ -262,6 +320,8 @@ test("openai for Node: a whole answer, a stream, models", LIMIT, async () => {
   assert.deepEqual(usage, whole.usage);
   const final = await openai.chat.completions.stream(question("Hi!")).finalContent();
   assert.equal(final, text);
+  assert.equal((await openai.models.retrieve("behest-local")).id, "behest-local");
+  await assert.rejects(openai.models.retrieve("other"), OpenAI.NotFoundError);
   const models = await openai.models.list();
   assert.deepEqual(models.data.map(({ id }) => id), ["behest-local"]);
 });

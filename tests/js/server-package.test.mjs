@@ -174,6 +174,55 @@ test("requests that begin together fetch the key set once", async () => {
   assert.equal(fetched(), 1, "what was found out serves the next");
 });
 
+test("the session that comes again is not verified again; other claims under its signature are", async (t) => {
+  const { env } = newProject();
+  const handle = server.createTokenEndpoint(env, { policy: () => ({}) });
+  const verify = t.mock.method(crypto.subtle, "verify");
+  const call = (session) => handle(new Request("https://function/", { method: "POST", headers: { authorization: `Bearer ${session}` } }));
+  const session = token({}, env.SUPABASE_URL);
+  for (let turn = 0; turn < 3; turn += 1) assert.equal((await call(session)).status, 200);
+  assert.equal(verify.mock.callCount(), 1);
+  const [header, claims, signature] = session.split(".");
+  const other = JSON.stringify({ ...JSON.parse(Buffer.from(claims, "base64url")), sub: "other" });
+  const forged = `${header}.${Buffer.from(other).toString("base64url")}.${signature}`;
+  assert.deepEqual(await answer(await call(forged)), [401, "invalid_signature"]);
+  assert.equal((await call(token({ claims: { sub: "another" } }, env.SUPABASE_URL))).status, 200);
+  assert.equal(verify.mock.callCount(), 3);
+});
+
+test("answers are read to their limit, whatever they state and however they come", async () => {
+  const { env, request } = newProject();
+  const usual = upstream;
+  const handle = server.createTokenEndpoint(env, { policy: () => ({}) });
+  const jwt = { jwt: "tok-1", ttl: 900, session_id: "s" };
+  const text = (more = {}) => new TextEncoder().encode(JSON.stringify({ ...jwt, ...more }));
+  const pieces = (bytes, options) =>
+    new ReadableStream({
+      ...options,
+      start(controller) {
+        for (let at = 0; at < bytes.length; at += 1000) controller.enqueue(bytes.slice(at, at + 1000));
+        controller.close();
+      },
+    });
+  const minted = async (body, headers = {}) => {
+    upstream = async (url, init) => (url.endsWith("/mint") ? new Response(body, { headers }) : usual(url, init));
+    const response = await handle(request());
+    await response.json();
+    return response.status;
+  };
+  const long = text({ pad: "x".repeat(20_000) });
+  const huge = text({ pad: "x".repeat(2_000_000) });
+  for (const options of [{}, { type: "bytes" }]) {
+    assert.equal(await minted(pieces(text(), options)), 200);
+    assert.equal(await minted(pieces(long, options)), 200, "in many pieces");
+    assert.equal(await minted(pieces(long, options), { "content-length": "10", "content-encoding": "gzip" }), 200);
+    assert.notEqual(await minted(pieces(huge, options)), 200);
+    assert.notEqual(await minted(pieces(text(), options), { "content-length": "2000000" }), 200);
+  }
+  assert.equal(await minted(long, { "content-length": `${long.length}` }), 200);
+  assert.notEqual(await minted(huge, { "content-length": "10" }), 200, "even if it states another length");
+});
+
 test("a request whose fetch never settles harms no other", async () => {
   const { env, request } = newProject();
   const usual = upstream;

@@ -24,7 +24,9 @@ class Stack:
         ports = ["--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"]
         command = [PROGRAM, "start", "--json", "--data", self.data, *ports, *flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.gateway = json.loads(self.process.stdout.readline())["gateway"]
+        where = json.loads(self.process.stdout.readline())
+        self.gateway, self.supabase, self.dashboard = where["gateway"], where["supabase"], where["dashboard"]
+        self.publishable_key = where["publishableKey"]
 
     def environment(self, flag):
         lines = subprocess.check_output([PROGRAM, "keys", "--data", self.data, flag], text=True).splitlines()

@@ -246,3 +246,25 @@ async fn inline_keys_come_first_and_the_address_has_what_they_lack() {
     assert_eq!(world.post(&session()).await.status(), 200);
     assert_eq!(world.http.calls("/set")[0].uri().host(), Some("keys.example.com"));
 }
+
+#[tokio::test]
+async fn a_token_that_was_verified_before_ends_with_its_key_and_its_time() {
+    let world = World::new();
+    let token = named(&Key::project(), "current");
+    for _ in 0..2 {
+        assert_eq!(world.post(&token).await.status(), 200);
+    }
+    let [head, _, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("a token has three parts") };
+    let others = session_with(json!({"sub": "somebody-else"}));
+    let forged = format!("{head}.{}.{signature}", others.split('.').nth(1).unwrap());
+    assert_refused(&world.post(&forged).await, 401, "invalid_signature");
+
+    publish(&world, vec![Key::p256().jwk("current")]);
+    world.pass(600);
+    assert_refused(&world.post(&token).await, 401, "invalid_signature");
+    publish(&world, vec![Key::project().jwk("current")]);
+    world.pass(600);
+    assert_eq!(world.post(&token).await.status(), 200);
+    world.pass(100_000);
+    assert_refused(&world.post(&token).await, 401, "token_expired");
+}

@@ -3,12 +3,16 @@
 /** A cell that is not settled by then hangs. */
 const HANG_MS = 60_000;
 
-export async function carryOut(createClient, { kind, sessionUrl, session, seenUrl, ...options }) {
+export function carryOut(createClient, { kind, sessionUrl, session, seenUrl, ...options }) {
   const getAccessToken = sessionUrl ? () => readSession(sessionUrl) : () => session;
-  const behest = createClient({ getAccessToken, ...options });
+  return call(createClient({ getAccessToken, ...options }), kind, () => fetch(seenUrl, { method: "POST" }).catch(() => {}));
+}
+
+/** One call, as its caller sees it. `seen` is told of the first text; `signal` may abort it. */
+export async function call(behest, kind, seen, signal) {
   let timer;
   const hangs = new Promise((resolve) => (timer = setTimeout(resolve, HANG_MS, { hangs: true })));
-  const settled = await Promise.race([hangs, (kind === "ask" ? ask : stream)(behest, seenUrl).catch(shown)]);
+  const settled = await Promise.race([hangs, (kind === "ask" ? ask : stream)(behest, seen, { signal }).catch(shown)]);
   clearTimeout(timer);
   return { ...settled, polluted: {}.polluted !== undefined };
 }
@@ -22,16 +26,16 @@ async function readSession(url) {
   return access_token;
 }
 
-const ask = async (behest) => ({ text: await behest.ask("Hi!") });
+const ask = async (behest, _seen, options) => ({ text: await behest.ask("Hi!", options) });
 
-async function stream(behest, seenUrl) {
-  const stream = await behest.chat.completions.create({ messages: [{ role: "user", content: "Hi!" }], stream: true });
+async function stream(behest, seen, options) {
+  const stream = await behest.chat.completions.create({ messages: [{ role: "user", content: "Hi!" }], stream: true }, options);
   let text = "";
   let told;
   let failure = {};
   try {
     for await (const piece of stream.text()) {
-      told ??= fetch(seenUrl, { method: "POST" }).catch(() => {});
+      told ??= seen(text + piece);
       text += piece;
     }
   } catch (error) {

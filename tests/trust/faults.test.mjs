@@ -1,16 +1,19 @@
 /** The fault matrix, held against the packed package: in Node and Chromium; the long form (`TRUST=long`) in Firefox, too, and whole. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
 import { launch, openPage } from "../js/support/browser.mjs";
 import { launchFirefox } from "../js/support/firefox.mjs";
 import { installPackage } from "../js/support/package.mjs";
+import { required } from "../js/support/required.mjs";
 import { carryOutAll } from "./caller.mjs";
+import { servePages } from "./pages.mjs";
 import { page } from "./report.mjs";
 import { startRun } from "./run.mjs";
 import { cells } from "./table.mjs";
@@ -66,6 +69,18 @@ const inBrowsers = () => cells({ short: !LONG }).filter(({ fault, hop }) => LONG
 test("in Node", LIMIT, () =>
   hold("node", cells({ short: !LONG }), (prepared, done) => carryOutAll(createClient, prepared, { together: TOGETHER, done })));
 
+test("in the native client", LIMIT, () =>
+  hold("native", cells({ short: !LONG }), async (prepared, done) => {
+    const child = spawn(required("FAULT_CALLER", "the example fault-caller"), { stdio: ["pipe", "pipe", "inherit"] });
+    const ended = once(child, "exit");
+    child.stdin.end(prepared.map((cell) => `${JSON.stringify(cell)}\n`).join(""));
+    for await (const line of createInterface({ input: child.stdout })) {
+      const { id, told } = JSON.parse(line);
+      done(id, told);
+    }
+    assert.deepEqual(await ended, [0, null]);
+  }));
+
 test("in Chromium", LIMIT, async () => {
   const browser = await launch();
   try {
@@ -75,7 +90,7 @@ test("in Chromium", LIMIT, async () => {
     await hold("chromium", inBrowsers(), async (prepared, done) => {
       await page.exposeFunction("settled", done);
       await page.evaluate(async ([cells, together]) => {
-        const [{ carryOutAll }, { createClient }] = await Promise.all([import("/caller.mjs"), import("/pkg/index.js")]);
+        const [{ carryOutAll }, { createClient }] = await Promise.all([import("/trust/caller.mjs"), import("/pkg/index.js")]);
         await carryOutAll(createClient, cells, { together, done: globalThis.settled });
       }, [prepared, TOGETHER]);
     });
@@ -93,7 +108,7 @@ if (LONG) {
       await hold("firefox", inBrowsers(), async (prepared, done) => {
         for (let at = 0; at < prepared.length; at += BATCH) {
           const told = await page.evaluate(
-            `const [{ carryOutAll }, { createClient }] = await Promise.all([import("/caller.mjs"), import("/pkg/index.js")]);
+            `const [{ carryOutAll }, { createClient }] = await Promise.all([import("/trust/caller.mjs"), import("/pkg/index.js")]);
             const told = [];
             await carryOutAll(createClient, arguments[0], { together: arguments[1], done: (...one) => told.push(one) });
             return told;`.replaceAll("arguments[0]", JSON.stringify(prepared.slice(at, at + BATCH))).replaceAll("arguments[1]", TOGETHER),
@@ -114,22 +129,3 @@ test("nothing was asked for that no cell had asked for, and docs/faults.md says 
   if (LONG) await writeFile(file, page());
   assert.equal(await readFile(file, "utf8").catch(() => ""), page(), "docs/faults.md is out of date: cargo xtask check --faults");
 });
-
-async function servePages(packageFolder) {
-  const types = { ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
-  const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url, "http://page");
-    if (pathname === "/") return response.setHeader("content-type", "text/html").end('<!doctype html><link rel="icon" href="data:,">');
-    const file = pathname === "/caller.mjs" ? path.join(import.meta.dirname, "caller.mjs") : path.join(packageFolder, pathname.replace(/^\/pkg\//, ""));
-    const body = await readFile(file).catch(() => undefined);
-    response.writeHead(body ? 200 : 404, { "content-type": types[path.extname(file)] ?? "text/plain" }).end(body);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    origin: `http://127.0.0.1:${server.address().port}`,
-    stop() {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
-}

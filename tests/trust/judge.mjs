@@ -13,9 +13,9 @@ const ACTIONS = {
   fix_config: ["invalid_bundle", "invalid_request", "not_found", "mint_refused"],
   retry_after: [
     "network", "timeout", "session_timeout", "session_failed", "disconnected", "stalled", "truncated", "rate_limited", "conflict",
-    "server_error", "plan_unavailable", "mint_unavailable",
+    "server_error", "plan_unavailable", "mint_unavailable", "wasm_load_failed",
   ],
-  give_up: ["invalid_response", "forbidden", "content_blocked", "pii_blocked", "event_too_large"],
+  give_up: ["aborted", "invalid_response", "forbidden", "content_blocked", "pii_blocked", "event_too_large"],
 };
 const actionOf = (reason) => Object.keys(ACTIONS).find((action) => ACTIONS[action].includes(reason));
 
@@ -43,6 +43,7 @@ const MEANING = {
     "stalls at once": fails("timeout"),
     mislabelled: FINE,
     foreign: fails("network", AGAIN),
+    "no success": fails("invalid_response"),
   },
   // The caller is told by our endpoint, which takes anything but an answer for a failure that passes: a client asks again.
   plan: {
@@ -136,29 +137,39 @@ export function expected({ fault, hop, kind }, client) {
   return meaning[kind] ?? meaning;
 }
 
-/** What is wrong with how a cell went; empty if nothing is. */
-export function judge(cell, client, told, server, secrets) {
-  const want = expected(cell, client);
-  const wrong = [];
-  const must = (what, is, should) => is !== should && wrong.push(`${what} is ${JSON.stringify(is)}, should be ${JSON.stringify(should)}`);
+/** What is wrong with what a caller was told; empty if nothing is. */
+export function judgeTold(want, kind, told, client) {
   if (told.hangs) return ["it hangs"];
+  const wrong = [];
+  const must = (what, is, should) => is !== should && wrong.push(differs(what, is, should));
   if (told.polluted) wrong.push("the prototype of objects is polluted");
   if (want.fails && !told.reason) wrong.push("it succeeds");
-  // What the app's own request throws is the app's.
-  const all = JSON.stringify(cell.hop === "session" ? { message: told.message } : told);
-  for (const secret of secrets) if (all.includes(secret)) wrong.push(`it shows ${secret}`);
   if (!want.any) must("reason", told.reason, want.reason);
   if (told.reason) {
-    must("name", told.name, "BehestError");
+    if (client !== "native") must("name", told.name, "BehestError");
     must("action", told.action, actionOf(told.reason));
     if (!/\.$/.test(told.message)) wrong.push(`the message is no sentence: ${told.message}`);
   }
-  if (cell.kind === "ask" && want.reason === undefined && !want.any) must("text", told.text, ANSWER);
-  if (cell.kind === "stream" && told.outcome !== undefined) {
+  if (kind === "ask" && want.reason === undefined && !want.any) must("text", told.text, ANSWER);
+  if (kind === "stream" && told.outcome !== undefined) {
     if (!want.any) must("outcome", told.outcome, want.outcome ?? "complete");
     if (want.kept !== undefined || want.reason === undefined) if (!want.any) must("kept text", told.kept, want.kept ?? ANSWER);
     must("text handed out", told.text, told.kept);
-  } else if (cell.kind === "stream" && !want.any && want.outcome !== undefined) must("outcome", undefined, want.outcome);
+  } else if (kind === "stream" && !want.any && want.outcome !== undefined) must("outcome", undefined, want.outcome);
+  return wrong;
+}
+
+export const differs = (what, is, should) => `${what} is ${JSON.stringify(is)}, should be ${JSON.stringify(should)}`;
+
+/** What is wrong with how a cell went; empty if nothing is. */
+export function judge(cell, client, told, server, secrets) {
+  const want = expected(cell, client);
+  const wrong = judgeTold(want, cell.kind, told, client);
+  if (told.hangs) return wrong;
+  const must = (what, is, should) => is !== should && wrong.push(differs(what, is, should));
+  // What the app's own request throws is the app's.
+  const all = JSON.stringify(cell.hop === "session" ? { message: told.message } : told);
+  for (const secret of secrets) if (all.includes(secret)) wrong.push(`it shows ${secret}`);
   const count = (hop) => server.requests[hop]?.length ?? 0;
   // What never connected is not seen by anybody.
   const counted = typeof cell.fault.answer === "string" ? 0 : want.requests;

@@ -1,4 +1,5 @@
 /** docs/faults.md: what the matrix holds the clients to, written from the table and the contract that judge the runs. */
+import { EVENTS } from "./events.mjs";
 import { expected } from "./judge.mjs";
 import { cells, FAULTS, HOPS, KINDS, SHAPES, STATUSES } from "./table.mjs";
 
@@ -29,14 +30,23 @@ const ofStatus = (status) => {
 const differences = () =>
   FAULTS.flatMap(({ name, but }) => Object.entries(but ?? {}).map(([client, effect]) => `| ${name} | ${client} | ${effect} |`));
 
+/** What a caller is told when a browser does something to the page. */
+function told({ reason, outcome, kept, mints, prompts }) {
+  const times = (count, what) => (count === 1 ? "" : `, ${count === 0 ? "no" : count} ${what}${count === 0 ? "" : "s"}`);
+  const end = outcome ? `\`${outcome}\`${kept ? ", text kept" : ""}` : reason ? `\`${reason}\`` : "works";
+  return `${end}${times(mints, "token request")}${times(prompts, "prompt")}`;
+}
+
+const happens = ({ name, want }) => `| ${name} | ${told(want.ask ?? want)} | ${told(want.stream ?? want)} |`;
+
 export function page() {
   const all = cells();
   const one = all.length;
   return `# Faults
 
 What a caller is told when something fails, at each step of the way from the session to the answer. This page is written by
-\`cargo xtask check --faults\`, which plays each fault on raw sockets against the packed package: ${one} cells in each of Node,
-Chromium and Firefox, ${3 * one} together. A short form of it is part of \`cargo xtask test\`.
+\`cargo xtask check --faults\`, which plays each fault on raw sockets against the packed package and the native client: ${one}
+cells in each of Node, Chromium, Firefox and the crate on tokio, ${4 * one} together. A short form of it is part of \`cargo xtask test\`.
 
 Each cell holds that the call settles, with the right reason and action and a full sentence; that the text so far is kept and is what
 was handed out; that servers were asked as often as they should be, and the prompt never under another token; that every
@@ -55,6 +65,19 @@ not tried again; one about personal data makes a 451 \`pii_blocked\`. Redirects 
 | status | the token function | the mint | the gateway |
 |---|---|---|---|
 ${STATUSES.map(ofStatus).join("\n")}
+
+## What browsers do
+
+Each event strikes a call at a known moment, in Chromium (pages are truly hidden and frozen) and, but for sleep, in Firefox. Tokens are
+requested, and prompts arrive, once where nothing else is said; afterwards the next call works. "Online again" may be within the
+time of a retry: a prompt that may have arrived is not sent again.
+
+| event | a question | streamed |
+|---|---|---|
+${EVENTS.map(happens).join("\n")}
+
+What the client cannot prevent: on an HTTP/1.1 connection that was used before and breaks before a byte of the answer, Chromium sends a
+request again by itself, a prompt too.
 
 ## Where hosts differ
 

@@ -1,6 +1,7 @@
 /**
  * Three users in turn, tokens of 70 s that are worn out again and again, and random faults at fixed seeds: nobody's prompt may
- * leave under another's token, nothing may hang, and nothing may pile up. The long form: 10 000 asks and 2 000 streams.
+ * leave under another's token, nothing may hang, and nothing may pile up. The long form, in Node and in Chromium: 10 000 asks and
+ * 2 000 streams.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -8,42 +9,36 @@ import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
+import { launch, openPage } from "../js/support/browser.mjs";
 import { installPackage } from "../js/support/package.mjs";
+import { servePages } from "./pages.mjs";
+import { random } from "./random.mjs";
+import { soak } from "./soak.mjs";
 
 const LONG = process.env.TRUST === "long";
+const LIMIT = { timeout: LONG ? 1_500_000 : 240_000 };
 const ASKS = LONG ? 10_000 : 800;
 const STREAMS = LONG ? 2_000 : 160;
 const AT_ONCE = 24;
-const USERS = ["alice", "bob", "carol"];
+/** A browser opens six connections to a port at once, and what waits for one is not to time out. */
+const AT_ONCE_IN_PAGES = 5;
 const SEED = 20_261_128;
-/** The client's waits, the retries' included, end well before. */
-const HANG_MS = 60_000;
 const MB = 1 << 20;
 
-let installed, createClient, lab, server;
+let installed, createClient, lab;
 
 before(async () => {
   installed = await installPackage();
   const entry = (name) => import(pathToFileURL(`${installed.packageFolder}/${name}`).href);
   ({ createClient } = await entry("node.js"));
   lab = await entry("testing.js");
-  server = await startServer(random(SEED));
 });
-after(async () => {
-  server?.stop();
-  await installed?.remove();
-});
+after(() => installed?.remove());
 
-/** Mulberry32: a sequence that is the same in every run. */
-function random(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+const OPEN = { "access-control-allow-origin": "*", "access-control-allow-headers": "authorization, content-type, x-session-id", "access-control-max-age": "600", "access-control-expose-headers": "retry-after" };
 
 /** Tokens are named after their user, prompts say whose they are; a tenth of the requests goes wrong. */
 async function startServer(chance) {
@@ -59,7 +54,9 @@ async function startServer(chance) {
     // Silence, until the client has had enough.
     () => {},
   ];
-  const host = createServer({ keepAliveTimeout: 500 }, async (request, response) => {
+  const answer = async (request, response) => {
+    for (const [name, value] of Object.entries(OPEN)) response.setHeader(name, value);
+    if (request.method === "OPTIONS") return response.writeHead(204).end();
     let body = "";
     for await (const piece of request) body += piece;
     const bearer = request.headers.authorization ?? "";
@@ -91,80 +88,87 @@ async function startServer(chance) {
       await wait(0);
     }
     response.end();
-  });
-  host.listen(0, "127.0.0.1");
-  await once(host, "listening");
+  };
+  const [tokens, gateway] = [answer, answer].map((answer) => createServer({ keepAliveTimeout: 500 }, answer).listen(0, "127.0.0.1"));
+  const hosts = [tokens, gateway];
+  await Promise.all(hosts.map((host) => once(host, "listening")));
+  const connections = () => Promise.all(hosts.map((host) => new Promise((resolve) => host.getConnections((_error, count) => resolve(count)))));
+  const url = (host) => `http://127.0.0.1:${host.address().port}`;
   return {
     seen,
-    url: `http://127.0.0.1:${host.address().port}`,
-    connections: () => new Promise((resolve) => host.getConnections((_error, count) => resolve(count))),
+    urls: { behestUrl: url(gateway), tokenUrl: `${url(tokens)}/token` },
+    connections: async () => (await connections()).reduce((sum, count) => sum + count),
     stop() {
-      host.close();
-      host.closeAllConnections();
+      for (const host of hosts) {
+        host.close();
+        host.closeAllConnections();
+      }
     },
   };
 }
 
-test(`${ASKS} asks and ${STREAMS} streams of three users`, { timeout: LONG ? 1_500_000 : 240_000 }, async (t) => {
-  const chance = random(SEED + 1);
-  let user = USERS[0];
-  const behest = createClient({
-    behestUrl: server.url,
-    tokenUrl: `${server.url}/token`,
-    getAccessToken: () => lab.accessToken(user),
-    timeouts: { tokenMs: 400, firstByteMs: 400, idleMs: 400 },
-  });
-  const ends = {};
-  const count = (end) => (ends[end] = (ends[end] ?? 0) + 1);
-  const kinds = Array.from({ length: ASKS + STREAMS }, (_, index) => index < STREAMS);
-  for (let index = kinds.length - 1; index > 0; index -= 1) {
-    const other = Math.floor(chance() * (index + 1));
-    [kinds[index], kinds[other]] = [kinds[other], kinds[index]];
+/** Runs `callers` against a server of its own and holds what came of it. */
+async function hold(t, together, callers) {
+  const server = await startServer(random(SEED));
+  try {
+    const open = [];
+    const looking = setInterval(async () => open.push(await server.connections()), 200);
+    const { ends, hangs, heaps, modules } = await callers({ urls: server.urls, asks: ASKS, streams: STREAMS, seed: SEED + 1, together });
+    clearInterval(looking);
+    const { mints, chats, faults, strangers } = server.seen;
+    const inMb = (list) => list.map((bytes) => (bytes / MB).toFixed(1)).join(", ");
+    t.diagnostic(`ends: ${JSON.stringify(ends)}`);
+    t.diagnostic(`${mints} mints, ${chats} prompts, ${faults} faults, ${strangers.length} under another's token, ${hangs} hangs`);
+    t.diagnostic(`heap in MB: ${inMb(heaps)}; modules: ${inMb(modules)}; connections at most: ${Math.max(...open)}`);
+    assert.deepEqual(strangers, []);
+    assert.equal(hangs, 0);
+    assert.equal(Object.values(ends).reduce((sum, many) => sum + many, 0), ASKS + STREAMS);
+    assert.equal(ends.internal, undefined);
+    assert.ok(ends.Hello > ASKS / 3 && ends.complete > STREAMS / 4, "most calls of users who stay succeed");
+    assert.ok(faults > (ASKS + STREAMS) / 20, "faults were met");
+    // Level: what is left at the end is not a multiple of what there was at the beginning.
+    assert.ok(heaps.at(-1) < heaps[1] + 16 * MB, `the heap grows: ${heaps}`);
+    assert.ok(modules.at(-1) <= modules[1] + MB, `the module's memory grows: ${modules}`);
+    // Each caller has one to either server; what was given up may not have been closed yet.
+    assert.ok(Math.max(...open) <= 4 * together, `too many connections: ${open}`);
+    while ((await server.connections()) > 0) await wait(50);
+  } finally {
+    server.stop();
   }
+}
 
-  async function one(isStream) {
-    const content = `I am ${user}`;
-    if (!isStream) return count(await behest.ask(content).catch(({ reason }) => reason));
-    try {
-      const stream = await behest.chat.completions.create({ messages: [{ role: "user", content }], stream: true });
-      for await (const _ of stream) if (chance() < 0.05) break;
-      count(stream.outcome);
-    } catch ({ reason }) {
-      count(reason);
-    }
-  }
-
-  let hangs = 0;
-  const heaps = [];
-  async function worker() {
-    for (let isStream = kinds.pop(); isStream !== undefined; isStream = kinds.pop()) {
-      if (chance() < 0.02) {
-        user = USERS[Math.floor(chance() * USERS.length)];
-        behest.sessionChanged(lab.accessToken(user));
-      }
-      // Worn out as by time, which would take hours.
-      if (chance() < 0.02) behest.token.invalidate();
-      let timer;
-      const late = new Promise((resolve) => (timer = setTimeout(resolve, HANG_MS, "late")));
-      if ((await Promise.race([one(isStream), late])) === "late") hangs += 1;
-      clearTimeout(timer);
-      if (kinds.length % Math.ceil((ASKS + STREAMS) / 8) === 0) heaps.push(process.memoryUsage().heapUsed);
-    }
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-
-  const { mints, chats, faults, strangers } = server.seen;
-  t.diagnostic(`ends: ${JSON.stringify(ends)}`);
-  t.diagnostic(`${mints} mints, ${chats} prompts, ${faults} faults, ${strangers.length} under another's token, ${hangs} hangs`);
-  t.diagnostic(`heap in MB: ${heaps.map((bytes) => (bytes / MB).toFixed(0)).join(", ")}`);
-  assert.deepEqual(strangers, []);
-  assert.equal(hangs, 0);
-  assert.equal(Object.values(ends).reduce((sum, many) => sum + many, 0), ASKS + STREAMS);
-  assert.equal(ends.internal, undefined);
-  assert.ok(ends.Hello > ASKS / 2 && ends.complete > STREAMS / 3, "most calls succeed");
-  assert.ok(faults > (ASKS + STREAMS) / 20, "faults were met");
-  // Level: what is left at the end is not a multiple of what there was at the beginning.
-  assert.ok(heaps.at(-1) < 2 * heaps[0] + 48 * MB, `the heap grows: ${heaps}`);
-  behest.close();
-  while ((await server.connections()) > 0) await wait(50);
+test(`${ASKS} asks and ${STREAMS} streams of three users, in Node`, LIMIT, (t) => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc");
+  const heap = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  return hold(t, AT_ONCE, (given) => soak({ ...given, createClient, lab, heap }));
 });
+
+if (LONG) {
+  test(`${ASKS} asks and ${STREAMS} streams of three users, in Chromium`, LIMIT, async (t) => {
+    const pages = await servePages(installed.packageFolder);
+    const browser = await launch(["--enable-precise-memory-info", "--js-flags=--expose-gc"]);
+    try {
+      const { page } = await openPage(browser);
+      page.setDefaultTimeout(0);
+      await page.goto(`${pages.origin}/`);
+      await hold(t, AT_ONCE_IN_PAGES, (given) =>
+        page.evaluate(async (given) => {
+          const [{ soak }, { createClient }, lab] = await Promise.all(["/trust/soak.mjs", "/pkg/index.js", "/pkg/testing.js"].map((url) => import(url)));
+          const heap = () => {
+            globalThis.gc();
+            return performance.memory.usedJSHeapSize;
+          };
+          return soak({ ...given, createClient, lab, heap });
+        }, given));
+      // Its pool of idle connections is the browser's.
+      await page.close();
+    } finally {
+      await browser.close();
+      pages.stop();
+    }
+  });
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::figures::growth;
 use crate::machine::artifacts;
 use crate::machine::children::Running;
 use crate::machine::commands::command;
@@ -22,6 +23,10 @@ pub(crate) struct Options {
     /// The server module instead of the client, beside the documented function, `jose` and the crypto library (on Linux)
     #[arg(long, conflicts_with = "only")]
     server: bool,
+    /// How each cost grows with what it is the cost of, in place of speed: each linear or better. Draws the plots of
+    /// docs/performance.md
+    #[arg(long, conflicts_with_all = ["only", "server", "json"])]
+    growth: bool,
     /// Fewer rounds: a first impression, no proof
     #[arg(long)]
     quick: bool,
@@ -89,8 +94,13 @@ const TARGETS: &[(&str, &str, &str, Target)] = &[
     ("server mint", "node", "jose", Target::Share(1.0)),
     ("server mint", "bun", "jose", Target::Share(1.0)),
     ("server mint", "workerd", "jose", Target::Share(1.0)),
+    ("server mint, again", "node", "jose", Target::Share(1.0)),
+    ("server mint, again", "bun", "jose", Target::Share(1.0)),
+    ("server mint, again", "workerd", "jose", Target::Share(1.0)),
     ("server axum cpu", "16", "documented, deno", Target::Share(0.25)),
     ("server wasm cpu", "16", "documented, deno", Target::Share(0.8)),
+    ("server axum cpu, again", "16", "documented, deno", Target::Share(0.25)),
+    ("server wasm cpu, again", "16", "documented, deno", Target::Share(0.8)),
     ("server axum time", "1", "documented, deno", Target::Share(1.0)),
     ("server axum time", "16", "documented, deno", Target::Share(1.0)),
     ("server axum time", "256", "documented, deno", Target::Share(1.0)),
@@ -138,6 +148,9 @@ pub(crate) fn run(tools: &Tools, tarball: &Path, options: &Options) -> Result<()
         bail!("there is no benchmark {unknown:?}; there are {}", BENCHES.join(", "));
     }
     npm::packages("benches/peers")?;
+    if options.growth {
+        return growth::run(tarball, &native_server()?, options.quick);
+    }
     let mut rows = Vec::new();
     if options.server {
         npm::packages("tests/js")?;

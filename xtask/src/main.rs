@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod figures;
 mod machine;
 mod package;
 mod suites;

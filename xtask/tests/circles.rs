@@ -47,24 +47,38 @@ impl Crate {
         }
     }
 
-    /// The module that has what the path names.
-    fn owner(&self, path: &[String], hops: usize) -> Module {
+    /// The paths that `name` stands for in `module`: more than one where targets differ.
+    fn imported(&self, module: &[String], name: &str) -> Vec<Vec<String>> {
+        let imports = self.0.get(module).into_iter().flat_map(|source| &source.imports);
+        imports.filter(|(_, alias)| alias == name).filter_map(|(path, _)| self.absolute(module, path)).collect()
+    }
+
+    /// The modules that have what the path names. A module by itself is only a name: what is used of it is mentioned.
+    fn owners(&self, path: &[String], hops: usize) -> Vec<Module> {
         let length = (0..=path.len()).rev().find(|length| self.0.contains_key(&path[..*length])).unwrap_or_default();
         let (module, rest) = path.split_at(length);
-        let Some((name, rest)) = rest.split_first() else { return module.to_vec() };
-        let import = self.0.get(module).and_then(|source| source.imports.iter().find(|(_, alias)| alias == name));
-        match import.and_then(|(path, _)| self.absolute(module, path)) {
-            // A re-export.
-            Some(further) if hops > 0 => self.owner(&[further, rest.to_vec()].concat(), hops - 1),
-            _ => module.to_vec(),
+        let Some((name, rest)) = rest.split_first() else { return vec![] };
+        // A re-export.
+        let further = if hops > 0 { self.imported(module, name) } else { vec![] };
+        if further.is_empty() {
+            return vec![module.to_vec()];
         }
+        further.into_iter().flat_map(|path| self.owners(&[path, rest.to_vec()].concat(), hops - 1)).collect()
+    }
+
+    /// What a path in the code of `module` stands for, which may begin with a name that was imported.
+    fn mentioned(&self, module: &[String], path: &[String]) -> Vec<Vec<String>> {
+        let imported = self.imported(module, &path[0]);
+        let further = imported.into_iter().map(|import| [import, path[1..].to_vec()].concat());
+        self.absolute(module, path).into_iter().chain(further).collect()
     }
 
     /// The modules that each module needs.
     fn needs(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
         let of = |(module, source): (&Module, &Source)| {
-            let paths = source.imports.iter().map(|(path, _)| path).chain(&source.mentions);
-            let owners = paths.filter_map(|path| self.absolute(module, path)).map(|path| self.owner(&path, 10));
+            let imports = source.imports.iter().filter_map(|(path, _)| self.absolute(module, path));
+            let mentions = source.mentions.iter().flat_map(|path| self.mentioned(module, path));
+            let owners = imports.chain(mentions).flat_map(|path| self.owners(&path, 10));
             owners.filter(|owner| owner != module).collect()
         };
         self.0.iter().map(|entry| (entry.0, of(entry))).collect()
@@ -112,12 +126,10 @@ fn collect(folder: &Path, module: &mut Module, into: &mut BTreeMap<Module, Sourc
 
 /// What a file imports and mentions, its comments, texts and tests aside.
 fn read(text: &str) -> Source {
-    let tests = ["\n#[cfg(test)]\n", "\n#[cfg(all(test, unix))]\n"]
-        .into_iter()
-        .flat_map(|of| text.match_indices(of))
-        .find(|(at, attribute)| {
-            let mut lines = text[at + attribute.len()..].lines().skip_while(|line| line.starts_with("#["));
-            lines.next().is_some_and(|line| line.starts_with("mod "))
+    let tests =
+        ["\n#[cfg(test)]\n", "\n#[cfg(all(test,"].into_iter().flat_map(|of| text.match_indices(of)).find(|(at, _)| {
+            let mut lines = text[at + 1..].lines().skip_while(|line| line.starts_with("#["));
+            lines.next().is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
         });
     let text = tests.map_or(text, |(at, _)| &text[..at]);
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
@@ -180,29 +192,21 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     words.map(|word| word.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect()).collect()
 }
 
-fn circles(folder: &str) -> BTreeSet<Vec<String>> {
+#[test]
+fn no_two_files_need_each_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    Crate::read(&root.join(folder)).circles()
-}
-
-#[test]
-fn the_servers_on_this_machine_have_none() {
-    assert_eq!(circles("local/src"), BTreeSet::new());
-}
-
-#[test]
-fn the_tasks_have_none() {
-    assert_eq!(circles("xtask/src"), BTreeSet::new());
-}
-
-#[test]
-fn the_rooms_of_the_library_have_none_with_each_other() {
-    let room = |module: &String| module.split("::").next().unwrap_or_default().to_owned();
-    for circle in circles("src") {
-        let rooms: BTreeSet<String> = circle.iter().map(room).collect();
-        println!("in one room: {}", circle.join(", "));
-        assert_eq!(rooms.len(), 1, "{circle:?}");
+    for folder in ["src", "local/src", "xtask/src"] {
+        assert_eq!(Crate::read(&root.join(folder)).circles(), BTreeSet::new(), "{folder}");
     }
+}
+
+fn of(files: &[(&str, &str)]) -> BTreeSet<Vec<String>> {
+    let module = |name: &str| name.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    Crate(files.iter().map(|(name, text)| (module(name), read(text))).collect()).circles()
+}
+
+fn circle(of: &[&str]) -> BTreeSet<Vec<String>> {
+    BTreeSet::from([of.iter().map(|module| (*module).to_owned()).collect()])
 }
 
 #[test]
@@ -213,7 +217,28 @@ fn a_circle_is_found_through_a_re_export_and_a_group() {
         ("two", "pub(crate) fn second() { crate::first(); super::three::third() }"),
         ("three", "// use crate::one::first;\npub(crate) fn third() {}"),
     ];
-    let module = |name: &str| name.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    let found = Crate(files.iter().map(|(name, text)| (module(name), read(text))).collect()).circles();
-    assert_eq!(found, BTreeSet::from([vec!["one".to_owned(), "two".to_owned()]]));
+    assert_eq!(of(&files), circle(&["one", "two"]));
+}
+
+#[test]
+fn a_circle_is_found_through_each_of_two_modules_of_one_name() {
+    let files = [
+        ("", "#[cfg(a)]\nuse one as platform;\n#[cfg(not(a))]\nuse two as platform;"),
+        ("one", "pub(crate) fn now() {}"),
+        ("two", "pub(crate) use inner::now;\nmod inner;"),
+        ("two::inner", "use crate::clock;\npub(crate) fn now() { clock::read() }"),
+        ("clock", "use crate::platform;\npub(crate) fn read() { platform::now() }"),
+    ];
+    assert_eq!(of(&files), circle(&["clock", "two::inner"]));
+}
+
+#[test]
+fn a_parent_is_in_a_circle_if_it_has_what_its_child_needs() {
+    let child = ("room::child", "use super::Shared;\npub(crate) struct Made(Shared);");
+    let with_code = ("room", "mod child;\npub(crate) use child::Made;\npub(crate) struct Shared;");
+    let facade = ("room", "mod child;\nmod shared;\npub(crate) use child::Made;\npub(crate) use shared::Shared;");
+    let shared =
+        ("room::shared", "pub(crate) struct Shared;\n#[cfg(test)]\nmod tests {\n    use super::super::Made;\n}");
+    assert_eq!(of(&[child, with_code]), circle(&["room", "room::child"]));
+    assert_eq!(of(&[child, facade, shared]), BTreeSet::new());
 }

@@ -1,7 +1,17 @@
-//! The token endpoint and three guarded routes in an axum server.
+//! The token endpoint and three guarded routes in an axum server, ready to run as any number of replicas: it keeps nothing but
+//! the project's public keys.
 //!
-//! `SUPABASE_URL`, `BEHEST_KEY`, `BEHEST_BASE_URL`, `CORS_ORIGIN`, `SUPABASE_PUBLISHABLE_KEYS`, `SUPABASE_SECRET_KEYS` and
-//! `STRIPE_WEBHOOK_SECRET` set it up; it listens at `LISTEN`, by default 127.0.0.1:3000.
+//! | variable | |
+//! |---|---|
+//! | `SUPABASE_URL`, `BEHEST_KEY`, `BEHEST_BASE_URL`, `CORS_ORIGIN`, `SUPABASE_PUBLISHABLE_KEYS`, `SUPABASE_SECRET_KEYS` | as `Settings` has them, and the rest of its variables |
+//! | `STRIPE_WEBHOOK_SECRET` | of the route `/stripe` |
+//! | `LISTEN` | default 127.0.0.1:3000 |
+//! | `METRICS_LISTEN` | where Prometheus finds `/metrics`; not the address that the world reaches. Without it there is none |
+//! | `DRAIN_SECONDS` | told to stop, it serves on for so long while `/readyz` says 503, until the load balancer has noticed. Default 0 |
+
+mod metrics;
+mod probes;
+mod serve;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,33 +19,34 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use behest_client::server::axum::{authenticate, receive, router};
 use behest_client::server::webhook::Webhook;
-use behest_client::server::{Caller, Guard, Mode, Settings, TokenEndpoint};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use behest_client::server::{Caller, Guard, Mode, NativeClient, Settings, TokenEndpoint};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::signal::ctrl_c;
-#[cfg(unix)]
-use tokio::signal::unix::{SignalKind, signal};
+
+use crate::metrics::{Metered, count_mint};
+use crate::probes::Draining;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().init();
     // First of all: its error lists every setting that is missing.
-    let settings = Settings::from_env();
+    let settings = Settings::from_env().http(Arc::new(Metered::new(NativeClient::new()?)));
     let endpoint = TokenEndpoint::new(settings.clone())?;
     let stripe = std::env::var("STRIPE_WEBHOOK_SECRET").context("STRIPE_WEBHOOK_SECRET is not set")?;
     let stripe = Arc::new(Webhook::stripe(&stripe)?);
+    let drain = match std::env::var("DRAIN_SECONDS") {
+        Ok(seconds) => Duration::from_secs(seconds.parse().context("DRAIN_SECONDS is no whole number of seconds")?),
+        Err(_) => Duration::ZERO,
+    };
+    let draining = Draining::default();
     let app = Router::new()
-        .nest("/functions/v1/behest-token", router(endpoint))
+        .nest("/functions/v1/behest-token", router(endpoint).layer(from_fn(count_mint)))
         // One user's own rows.
         .route("/notes", get(notes).layer(from_fn_with_state(guard(&settings, &["user"])?, authenticate)))
         // Another server of ours, with the secret key named `jobs`.
@@ -43,58 +54,23 @@ async fn main() -> anyhow::Result<()> {
         // Anybody.
         .route("/health", get(health).layer(from_fn_with_state(guard(&settings, &["none"])?, authenticate)))
         // Stripe proves itself by its signature.
-        .route("/stripe", post(move |request| paid(Arc::clone(&stripe), request)));
+        .route("/stripe", post(move |request| paid(Arc::clone(&stripe), request)))
+        .merge(probes::routes(draining.clone()))
+        .layer(from_fn_with_state(draining.clone(), probes::part));
 
-    let listen = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
-    let listener = TcpListener::bind(&listen).await.with_context(|| format!("cannot listen at {listen}"))?;
+    if let Ok(address) = std::env::var("METRICS_LISTEN") {
+        let (listener, metrics) = (listen(&address).await?, metrics::routes()?);
+        println!("metrics {}", listener.local_addr()?.port());
+        tokio::spawn(async move { axum::serve(listener, metrics).await });
+    }
+    let listener = listen(&std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned())).await?;
     println!("listening {}", listener.local_addr()?.port());
-    serve(listener, app).await;
+    serve::until_told_to_stop(listener, app, &draining, drain).await;
     Ok(())
 }
 
-/// How long the head of a request may take to arrive. `axum::serve` waits for ever, and each caller who never ends holds a
-/// connection.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
-/// How long requests that have begun may go on once the server is told to stop.
-const LAST_REQUESTS: Duration = Duration::from_secs(10);
-
-/// Serves until it is told to stop.
-async fn serve(listener: TcpListener, app: Router) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
-    let connections = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(told_to_stop());
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Out of file descriptors, most likely: others have to end first.
-                    tracing::error!(%error, "no connection could be accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            () = &mut stop => break,
-        };
-        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
-        let connection = connections.watch(connection);
-        // What ends a connection early is the caller's affair.
-        tokio::spawn(async move { drop(connection.await) });
-    }
-    drop(tokio::time::timeout(LAST_REQUESTS, connections.shutdown()).await);
-}
-
-/// By Ctrl-C, or by SIGTERM, as whoever runs containers does it.
-async fn told_to_stop() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = ctrl_c() => return,
-        }
-    }
-    drop(ctrl_c().await);
+async fn listen(address: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))
 }
 
 fn guard(settings: &Settings, modes: &[&str]) -> anyhow::Result<Guard> {

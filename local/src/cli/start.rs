@@ -10,6 +10,7 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, Upstream, secs};
+use crate::connect::Connect;
 use crate::running::Running;
 use crate::start::start;
 
@@ -90,16 +91,22 @@ fn announce(running: &Running, as_json: bool) -> Result<()> {
         });
         writeln!(out, "{line}")?;
     } else {
-        if let Some(page) = &running.page_url {
-            writeln!(out, "Page             {page}")?;
+        let Connect { public, secret, code } = Connect::to(&running.shared);
+        let dashboard = running.dashboard_url();
+        let places =
+            running.page_url.iter().map(|page| ("Page", page.as_str())).chain([("Dashboard", dashboard.as_str())]);
+        for (name, value) in places.chain(public) {
+            writeln!(out, "{name:<21}{value}")?;
         }
-        writeln!(out, "Supabase         {}", running.supabase_url)?;
-        writeln!(out, "Behest gateway   {}", running.gateway_url)?;
-        writeln!(out, "Dashboard        {}", running.dashboard_url())?;
-        writeln!(out, "Publishable key  {}", running.publishable_key)?;
-        writeln!(out, "Gateway API key  {}  (for servers, never in a page)", running.behest_key.expose())?;
+        writeln!(out, "For servers, never in a page:")?;
+        for (name, value) in secret {
+            writeln!(out, "{name:<21}{value}")?;
+        }
         if let Some(user) = &running.demo_user {
-            writeln!(out, "Demo user        {}  password {}", user.email, user.password)?;
+            writeln!(out, "{:<21}{}  password {}", "Demo user", user.email, user.password)?;
+        }
+        for (language, code) in code {
+            writeln!(out, "\n{language}:\n\n    {}\n", code.trim_end().replace('\n', "\n    "))?;
         }
         writeln!(out, "Ctrl-C stops it.")?;
     }

@@ -1,6 +1,7 @@
 //! The gateway's tokens: their claims, and what may be minted.
 
 use anyhow::Result;
+use behest_client::wire::is_id;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ pub(crate) const ISSUER: &str = "behest-local";
 /// Their `aud`.
 pub(crate) const AUDIENCE: &str = "behest";
 
-const TTL_SECS: std::ops::RangeInclusive<u64> = 60..=86_400;
+pub(crate) const TTL_SECS: std::ops::RangeInclusive<u64> = 60..=86_400;
 const LONGEST_USER_ID: usize = 255;
 const RESERVED: [&str; 3] = ["admin", "dashboard-service", "system"];
 
@@ -69,7 +70,7 @@ impl TokenRequest {
         if !TTL_SECS.contains(&self.ttl) {
             return Err("ttl must be 60 to 86400 seconds");
         }
-        if !is_session_id(&self.session_id) {
+        if !is_id(&self.session_id) {
             return Err("session_id must be 1 to 255 visible ASCII characters");
         }
         Ok(())
@@ -94,11 +95,4 @@ impl TokenRequest {
             tier: self.tier,
         })
     }
-}
-
-/// Can this text name a session: 1 to 255 visible ASCII characters, spaces within?
-pub(crate) fn is_session_id(text: &str) -> bool {
-    (1..=255).contains(&text.len())
-        && text.trim() == text
-        && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }

@@ -13,6 +13,8 @@ use crate::domain::identity::{Identity, KEYS_KEPT, KeyRing, TenantKey, sha256};
 use crate::domain::jwt::{self, SigningKey};
 use crate::domain::random;
 
+/// How the keys begin that mint tokens.
+const API_KEY_PREFIX: &str = "behest_sk_live_";
 /// Shown of an API key, to know it by.
 const API_KEY_SHOWN: usize = 20;
 
@@ -23,7 +25,7 @@ pub(crate) fn load(db: &Connection) -> Result<Identity> {
     Ok(Identity {
         publishable_key: settings::get_or_make(db, "publishable_key", key("sb_publishable_"))?,
         secret_key: settings::get_or_make(db, "secret_key", key("sb_secret_"))?.into(),
-        behest_key: settings::get_or_make(db, "behest_key", key("behest_sk_live_"))?.into(),
+        behest_key: settings::get_or_make(db, "behest_key", key(API_KEY_PREFIX))?.into(),
         tenant_id: settings::get_or_make(db, "tenant_id", uuid)?,
         project_id: settings::get_or_make(db, "project_id", uuid)?,
         session_signer: key_ring(db, Algorithm::ES256)?,
@@ -76,7 +78,7 @@ pub(crate) fn add_tenant_key(db: &Connection, identity: &Identity, now: i64) -> 
 
 /// Makes another API key and keeps its hash.
 pub(crate) fn add_api_key(db: &Connection, now: i64) -> Result<Secret> {
-    let key = format!("behest_sk_live_{}", random::hex_key()?);
+    let key = format!("{API_KEY_PREFIX}{}", random::hex_key()?);
     let id: String = key.chars().take(API_KEY_SHOWN).collect();
     keys::add_api_key(db, &id, &sha256(&key), now)?;
     Ok(key.into())

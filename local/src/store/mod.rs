@@ -13,7 +13,8 @@ pub(crate) mod usage;
 pub(crate) mod users;
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -108,8 +109,13 @@ impl Store {
     }
 }
 
-/// A data file is made where there is nothing, and used where it is ours.
-fn check(file: &Path) -> Result<()> {
+/// A data file is made where there is nothing, and used where it is ours and can be written.
+pub(crate) fn check(file: &Path) -> Result<()> {
+    if let Err(error) = OpenOptions::new().append(true).open(file)
+        && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+    {
+        bail!("{} is read-only: let it be written, or use another file", file.display());
+    }
     let is_empty =
         std::fs::metadata(file).map_or_else(|error| error.kind() == ErrorKind::NotFound, |data| data.len() == 0);
     ensure!(is_empty || is_ours(file), "{} is not a data file of behest-local: use another file", file.display());
@@ -124,8 +130,16 @@ pub(crate) fn is_ours(file: &Path) -> bool {
         Ok(APPLICATION_ID) => true,
         // Those of the first versions have no mark, but a key that nobody else has.
         Ok(0) => settings::get(&db, "behest_key").is_ok_and(|key| key.is_some()),
-        _ => false,
+        Ok(_) => false,
+        // SQLite reads no such file in a folder that cannot be written to. Its head can be read all the same.
+        Err(_) => has_our_head(file).unwrap_or(false),
     }
+}
+
+fn has_our_head(file: &Path) -> std::io::Result<bool> {
+    let mut head = [0; 72];
+    File::open(file)?.read_exact(&mut head)?;
+    Ok(head.starts_with(b"SQLite format 3\0") && head.ends_with(&APPLICATION_ID.to_be_bytes()))
 }
 
 /// Held by the servers that use a data file: others stay away from it.

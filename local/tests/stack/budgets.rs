@@ -85,7 +85,8 @@ async fn world(habits: Habits, budgets: &[&str]) -> (World, Arc<AtomicUsize>) {
     let (url, calls) = model(habits).await;
     let upstream = Some(Upstream { url, key: None, model: None, silence: DEADLINE });
     let budgets = budgets.iter().map(|rule| rule.parse().unwrap()).collect();
-    (World::with(Config { upstream, budgets, ..config() }).await, calls)
+    // This model takes images for little.
+    (World::with(Config { upstream, budgets, image_tokens: 1600, ..config() }).await, calls)
 }
 
 const HONEST: Habits = Habits { ignores_limits: false, counts: true, words_in_chunk: 1 };
@@ -153,12 +154,10 @@ async fn what_is_no_text_counts_too() {
     let token = world.minted("ada").await;
     let long = "x".repeat(100_000);
     let tool = json!([{ "type": "function", "function": { "name": "f", "description": long, "parameters": {} } }]);
-    let image = json!([{ "type": "image_url", "image_url": { "url": format!("data:image/png;base64,{long}") } }]);
     let call = json!([{ "id": "c", "type": "function", "function": { "name": "f", "arguments": long } }]);
     for body in [
         hello(json!({ "tools": tool })),
         hello(json!({ "response_format": { "type": "json_schema", "json_schema": { "schema": { "title": long } } } })),
-        json!({ "messages": [{ "role": "user", "content": image }] }),
         json!({ "messages": [{ "role": "assistant", "tool_calls": call }] }),
     ] {
         assert_eq!(send(world.chat(&token, &body)).await.refusal(), (402, "budget_exceeded".to_owned()));
@@ -167,6 +166,42 @@ async fn what_is_no_text_counts_too() {
     let small = json!([{ "type": "image_url", "image_url": { "url": "http://localhost/a.png" } }]);
     let body = json!({ "messages": [{ "role": "user", "content": small }], "max_tokens": 5 });
     assert_eq!(send(world.chat(&token, &body)).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_image_has_room_for_what_it_costs_with_any_model() {
+    let (url, calls) = model(HONEST).await;
+    let upstream = Some(Upstream { url, key: None, model: None, silence: DEADLINE });
+    let budgets = vec!["session=60000".parse().unwrap()];
+    let world = World::with(Config { upstream, budgets, ..config() }).await;
+    let token = world.minted("ada").await;
+    let ask = async |parts: Value| {
+        let body = json!({ "messages": [{ "role": "user", "content": parts }], "max_tokens": 5 });
+        send(world.chat(&token, &body)).await
+    };
+    let small = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBORw0KGgo" } });
+    for image in [
+        small.clone(),
+        json!({ "type": "image_url", "image_url": { "url": "http://localhost/a.png" }, "cache_control": {} }),
+        json!({ "type": "image", "source": { "type": "url", "url": "http://localhost/a.png" } }),
+        json!({ "type": "input_image", "image_url": "http://localhost/a.png" }),
+    ] {
+        assert_eq!(ask(json!([image, image])).await.refusal(), (402, "budget_exceeded".to_owned()), "{image}");
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    assert_eq!(ask(json!([small])).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_text_of_single_byte_tokens_has_room_for_all_of_them() {
+    // Each digit is a token to some tokenizers, and each byte of a rare script.
+    let (world, calls) = world(HONEST, &["session=5000"]).await;
+    let token = world.minted("ada").await;
+    for text in ["7".repeat(5000), "\u{1f9ff}".repeat(1250)] {
+        let body = json!({ "messages": [{ "role": "user", "content": text }], "max_tokens": 5 });
+        assert_eq!(send(world.chat(&token, &body)).await.refusal(), (402, "budget_exceeded".to_owned()));
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]

@@ -110,6 +110,24 @@ async fn doctor_does_both_preflights_and_says_what_to_change() {
     assert!(!good && out.contains("there is no function of this name") && out.contains("swapped"), "{out}");
     let (good, out, _) = doctor(PAGE, &server_of_yesterday().await, gateway).await;
     assert!(!good && out.contains("s ahead of it: set the clock"), "{out}");
+    let ada = world.sign_up("ada@example.com").await;
+    let of_session = async |supabase: &str| {
+        let arguments = ["doctor", "--origin", PAGE, "--supabase-url", supabase, "--behest-url", gateway]
+            .map(str::to_owned)
+            .to_vec();
+        let access = ada.access.clone();
+        let run = move || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_behest-local"));
+            command.args(arguments).args(["--session-env", "SESSION"]).env("SESSION", access).output().unwrap()
+        };
+        let output = in_time(tokio::task::spawn_blocking(run)).await.unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (good, out) = of_session(supabase).await;
+    assert!(good && out.contains("ok    the access token is a session of the Supabase project"), "{out}");
+    let elsewhere = supabase.replace("127.0.0.1", "localhost");
+    let (good, out) = of_session(&elsewhere).await;
+    assert!(!good && out.contains(&format!("issued by {supabase}/auth/v1, not by {elsewhere}/auth/v1")), "{out}");
     let (good, _, error) = doctor("http://localhost:9999/", supabase, gateway).await;
     assert!(!good && error.contains("is not an origin"), "{error}");
     assert_eq!(world.counted("mint"), 0);

@@ -125,8 +125,12 @@ async fn a_functions_path_stays_inside_it() {
 
 #[tokio::test]
 async fn a_head_that_takes_too_long_is_closed() {
-    let world = World::with(Config { head_limit: Duration::from_millis(200), ..config() }).await;
-    for url in [&world.running.supabase_url, &world.running.gateway_url] {
+    let www = tempfile::tempdir().unwrap();
+    let settings =
+        Config { head_limit: Duration::from_millis(200), www: Some(www.path().into()), page_port: 0, ..config() };
+    let world = World::with(settings).await;
+    let page = world.running.page_url.clone().unwrap();
+    for url in [&world.running.supabase_url, &world.running.gateway_url, &page] {
         let answer = raw(url, "GET /auth/v1/health HTTP/1.1\r\nhost: localhost\r\nx-slow").await;
         assert!(!answer.contains("200 OK"), "{answer}");
     }

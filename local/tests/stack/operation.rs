@@ -246,8 +246,8 @@ impl Program {
 }
 
 #[tokio::test]
-async fn sessions_live_as_long_as_the_flag_says() {
-    let mut child = program(&["--json", "--session-ttl-secs", "77"]).spawn().unwrap();
+async fn sessions_and_tokens_live_as_long_as_the_flags_say() {
+    let mut child = program(&["--json", "--session-ttl-secs", "77", "--token-ttl-secs", "66"]).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let program = Program { addresses: serde_json::from_str(&line).unwrap(), child };
@@ -255,6 +255,10 @@ async fn sessions_live_as_long_as_the_flag_says() {
     let body = json!({ "email": "ada@example.com", "password": "correct horse" });
     let session = program.post("supabase", "/auth/v1/signup", &[("apikey", key)], &body).await;
     assert_eq!(session["expires_in"], 77);
+    let access = format!("Bearer {}", session["access_token"].as_str().unwrap());
+    let bundle =
+        program.post("supabase", "/functions/v1/behest-token", &[("authorization", &access)], &json!({})).await;
+    assert_eq!(bundle["ttl"], 66, "{bundle}");
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let settings = format!("{}/auth/v1/settings", program.addresses["supabase"].as_str().unwrap());
     let settings = send(http.get(settings).header("apikey", key)).await.json();
@@ -292,6 +296,9 @@ async fn the_program_prints_one_line_and_ends_cleanly_when_asked_to() {
         assert_eq!(program.addresses["page"], Value::Null, "no --www, no page");
         assert_eq!(program.addresses["demoUser"]["email"], "demo@example.com");
         program.ask().await;
+        let key = program.addresses["publishableKey"].as_str().unwrap();
+        let wrong = json!({ "email": "demo@example.com", "password": "not this one" });
+        program.post("supabase", "/auth/v1/token?grant_type=password", &[("apikey", key)], &wrong).await;
         assert!(program.signal(signal).success());
         let (mut out, mut log) = (String::new(), String::new());
         program.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
@@ -299,10 +306,53 @@ async fn the_program_prints_one_line_and_ends_cleanly_when_asked_to() {
         assert_eq!(out, "", "the one line is all of it");
         assert!(log.contains("POST /v1/chat/completions"), "{log}");
         let password = program.addresses["demoUser"]["password"].as_str().unwrap();
-        for secret in ["behest_sk_", "eyJ", password] {
+        assert!(log.contains("Supabase Auth refused POST /token") && log.contains("invalid_credentials"), "{log}");
+        for secret in ["behest_sk_", "eyJ", password, "not this one"] {
             assert!(!log.contains(secret), "{secret} is in the log");
         }
     }
+}
+
+/// What the terminal shows is all that an app needs.
+#[cfg(unix)]
+#[test]
+fn the_terminal_says_how_to_connect() {
+    let mut child = program(&["--demo-user"]).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let shown: String = lines.take_while(|line| !line.starts_with("Ctrl-C")).map(|line| line + "\n").collect();
+    let _ended_with_the_test = Program { child, addresses: Value::Null };
+    for name in ["Supabase URL", "Gateway URL", "Dashboard", "Token function", "Demo user"] {
+        assert!(shown.contains(name), "{name}: {shown}");
+    }
+    for key in ["sb_publishable_", "sb_secret_", "behest_sk_"] {
+        assert!(shown.contains(key), "{key}: {shown}");
+    }
+    for code in
+        ["JavaScript:", "behest.ask(\"Hi!\")", "Rust:", "Client::builder(\"http://127.0.0.1:", "curl:", "$BEHEST_KEY"]
+    {
+        assert!(shown.contains(code), "{code}: {shown}");
+    }
+}
+
+/// A client that begins to read and then does not, at Ctrl-C: what it was sent is booked.
+#[cfg(unix)]
+#[tokio::test]
+async fn ctrl_c_keeps_the_row_of_a_client_that_does_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    let mut program = Program::start(&data);
+    let admin = behest_local::Admin::open(&data).await.unwrap();
+    let token = admin.mint("ada", None, 3600).unwrap();
+    let url = format!("{}/v1/chat/completions", program.addresses["gateway"].as_str().unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = json!({ "messages": [{ "role": "user", "content": "Hi" }], "stream": true }).to_string();
+    let fault = http.post(url).bearer_auth(token).header("x-behest-local-fault", "stall=2000").body(body);
+    let mut held = in_time(fault.send()).await.unwrap();
+    assert!(in_time(held.chunk()).await.unwrap().is_some());
+    assert!(program.signal("-INT").success());
+    let rows = admin.usage().await.unwrap();
+    assert_eq!((rows.len(), rows[0].outcome.as_str()), (1, "aborted"), "{rows:?}");
+    assert!(rows[0].output_tokens > 0);
 }
 
 #[cfg(unix)]
@@ -370,7 +420,10 @@ fn the_program_says_what_is_wrong() {
         ),
         (vec!["--upstream-model", "m"], "--upstream"),
         (vec!["--package", "."], "--www"),
+        (vec!["--token-ttl-secs", "59"], "--token-ttl-secs: 59 is not between"),
+        (vec!["--session-ttl-secs", "0"], "--session-ttl-secs"),
         (vec!["--data", "/proc/data.sqlite"], "cannot write beside /proc/data.sqlite"),
+        (vec!["--data", "/sys/kernel/uevent_seqnum"], "/sys/kernel/uevent_seqnum is read-only"),
         (vec!["--data", "Cargo.toml"], "Cargo.toml is not a data file of behest-local"),
         (vec!["--config", "no-such-file.toml"], "cannot read no-such-file.toml"),
     ];

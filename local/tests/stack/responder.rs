@@ -98,6 +98,17 @@ async fn it_answers_in_json_and_markdown_and_as_often_as_asked() {
     let stopped = content(ask("Hi", &json!({ "stop": ["conversation", "words"] }))).await;
     assert!(stopped.ends_with("in a ") && !stopped.contains("conversation"), "{stopped}");
 
+    let plain = send(world.chat(&token, &ask("Hi", &json!({ "logprobs": true })))).await.json();
+    assert!(plain["choices"][0].get("logprobs").is_none_or(Value::is_null), "there are none: {plain}");
+    let made = plain["created"].as_i64().unwrap();
+    let now = i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    assert!((now - 60..=now).contains(&made), "in seconds: {made}");
+    for (options, usage) in [(json!({ "include_usage": true }), 1), (json!({ "include_usage": false }), 0)] {
+        let body = ask("Hi", &json!({ "stream": true, "stream_options": options }));
+        let text = send(world.chat(&token, &body)).await.text;
+        assert_eq!(text.matches("\"usage\":{").count(), usage, "{text}");
+    }
+
     let before = world.running.admin().usage().await.unwrap().len();
     let body = ask("Hi", &json!({ "n": 3, "max_tokens": 5 }));
     let three = send(world.chat(&token, &body)).await.json();

@@ -52,6 +52,11 @@ async fn users_are_made_listed_changed_and_deleted() {
         (1, &json!("eve@example.com"))
     );
 
+    let all = world.admin(&key, Method::GET, "/users?page=&per_page=", Value::Null).await.json();
+    assert_eq!(all["users"].as_array().unwrap().len(), 3, "as supabase for Python asks");
+    let wrong = world.admin(&key, Method::GET, "/users?page=two", Value::Null).await;
+    assert_eq!(code(&wrong), (400, "validation_failed".to_owned()));
+
     let path = format!("/users/{}", ada["id"].as_str().unwrap());
     let change = json!({ "email": "ada@new.example", "user_metadata": { "a": null, "c": 3 }, "app_metadata": { "role": "editor" } });
     let changed = world.admin(&key, Method::PUT, &path, change).await.json();

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 
 use crate::json::{Json, quote};
-use crate::server::fields::Object;
+use crate::object::Object;
 use crate::server::guard::Caller;
 use crate::server::respond::status_of;
 use crate::server::supabase::Rest;

@@ -1,5 +1,6 @@
 //! The HTTP door on native targets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,6 +9,11 @@ use http::{Request, Response};
 
 use crate::server::http::{HttpClient, HttpError, Limits};
 use crate::{Error, Reason};
+
+/// The way to other servers unless the settings name another.
+pub(in crate::server) fn http_client() -> Result<Arc<dyn HttpClient>, Error> {
+    Ok(Arc::new(NativeClient::new()?))
+}
 
 /// [`HttpClient`] by reqwest, with one connection pool.
 #[derive(Clone, Debug)]

@@ -1,22 +1,9 @@
 //! URLs, by the crate `url`.
 
-/// What is asked of a URL.
-pub(crate) struct Url {
-    /// All of it, in its one spelling.
-    pub(crate) href: String,
-    /// `https`, without a colon.
-    pub(crate) scheme: String,
-    /// Without the port.
-    pub(crate) host: String,
-    /// As browsers send it; `null` where there is none.
-    pub(crate) origin: String,
-    pub(crate) has_login: bool,
-    /// Or a fragment.
-    pub(crate) has_query: bool,
-}
+use crate::server::url::Url;
 
 /// Reads an absolute URL; the error says why it is none.
-pub(crate) fn parse(text: &str) -> Result<Url, String> {
+pub(in crate::server) fn parse(text: &str) -> Result<Url, String> {
     let url = url::Url::parse(text).map_err(|error| error.to_string())?;
     Ok(Url {
         scheme: url.scheme().to_owned(),

@@ -71,7 +71,7 @@ export const events = (pieces, end = (response) => response.end()) => async (res
 };
 
 export const hang = () => {};
-export const goodToken = (response, attempt) =>
+const goodToken = (response, attempt) =>
   reply(200, { token: `token-${attempt}`, ttl: 900, sessionId: "session-1", expiresAt: 4_000_000_000 })(response);
 
 /** One event with this text. */

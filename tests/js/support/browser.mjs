@@ -2,7 +2,7 @@ import { chromium } from "playwright-core";
 
 import { required } from "./required.mjs";
 
-const ARGS = [
+export const ARGS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",

@@ -53,6 +53,13 @@ export async function launchFirefox() {
     const inner = await evaluate("return innerWidth");
     if (inner !== viewport.width) throw new Error(`Firefox's page is ${inner} wide instead of ${viewport.width}`);
     return {
+      /** As if there were no network, the loopback included. */
+      async offline(isOffline) {
+        await call(`${at}/moz/context`, { context: "chrome" });
+        const script = `Services.prefs.setBoolPref("network.disable-localhost-when-offline", true); Services.io.offline = ${isOffline}`;
+        await call(`${at}/execute/sync`, { script, args: [] });
+        await call(`${at}/moz/context`, { context: "content" });
+      },
       evaluate,
       goto: (url) => call(`${at}/url`, { url }),
       waitFor: find,

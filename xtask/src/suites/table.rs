@@ -64,7 +64,7 @@ pub(crate) const SUITES: &[Suite] = &[
     }),
     suite(
         "trust",
-        "faults, a soak and attacks: the short forms of cargo xtask check --faults, --soak and --attacks",
+        "faults, a soak, attacks and second implementations: the short forms of cargo xtask check --faults and its like",
         trust,
     ),
     suite("demo", "cargo xtask demo --check", demo_check),
@@ -93,14 +93,14 @@ pub(crate) const SUITES: &[Suite] = &[
         run: real_upstream,
     },
     Suite {
-        name: "python",
-        what: "behest-local under the Python libraries of Behest, OpenAI, litellm and LangChain (downloads 430 MB once; only when named)",
+        name: "foreign",
+        what: "behest-local under clients of others, in JavaScript and Python, and over a real model (downloads 800 MB once; only when named)",
         by_default: false,
-        run: python_clients,
+        run: foreign_clients,
     },
     Suite {
         name: "load",
-        what: "behest-local under 500 streams, half a million rows and 100 deaths: two minutes (only when named)",
+        what: "behest-local under 500 streams, 300 of half a minute, half a million rows and 100 deaths: three minutes (only when named)",
         by_default: false,
         run: load,
     },
@@ -295,14 +295,23 @@ pub(super) fn in_pages(context: &Context, files: Vec<PathBuf>) -> Result<Command
     Ok(node)
 }
 
+/// The same with the native client of the fault matrix.
+pub(super) fn in_trust(context: &Context, files: &[&str]) -> Result<Command> {
+    let mut node = in_pages(context, files.iter().map(|file| root().join(file)).collect())?;
+    node.env("FAULT_CALLER", context.program("fault-caller", "example")?);
+    Ok(node)
+}
+
 /// What the project is trusted for; `super::trust` runs the long forms.
 pub(super) const FAULTS: &str = "tests/trust/faults.test.mjs";
+pub(super) const EVENTS: &str = "tests/trust/events.test.mjs";
+pub(super) const EXPOSURE: &str = "tests/trust/exposure.test.mjs";
+pub(super) const DIFFERENTIAL: &str = "tests/trust/differential.test.mjs";
 pub(super) const SOAK: &str = "tests/trust/soak.test.mjs";
 pub(super) const ATTACKS: &str = "tests/trust/attacks.test.mjs";
 
 fn trust(context: &Context) -> Result<Counts> {
-    let files = [FAULTS, SOAK, ATTACKS].map(|file| root().join(file));
-    counted(&mut in_pages(context, files.into())?, RUN_LIMIT)
+    counted(&mut in_trust(context, &[FAULTS, EVENTS, SOAK, ATTACKS, EXPOSURE, DIFFERENTIAL])?, RUN_LIMIT)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -389,13 +398,24 @@ fn demo_check(context: &Context) -> Result<Counts> {
     demo::check(&context.behest_local()?, &context.tools, &demo::Upstream::default()).map(|()| Counts::PASSED)
 }
 
+/// Supabase's, OpenAI's, Behest's own, and the libraries that stand on them, unchanged but for URLs and keys.
+fn foreign_clients(context: &Context) -> Result<Counts> {
+    let files = javascript_tests(|name| name.starts_with("foreign") || name.starts_with("libraries"))?;
+    let mut counts = counted(&mut in_pages(context, files)?, RUN_LIMIT)?;
+    counts += python_clients(context)?;
+    counts += real_upstream(context)?;
+    println!("clients of others: {} tried, {} right", counts.passed + counts.failed, counts.passed);
+    Ok(counts)
+}
+
 fn python_clients(context: &Context) -> Result<Counts> {
     // behest-ai imports httpx without naming it among its requirements.
-    let packages = ["behest-ai==1.5.0b1", "httpx", "openai", "litellm==1.110.2", "langchain-openai==1.7.4"];
-    let check = "import behest, httpx, openai, litellm, langchain_openai";
-    let python = python::virtual_environment("foreign", &packages, check, "Python clients (430 MB)")?;
+    let packages =
+        ["behest-ai==1.5.0b1", "httpx", "openai", "litellm==1.110.2", "langchain-openai==1.7.4", "supabase==2.34.1"];
+    let check = "import behest, httpx, openai, litellm, langchain_openai, supabase";
+    let python = python::virtual_environment("foreign", &packages, check, "Python clients (450 MB)")?;
     let mut counts = Counts::default();
-    for file in ["foreign.py", "libraries.py"] {
+    for file in ["foreign.py", "libraries.py", "supabase_py.py"] {
         let mut run = command(&python);
         run.arg(root().join("tests/py").join(file)).env("BEHEST_LOCAL", context.behest_local()?);
         counts += counted(&mut run, RUN_LIMIT)?;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::counts::Counts;
-use super::table::{ATTACKS, Context, FAULTS, SOAK, counted, in_pages};
+use super::table::{ATTACKS, Context, DIFFERENTIAL, EVENTS, EXPOSURE, FAULTS, SOAK, counted, in_trust};
+use crate::figures::scale;
+use crate::machine::children::{End, watch};
 use crate::machine::places::root;
 use crate::package::reproducible;
 
@@ -18,10 +20,10 @@ const LONG_FUZZ: u64 = 60;
 /// Which of the long forms to run; none: formatting and clippy.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Options {
-    /// The fault matrix in Node, Chromium and Firefox; writes docs/faults.md
+    /// The fault matrix in Node, Chromium, Firefox and the native client; writes docs/faults.md
     #[arg(long)]
     faults: bool,
-    /// 10 000 asks and 2 000 streams of three users under random faults
+    /// 10 000 asks and 2 000 streams of three users under random faults, in Node and in Chromium
     #[arg(long)]
     soak: bool,
     /// Random and mutated input for everything that reads what others send
@@ -33,6 +35,9 @@ pub(crate) struct Options {
     /// Secrets searched wherever they could show; hostile answers and texts; the policies of every page
     #[arg(long)]
     attacks: bool,
+    /// 100 000 clients with the real engine at one token endpoint: no waves; writes the tables of docs/scale.md
+    #[arg(long)]
+    scale: bool,
     /// Two builds of the WebAssembly modules in two folders, byte by byte
     #[arg(long)]
     reproducible: bool,
@@ -40,7 +45,7 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn is_quick(&self) -> bool {
-        !(self.faults || self.soak || self.fuzz || self.attacks || self.reproducible)
+        !(self.faults || self.soak || self.fuzz || self.attacks || self.scale || self.reproducible)
     }
 }
 
@@ -48,13 +53,16 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let context = Context::default();
     let mut counts = Counts::default();
-    for (wanted, file) in [(options.faults, FAULTS), (options.soak, SOAK), (options.attacks, ATTACKS)] {
-        if wanted {
-            counts += counted(in_pages(&context, vec![root().join(file)])?.env("TRUST", "long"), LIMIT)?;
-        }
+    let Options { faults, soak, attacks, .. } = *options;
+    let files = [(faults, FAULTS), (faults, EVENTS), (soak, SOAK), (attacks, ATTACKS), (attacks, EXPOSURE)];
+    for (_, file) in files.into_iter().filter(|(wanted, _)| *wanted) {
+        counts += counted(in_trust(&context, &[file])?.env("TRUST", "long"), LIMIT)?;
     }
     if options.fuzz {
         counts += fuzz(&context, options.seconds)?;
+    }
+    if options.scale {
+        counts += crowds(&context)?;
     }
     if options.reproducible {
         counts += Counts::of(reproducible::check());
@@ -70,5 +78,25 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn fuzz(context: &Context, seconds: u64) -> Result<Counts> {
     let mut run = Command::new(context.test_program("fuzz")?);
     run.current_dir(root()).args(["--nocapture", "--test-threads=1"]).env("FUZZ_SECONDS", seconds.to_string());
-    counted(&mut run, LIMIT)
+    let mut counts = counted(&mut run, LIMIT)?;
+    counts += counted(in_trust(context, &[DIFFERENTIAL])?.env("FUZZ_SECONDS", seconds.to_string()), LIMIT)?;
+    Ok(counts)
+}
+
+/// The simulation of `src/engine/arrivals.rs` (suite `native` runs a small one).
+fn crowds(context: &Context) -> Result<Counts> {
+    let mut run = Command::new(context.test_program("behest_client")?);
+    run.current_dir(root())
+        .args(["arrivals", "--nocapture", "--test-threads=2"])
+        .env("CROWD", scale::CROWD.to_string());
+    let (mut counts, mut lines) = (Counts::default(), Vec::new());
+    let end = watch(&mut run, LIMIT, |line| {
+        counts.read(line);
+        lines.push(line.to_owned());
+    })?;
+    match end {
+        End::Success => scale::write(&lines)?,
+        End::Failure | End::TimedOut => counts.failed = counts.failed.max(1),
+    }
+    Ok(counts)
 }

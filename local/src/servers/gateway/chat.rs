@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
+use behest_client::wire::is_id;
 use serde_json::Value;
 
 use super::cut;
@@ -18,7 +19,7 @@ use super::request::ChatRequest;
 use super::state::Gateway;
 use super::threads;
 use super::trace::TraceId;
-use crate::domain::gateway_token::{GatewayClaims, is_session_id};
+use crate::domain::gateway_token::GatewayClaims;
 
 /// Spend of a token without a session goes here.
 const NO_SESSION: &str = "no-session";
@@ -49,7 +50,7 @@ pub(crate) async fn completions(
             user_id: caller.user_id,
             session_id: caller.session_id,
             model,
-            prompt_tokens: request.size().expected,
+            prompt_tokens: request.prompt_expected(),
             turn,
         },
         gateway.recorder.clone(),
@@ -105,7 +106,7 @@ fn session_id(headers: &HeaderMap, claims: &GatewayClaims) -> Result<String, Gat
         return Ok(if claims.sid.is_empty() { NO_SESSION.to_owned() } else { claims.sid.clone() });
     };
     match value.to_str() {
-        Ok(id) if is_session_id(id) => Ok(id.to_owned()),
+        Ok(id) if is_id(id) => Ok(id.to_owned()),
         _ => Err(GatewayError::invalid("X-Session-Id must be 1 to 255 visible ASCII characters")),
     }
 }

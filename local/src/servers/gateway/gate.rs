@@ -85,7 +85,8 @@ impl Gateway {
             let rate = self.rates.take(&caller.user_id, tier.requests_per_minute, now);
             rate.map_err(|wait| too_fast(tier, wait))?;
         }
-        let (prompt, choices, asked) = (request.size().most, request.choices(), request.max_tokens());
+        let (prompt, choices, asked) =
+            (self.responder.prompt_at_most(request), request.choices(), request.max_tokens());
         let mut chat = Reservation {
             request_id: request_id.to_owned(),
             user_id: caller.user_id.clone(),
@@ -110,7 +111,7 @@ impl Gateway {
                 let room = balance.allowance.room(balance.spent.plus(balance.reserved), prompt, choices);
                 if room < 1 {
                     let may_free = balance.allowance.room(balance.spent, prompt, choices) >= 1;
-                    return Ok(Err(budget_is_spent(balance, may_free)));
+                    return Ok(Err(budget_is_spent(balance, may_free, prompt)));
                 }
                 answer = answer.min(room);
             }
@@ -145,7 +146,7 @@ fn day_is_spent(tier: Tier, today: ledger::Today) -> GatewayError {
     }))
 }
 
-fn budget_is_spent(balance: &Balance, may_free: bool) -> GatewayError {
+fn budget_is_spent(balance: &Balance, may_free: bool, prompt: i64) -> GatewayError {
     let Balance { scope, allowance, spent, .. } = balance;
     let whose = scope.name();
     let details = json!({
@@ -159,8 +160,10 @@ fn budget_is_spent(balance: &Balance, may_free: bool) -> GatewayError {
             .with_retry_after(Some(HeaderValue::from_static("1")))
             .with_details(details);
     }
-    let message =
-        format!("The {whose}'s budget of {allowance} is spent, or what is left is too little for this request");
+    let message = format!(
+        "The {whose}'s budget of {allowance} is spent, or what is left is too little for this request, whose prompt may take \
+         {prompt} tokens"
+    );
     GatewayError::new(StatusCode::PAYMENT_REQUIRED, "budget_exceeded", message).with_details(details)
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::error::GatewayError;
-use super::prompt::{self, PromptSize};
+use super::prompt::{self, Bounds};
 use crate::domain::content::text_of;
 use crate::domain::limits::MOST_TOKENS;
 
@@ -90,8 +90,14 @@ impl ChatRequest {
         }
     }
 
-    pub(super) fn size(&self) -> PromptSize {
-        prompt::size(&self.body, self.stream)
+    /// About how many tokens the prompt has.
+    pub(super) fn prompt_expected(&self) -> i64 {
+        prompt::expected(&self.body)
+    }
+
+    /// How many tokens a model within these bounds may count for it.
+    pub(super) fn prompt_at_most(&self, bounds: Bounds) -> i64 {
+        prompt::at_most(&self.body, self.stream, bounds)
     }
 
     pub(crate) fn take_messages(&mut self) -> Vec<Value> {

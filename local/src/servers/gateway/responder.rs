@@ -1,32 +1,32 @@
 //! Who answers: an OpenAI-compatible server, or the responder built in here.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::builtin::{self, Builtin};
 use super::error::GatewayError;
 use super::http_upstream::HttpUpstream;
+use super::prompt::Bounds;
 use super::reply::Reply;
 use super::request::ChatRequest;
-use crate::config::Upstream;
+use crate::config::{Config, Upstream};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) enum Responder {
     Builtin(Builtin),
-    Http(HttpUpstream),
+    Http(HttpUpstream, Bounds),
 }
 
 impl Responder {
-    /// The server of the settings, or the responder that speaks at this pace.
-    pub(crate) fn new(config: Option<&Upstream>, pace: Duration) -> Result<Self> {
-        Ok(match config {
-            Some(Upstream { url, key, model, silence }) => {
-                Self::Http(HttpUpstream::new(url, key.clone(), model.clone(), *silence)?)
-            }
-            None => Self::Builtin(Builtin { pace }),
+    /// The server of the settings, or the responder that speaks at their pace.
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        Ok(match &config.upstream {
+            Some(Upstream { url, key, model, silence }) => Self::Http(
+                HttpUpstream::new(url, key.clone(), model.clone(), *silence)?,
+                Bounds::of_any_model(config.image_tokens.into()),
+            ),
+            None => Self::Builtin(Builtin { pace: config.pace }),
         })
     }
 
@@ -34,7 +34,7 @@ impl Responder {
     pub(crate) fn model(&self, request: &ChatRequest) -> String {
         match self {
             Self::Builtin(_) => builtin::MODEL.to_owned(),
-            Self::Http(http) => http.model(request).unwrap_or("default").to_owned(),
+            Self::Http(http, _) => http.model(request).unwrap_or("default").to_owned(),
         }
     }
 
@@ -49,11 +49,19 @@ impl Responder {
         }
     }
 
+    /// The most tokens that its prompt may have.
+    pub(super) fn prompt_at_most(&self, request: &ChatRequest) -> i64 {
+        match self {
+            Self::Builtin(_) => request.prompt_at_most(Bounds::BUILTIN),
+            Self::Http(_, bounds) => request.prompt_at_most(*bounds),
+        }
+    }
+
     /// Sends a request on. Dropping the future or the reply's stream cancels it.
     pub(crate) async fn chat(&self, request: &ChatRequest) -> Result<Reply, GatewayError> {
         match self {
             Self::Builtin(builtin) => Ok(builtin.chat(request)),
-            Self::Http(http) => http.chat(request).await,
+            Self::Http(http, _) => http.chat(request).await,
         }
     }
 
@@ -63,7 +71,7 @@ impl Responder {
             |id: &str| json!({ "object": "list", "data": [{ "id": id, "object": "model", "owned_by": "project" }] });
         match self {
             Self::Builtin(_) => Ok(one(builtin::MODEL)),
-            Self::Http(http) => match &http.model {
+            Self::Http(http, _) => match &http.model {
                 Some(model) => Ok(one(model)),
                 None => http.models().await,
             },

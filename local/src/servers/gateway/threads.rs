@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use behest_client::wire::is_id;
 use serde_json::{Value, json};
 
 use super::error::GatewayError;
@@ -10,7 +11,6 @@ use super::request::ChatRequest;
 use super::state::Gateway;
 use crate::domain::clock::rfc3339;
 use crate::domain::content::text_of;
-use crate::domain::gateway_token::is_session_id;
 use crate::store::threads::{self, Thread, Turn};
 
 /// `GET /v1/threads`: the caller's own, last used first.
@@ -75,7 +75,7 @@ fn not_found() -> GatewayError {
 pub(crate) fn thread_id(headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
     let Some(value) = headers.get("x-thread-id") else { return Ok(None) };
     match value.to_str() {
-        Ok(id) if is_session_id(id) => Ok(Some(id.to_owned())),
+        Ok(id) if is_id(id) => Ok(Some(id.to_owned())),
         _ => Err(GatewayError::invalid("X-Thread-Id must be 1 to 255 visible ASCII characters")),
     }
 }

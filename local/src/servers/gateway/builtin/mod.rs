@@ -214,7 +214,7 @@ fn said(body: &Map<String, Value>, question: &str, last: (&str, &str), messages:
 /// Tokens of what is no text of a message: tools, schemas, calls, images.
 fn unspoken(request: &ChatRequest) -> usize {
     let texts: i64 = request.texts().map(|(_, text)| i64::try_from(text.len()).unwrap_or(i64::MAX)).sum();
-    usize::try_from(request.size().expected - (texts + 3) / 4).unwrap_or_default()
+    usize::try_from(request.prompt_expected() - (texts + 3) / 4).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -39,17 +39,12 @@ fn taken() -> AuthError {
     AuthError::unprocessable("email_exists", "A user with this email address has already been registered")
 }
 
-#[derive(Deserialize)]
+/// As texts: supabase for Python sends both empty.
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Paging {
-    page: i64,
-    per_page: i64,
-}
-
-impl Default for Paging {
-    fn default() -> Self {
-        Self { page: 1, per_page: 50 }
-    }
+    page: String,
+    per_page: String,
 }
 
 /// `GET /admin/users?page=1&per_page=50`
@@ -57,7 +52,14 @@ pub(super) async fn list(
     State(supabase): State<Supabase>,
     Query(Paging { page, per_page }): Query<Paging>,
 ) -> Result<Response, AuthError> {
-    let (page, per_page) = (page.max(1), per_page.clamp(1, 1000));
+    let number = |name: &str, text: &str, otherwise: i64| match text {
+        "" => Ok(otherwise),
+        text => {
+            text.parse().map_err(|_| AuthError::bad_request("validation_failed", format!("{name} must be a number")))
+        }
+    };
+    let page = number("page", &page, 1)?.max(1);
+    let per_page = number("per_page", &per_page, 50)?.clamp(1, 1000);
     let offset = (page - 1).saturating_mul(per_page);
     let (users, total) = supabase.shared.store.run(move |db| users::page(db, offset, per_page)).await?;
     let users: Vec<Value> = users.iter().map(user_json).collect();

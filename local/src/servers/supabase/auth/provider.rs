@@ -10,7 +10,7 @@ use axum::extract::{Form, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use maud::{DOCTYPE, PreEscaped, html};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -63,10 +63,10 @@ pub(crate) async fn page(
     supabase.shared.counters.add("auth.authorize");
     let Query(asked) = asked.map_err(|why| AuthError::bad_request("validation_failed", why.body_text()))?;
     asked.check()?;
-    Ok(show(&asked, None))
+    Ok(show(&supabase, &asked, None))
 }
 
-fn show(asked: &Authorize, problem: Option<&str>) -> Response {
+fn show(supabase: &Supabase, asked: &Authorize, problem: Option<&str>) -> Response {
     let hidden = [
         ("provider", &asked.provider),
         ("redirect_to", &asked.redirect_to),
@@ -100,12 +100,24 @@ fn show(asked: &Authorize, problem: Option<&str>) -> Response {
             }
         }
     };
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
     let headers = [
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+        (header::CONTENT_SECURITY_POLICY, policy(supabase, asked)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
     (headers, page).into_response()
+}
+
+/// Nothing runs, nothing but the page's own style counts, and the form leads to here and to where the browser goes back to.
+fn policy(supabase: &Supabase, asked: &Authorize) -> HeaderValue {
+    let style = STANDARD.encode(digest(&SHA256, style::PLAIN.as_bytes()));
+    let back = supabase.way_back(&asked.redirect_to).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self' {back}; frame-ancestors 'none'; \
+         base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    );
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
 /// `POST /authorize`: the provider says who it is, and the browser goes back to the page.
@@ -116,7 +128,9 @@ pub(crate) async fn come_back(
     let Form(asked) = asked.map_err(|why| AuthError::bad_request("validation_failed", why.body_text()))?;
     asked.check()?;
     let Ok(email) = address(&asked.email) else {
-        return Ok((StatusCode::BAD_REQUEST, show(&asked, Some("This is not an e-mail address."))).into_response());
+        return Ok(
+            (StatusCode::BAD_REQUEST, show(&supabase, &asked, Some("This is not an e-mail address."))).into_response()
+        );
     };
     let mut back = supabase.way_back(&asked.redirect_to)?;
     let (now, provider) = (supabase.shared.clock.now_ms(), asked.provider.clone());

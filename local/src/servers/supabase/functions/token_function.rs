@@ -19,6 +19,8 @@ pub(crate) struct TokenFunction {
     /// The interface's address, should it not be loopback: the function may speak plain HTTP to it.
     pub(crate) host: String,
     pub(crate) allow_anonymous: bool,
+    /// The life of its tokens.
+    pub(crate) ttl: Duration,
 }
 
 impl TokenFunction {
@@ -32,6 +34,7 @@ impl TokenFunction {
                 "BEHEST_BASE_URL" => self.shared.gateway_url.clone(),
                 "BEHEST_KEY" => self.shared.identity.behest_key.expose().clone(),
                 "CORS_ORIGIN" => self.shared.origins.list().join(","),
+                "BEHEST_TTL" => self.ttl.as_secs().to_string(),
                 "ALLOW_HTTP_HOSTS" => self.host.clone(),
                 _ => return None,
             })

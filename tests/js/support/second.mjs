@@ -1,0 +1,3 @@
+/** Second implementations of what the client reads, for tests outside of this folder. */
+export { createParser } from "eventsource-parser";
+export * as jose from "jose";
