@@ -99,7 +99,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Every field, in the order they are written.
-    #[cfg_attr(not(feature = "auth"), allow(dead_code))]
+    #[cfg_attr(not(feature = "sign-in"), allow(dead_code))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(Text<'a>, Json<'a>)> {
         self.0.iter()
     }

@@ -20,14 +20,16 @@ mod credential;
 mod engine;
 mod error;
 mod json;
-#[cfg(any(feature = "auth", feature = "server"))]
+#[cfg(any(feature = "sign-in", feature = "server"))]
 mod object;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "sign-in"))]
 mod platform;
 mod secret;
 mod text;
 pub mod wire;
 
+#[cfg(all(feature = "sign-in", not(feature = "auth")))]
+mod auth;
 #[cfg(feature = "auth")]
 pub mod auth;
 #[cfg(feature = "client")]

@@ -2,15 +2,17 @@ import { createDriver } from "./drive.js";
 import { invalidConfig, invalidRequest, requireText } from "./error.js";
 import { callOptions, conversationOptions, engineConfig } from "./options.js";
 import { sessionSource } from "./session.js";
-import { namedModule } from "./wasm.js";
 
-/** `createClient` over a way to load the module. Synchronous: the module loads with the first call, or with `warm()`. */
-export function clientFactory(load) {
+/**
+ * `createClient` over what gives the loader of the module that its options name. Synchronous: the module loads with the first
+ * call, or with `warm()`.
+ */
+export function clientFactory(loaderOf) {
   return function createClient(options) {
     const config = engineConfig(options);
     const source = sessionSource(options);
     if (source.reports) config.sourceReports = 1;
-    const driver = createDriver({ load: namedModule(options) ?? load, config, source, fetch: options.fetch });
+    const driver = createDriver({ load: loaderOf(options), config, source, fetch: options.fetch });
     const tell = (accessToken) => driver.user(accessToken ? requireText("the access token", accessToken) : undefined);
     return {
       ...calls(driver, driver.main, config),

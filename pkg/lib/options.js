@@ -99,7 +99,7 @@ export function conversationOptions({ sessionId, threadId, budget }) {
 }
 
 /** The URL without slashes at its end, or nothing if it is none to call below. */
-function baseUrl(text) {
+export function baseUrl(text) {
   // What the parser would repair was not meant: three slashes, backslashes, white space, half an escape.
   if (!/^https?:\/\/[^/]/i.test(text) || /[\s\\?#]|%(?![0-9a-f]{2})/i.test(text)) return;
   try {
@@ -110,7 +110,7 @@ function baseUrl(text) {
   }
 }
 
-function isPublishable(key) {
+export function isPublishable(key) {
   if (!/^[\x21-\x7e]+$/.test(key)) return false;
   if (key.startsWith("sb_publishable_")) return true;
   if (SECRET_PREFIXES.some((prefix) => key.startsWith(prefix))) return false;

@@ -1,11 +1,10 @@
-import { createGlue } from "../dist/glue.js";
 import { internal, wasmLoadFailed } from "./error.js";
 
 /**
  * Gives a function that resolves to the running module. It is compiled once; a failed load is forgotten, so that the next
  * call tries again; one that trapped is replaced by a fresh one.
  */
-export function moduleLoader(compile) {
+function moduleLoader(createGlue, compile) {
   let compiled;
   let running;
 
@@ -24,15 +23,18 @@ export function moduleLoader(compile) {
   return () => (running ??= start());
 }
 
-/** Loaders of modules that applications name, one for all clients that name the same. */
-const named = new Map();
-
-/** The loader of the module that the options `wasmUrl` or `wasmModule` name, if they do. */
-export function namedModule({ wasmUrl, wasmModule }) {
-  const name = wasmModule ?? wasmUrl?.toString();
-  if (name === undefined) return;
-  if (!named.has(name)) named.set(name, moduleLoader(async () => wasmModule ?? fetchModule(name)));
-  return named.get(name);
+/**
+ * Gives the loader of the module that the options `wasmUrl` or `wasmModule` name, one for all clients that name the same; if
+ * they name none, that of `compile`.
+ */
+export function moduleLoaders(createGlue, compile) {
+  const loaders = new Map();
+  return ({ wasmUrl, wasmModule }) => {
+    const name = wasmModule ?? wasmUrl?.toString();
+    const source = name === undefined ? compile : async () => wasmModule ?? fetchModule(name);
+    if (!loaders.has(name)) loaders.set(name, moduleLoader(createGlue, source));
+    return loaders.get(name);
+  };
 }
 
 /** What runs, and who stands on it. */

@@ -5,21 +5,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::AuthEvent;
 use super::rules::{Came, Rules, Step, Then};
-use super::session::AuthSession;
+use super::session::{AuthSession, User};
 use super::storage::Kept;
+use super::tabs::{Held, Look, OpenTabs, Tabs};
 use crate::engine::Moment;
-use crate::platform::{MaybeSend, MaybeSync, page};
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
 
 /// The one place that reads and writes the session.
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     storage: Kept,
     /// Where supabase-js keeps it, too.
     key: String,
     rules: Mutex<Rules>,
     news: Mutex<News>,
-    channel: Option<page::Channel>,
+    tabs: Option<Box<dyn Tabs>>,
     /// The storage is nobody else's.
     is_private: bool,
+}
+
+/// Who else reads and writes the session.
+pub(crate) enum Sharing {
+    /// The tabs of this page, which this opens the way to.
+    Tabs(OpenTabs),
+    Nobody,
+    /// Somebody who does not tell.
+    Untold,
 }
 
 /// Listeners, and what they were not told yet.
@@ -31,7 +41,7 @@ struct News {
     is_telling: bool,
 }
 
-pub(super) trait Listener: MaybeSend + MaybeSync {
+pub(crate) trait Listener: MaybeSend + MaybeSync {
     fn told(&self, event: AuthEvent, session: Option<&AuthSession>);
 }
 
@@ -42,38 +52,40 @@ impl<F: Fn(AuthEvent, Option<&AuthSession>) + MaybeSend + MaybeSync> Listener fo
 }
 
 impl Keeper {
-    /// The storage may be the page's, or nobody else's, or one that others write without telling.
-    pub(super) fn new(storage: Kept, key: String, is_page: bool, is_private: bool) -> Arc<Self> {
+    /// The storage may be shared with other tabs, or nobody else's, or one that others write without telling.
+    pub(crate) fn new(storage: Kept, key: String, sharing: Sharing) -> Arc<Self> {
+        let is_private = matches!(sharing, Sharing::Nobody);
         Arc::new_cyclic(|keeper: &Weak<Self>| {
-            let keeper = keeper.clone();
-            let channel = is_page.then(|| {
-                page::Channel::open(&key, move || {
-                    if let Some(keeper) = keeper.upgrade() {
-                        keeper.read();
-                    }
-                })
-            });
-            let (rules, news) = (Mutex::default(), Mutex::default());
-            Self { storage, rules, news, channel: channel.flatten(), key, is_private }
+            let tabs = match sharing {
+                Sharing::Tabs(open) => open(&key, Box::new(keeper.clone())),
+                Sharing::Nobody | Sharing::Untold => None,
+            };
+            Self { storage, rules: Mutex::default(), news: Mutex::default(), tabs, key, is_private }
         })
     }
 
-    pub(super) fn key(&self) -> &str {
+    #[cfg(all(feature = "js", target_arch = "wasm32"))]
+    pub(crate) fn key(&self) -> &str {
         &self.key
     }
 
-    /// May others read and write the same session?
-    pub(super) fn is_shared(&self) -> bool {
-        self.channel.is_some() && self.storage.works()
+    /// Waits until no other tab renews the session, but not beyond a limit.
+    pub(super) async fn lock(&self, limit: impl FnOnce() -> BoxFuture<'static, ()>) -> Option<Box<dyn Held>> {
+        self.shared()?.lock(["lock:", &self.key].concat(), limit()).await
+    }
+
+    /// Those who read and write the same session.
+    fn shared(&self) -> Option<&dyn Tabs> {
+        self.tabs.as_deref().filter(|_| self.storage.works())
     }
 
     /// Is every change told here?
     pub(super) fn hears_of_all(&self) -> bool {
-        self.is_private || self.channel.is_some()
+        self.is_private || self.tabs.is_some()
     }
 
     /// The session that is stored now. What others changed is told.
-    pub(super) fn read(&self) -> Option<AuthSession> {
+    pub(crate) fn read(&self) -> Option<AuthSession> {
         let stored = self.storage.get(&self.key).and_then(|json| AuthSession::parse(&json, 0.0));
         self.see(stored.as_ref(), None);
         stored
@@ -96,13 +108,29 @@ impl Keeper {
         }
     }
 
+    /// This is the user now, if it is still this one that is signed in.
+    pub(super) fn changed(&self, session: &AuthSession, user: &User) {
+        if let Some(stored) = self.read().filter(|stored| stored.continues(session))
+            && let Some(changed) = stored.with_user(user)
+        {
+            self.store(&changed, AuthEvent::UserUpdated);
+        }
+    }
+
+    /// The session has ended, if it is still this one.
+    pub(super) fn end(&self, session: &AuthSession) {
+        if self.read().is_some_and(|stored| stored.continues(session)) {
+            self.remove();
+        }
+    }
+
     /// What a redirect must bring back, as supabase-js stores it.
     pub(super) fn keep_verifier(&self, verifier: Option<&str>) {
         let quoted = verifier.map(|verifier| ["\"", verifier, "\""].concat());
         self.storage.set(&[&self.key, "-code-verifier"].concat(), quoted.as_deref());
     }
 
-    pub(super) fn verifier(&self) -> Option<String> {
+    pub(crate) fn verifier(&self) -> Option<String> {
         let stored = self.storage.get(&[&self.key, "-code-verifier"].concat())?;
         crate::json::Json::parse(&stored)?.text()
     }
@@ -122,7 +150,7 @@ impl Keeper {
     }
 
     /// Tells `listener` who is signed in, and of every change from now on.
-    pub(super) fn listen(&self, listener: Arc<dyn Listener>) -> u64 {
+    pub(crate) fn listen(&self, listener: Arc<dyn Listener>) -> u64 {
         self.read();
         let session = self.rules().known().cloned();
         listener.told(AuthEvent::InitialSession, session.as_ref());
@@ -172,8 +200,8 @@ impl Keeper {
     }
 
     fn broadcast(&self, event: AuthEvent, session: Option<&AuthSession>) {
-        if let Some(channel) = self.channel.as_ref().filter(|_| self.storage.works()) {
-            channel.tell(event.as_str(), session.map(AuthSession::json));
+        if let Some(tabs) = self.shared() {
+            tabs.tell(event.as_str(), session.map(AuthSession::json));
         }
     }
 
@@ -183,6 +211,14 @@ impl Keeper {
 
     fn news(&self) -> MutexGuard<'_, News> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Look for Weak<Keeper> {
+    fn look(&self) {
+        if let Some(keeper) = self.upgrade() {
+            keeper.read();
+        }
     }
 }
 

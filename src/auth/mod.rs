@@ -28,20 +28,45 @@
 //! seconds of its life are left. All who ask meanwhile wait for the same renewal. It looks at the storage before and after:
 //! what another tab stored meanwhile counts, and tabs of one page wait for each other. A rate limit, a failing server
 //! and a dead network leave the session as it is. Only Supabase Auth's own word that the session is over ends it.
+#![cfg_attr(not(feature = "auth"), allow(dead_code, unused_imports, unreachable_pub))]
 
+#[cfg(feature = "auth")]
+mod cookies;
+#[cfg(feature = "auth")]
 mod flight;
+#[cfg(feature = "auth")]
 mod inner;
 mod keeper;
+mod op;
 mod options;
 mod pkce;
+mod renewing;
 mod reply;
 mod requests;
 mod rules;
 mod session;
 mod storage;
+#[cfg(feature = "auth")]
 mod supabase;
+mod tabs;
 
+#[cfg(feature = "auth")]
+pub use cookies::CookieStorage;
 pub use options::{AuthEvent, AuthOptions, Scope, UserChanges, VerifyType};
 pub use session::{AuthSession, User};
 pub use storage::{MemoryStorage, Storage, StorageError};
+#[cfg(feature = "auth")]
 pub use supabase::{SignUp, Subscription, Supabase, SupabaseBuilder};
+
+/// What the npm package's face is built on, beside the above.
+#[cfg(all(feature = "js", target_arch = "wasm32"))]
+pub(crate) mod parts {
+    pub(crate) use super::keeper::{Keeper, Sharing};
+    pub(crate) use super::op::{Done, Kind, Op, Place};
+    pub(crate) use super::pkce::{BROUGHT_BACK, Back};
+    pub(crate) use super::renewing::{Found, LOCK_LIMIT, Next, Renewed, Renewing, Wanted};
+    pub(crate) use super::reply::{Answer, late, no_answer};
+    pub(crate) use super::requests::Ask;
+    pub(crate) use super::storage::{Kept, usual_storage_key};
+    pub(crate) use super::tabs::{Held, Tabs};
+}

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::session::with_field;
 use crate::Secret;
+use crate::json::quote;
 
 /// What a sign-in, a sign-up or a letter may say beyond the necessary: see
 /// [`Supabase::with_options`](super::Supabase::with_options).
@@ -18,19 +20,20 @@ use crate::Secret;
 /// ```
 #[derive(Clone, Debug)]
 pub struct AuthOptions {
-    pub(super) redirect_to: Option<String>,
-    pub(super) data: Map<String, Value>,
-    pub(super) captcha_token: Option<String>,
-    pub(super) create_user: bool,
-    pub(super) scopes: Option<String>,
-    pub(super) parameters: Vec<(String, String)>,
+    pub(crate) redirect_to: Option<String>,
+    /// A JSON object.
+    pub(crate) data: String,
+    pub(crate) captcha_token: Option<String>,
+    pub(crate) create_user: bool,
+    pub(crate) scopes: Option<String>,
+    pub(crate) parameters: Vec<(String, String)>,
 }
 
 impl Default for AuthOptions {
     fn default() -> Self {
         Self {
             redirect_to: None,
-            data: Map::new(),
+            data: NOTHING.to_owned(),
             captcha_token: None,
             create_user: true,
             scopes: None,
@@ -55,7 +58,7 @@ impl AuthOptions {
     /// The `user_metadata` of a new user: a JSON object. Anything else counts as none.
     #[must_use]
     pub fn data(self, data: Value) -> Self {
-        Self { data: fields(data), ..self }
+        Self { data: fields(&data), ..self }
     }
 
     /// What the CAPTCHA gave, where the project asks for one.
@@ -86,14 +89,17 @@ impl AuthOptions {
 
 /// What is to change about the signed-in user.
 ///
-/// `Debug` shows no password.
-#[derive(Clone, Debug, Default)]
-pub struct UserChanges {
-    pub(super) email: Option<String>,
-    pub(super) phone: Option<String>,
-    pub(super) password: Option<Secret>,
-    pub(super) nonce: Option<String>,
-    pub(super) data: Option<Map<String, Value>>,
+/// `Debug` shows none of it.
+#[derive(Clone)]
+pub struct UserChanges(
+    /// A JSON object.
+    pub(crate) String,
+);
+
+impl Default for UserChanges {
+    fn default() -> Self {
+        Self(NOTHING.to_owned())
+    }
 }
 
 impl UserChanges {
@@ -106,39 +112,55 @@ impl UserChanges {
     /// become permanent.
     #[must_use]
     pub fn email(self, email: impl Into<String>) -> Self {
-        Self { email: Some(email.into()), ..self }
+        self.text("email", &email.into())
     }
 
     /// Another telephone number.
     #[must_use]
     pub fn phone(self, phone: impl Into<String>) -> Self {
-        Self { phone: Some(phone.into()), ..self }
+        self.text("phone", &phone.into())
     }
 
     /// Another password.
     #[must_use]
     pub fn password(self, password: impl Into<Secret>) -> Self {
-        Self { password: Some(password.into()), ..self }
+        self.text("password", password.into().expose())
     }
 
     /// The code of the letter that projects with secure password changes send.
     #[must_use]
     pub fn nonce(self, nonce: impl Into<String>) -> Self {
-        Self { nonce: Some(nonce.into()), ..self }
+        self.text("nonce", &nonce.into())
     }
 
     /// Fields of `user_metadata`: a JSON object. A field set to null is taken away, one that is not named stays.
     #[must_use]
     pub fn data(self, data: Value) -> Self {
-        Self { data: Some(fields(data)), ..self }
+        self.json("data", &fields(&data))
+    }
+
+    fn text(self, name: &str, value: &str) -> Self {
+        let mut json = String::new();
+        quote(value, &mut json);
+        self.json(name, &json)
+    }
+
+    /// A field as it is written, in place of the one it had.
+    pub(crate) fn json(self, name: &str, value: &str) -> Self {
+        Self(with_field(&self.0, name, value))
     }
 }
 
-fn fields(data: Value) -> Map<String, Value> {
-    match data {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
+impl fmt::Debug for UserChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserChanges").finish_non_exhaustive()
     }
+}
+
+const NOTHING: &str = "{}";
+
+fn fields(data: &Value) -> String {
+    if data.is_object() { data.to_string() } else { NOTHING.to_owned() }
 }
 
 /// What a code or the hash of a letter's link is good for.

@@ -3,6 +3,8 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::reply::refused_in_address;
+use crate::Error;
 use crate::base64::encode_url;
 use crate::text::{cut, lossy, split_once};
 
@@ -39,6 +41,10 @@ impl<'a> Address<'a> {
         self.query.iter().find_map(of).or_else(|| self.fragment.iter().find_map(of))
     }
 
+    pub(super) fn brought_back(&self) -> Option<Back> {
+        Back::of(&|name| self.parameter(name))
+    }
+
     /// Without these parameters.
     pub(super) fn without(&self, names: &[&str]) -> String {
         let stays = |pair: &&&str| {
@@ -58,14 +64,40 @@ impl<'a> Address<'a> {
     }
 }
 
+/// What a redirect brings back.
+pub(crate) const BROUGHT_BACK: [&str; 5] = ["code", "error", "error_code", "error_description", "sb"];
+
+/// What it brought back.
+pub(crate) enum Back {
+    Code(String),
+    Refused(Error),
+}
+
+impl Back {
+    /// By the parameters of the page's address.
+    pub(crate) fn of(parameter: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
+        // `error` alone may be anybody's.
+        if let (Some(error), Some(description)) = (parameter("error"), parameter("error_description")) {
+            let code = parameter("error_code").unwrap_or(error);
+            return Some(Self::Refused(refused_in_address(&code, &description)));
+        }
+        parameter("code").map(Self::Code)
+    }
+}
+
 /// As forms encode it: `+` is a space.
 fn decode(text: &str) -> String {
+    percent_decode(&text.replace('+', " "))
+}
+
+/// What is no escape stays as it is.
+pub(super) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(&byte) = text.as_bytes().get(at) {
         let escaped = (byte == b'%').then(|| u8::from_str_radix(cut(text, at + 1, at + 3), 16).ok()).flatten();
         at += if escaped.is_some() { 3 } else { 1 };
-        bytes.push(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }));
+        bytes.push(escaped.unwrap_or(byte));
     }
     lossy(&bytes).into_owned()
 }

@@ -10,16 +10,16 @@ use crate::{Error, Reason};
 const SERVER: &str = "Supabase Auth";
 
 /// An answer, read to its end.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) trace_id: Option<String>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) trace_id: Option<String>,
 }
 
 impl Answer {
     /// The body of a success. `secret` is what was sent and must not be shown.
-    pub(super) fn accepted(self, secret: &str) -> Result<Vec<u8>, Error> {
+    pub(crate) fn accepted(self, secret: &str) -> Result<Vec<u8>, Error> {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }
@@ -94,18 +94,28 @@ fn text(body: &[u8]) -> Option<&str> {
     std::str::from_utf8(body).ok()
 }
 
-fn unknown(what: &str) -> Error {
+pub(super) fn unknown(what: &str) -> Error {
     Error::new(Reason::InvalidResponse, [SERVER, " answered with what is ", what].concat())
 }
 
+/// It was not reached.
+pub(crate) fn no_answer(why: &str) -> Error {
+    Error::new(Reason::Network, [SERVER, " gave no answer: ", why].concat())
+}
+
+/// It was not waited for any longer.
+pub(crate) fn late() -> Error {
+    Error::new(Reason::Timeout, [SERVER, " did not answer in time (`timeout`)"].concat())
+}
+
 /// What a provider or a letter's link says in the address, in place of a code.
-pub(super) fn refused_in_address(code: Option<&str>, description: &str) -> Error {
-    let (reason, hint) = code.and_then(|code| meaning(400, code)).unwrap_or((
+pub(super) fn refused_in_address(code: &str, description: &str) -> Error {
+    let (reason, hint) = meaning(400, code).unwrap_or((
         Reason::SessionRefused,
         "Begin the sign-in again. If it fails again, check the provider's settings in the project.",
     ));
     let message = [SERVER, " refused the sign-in: ", description].concat();
-    Error::new(reason, message).with_code(code.map(str::to_owned)).with_hint(Some(hint.to_owned())).redact("")
+    Error::new(reason, message).with_code(Some(code.to_owned())).with_hint(Some(hint.to_owned())).redact("")
 }
 
 #[cfg(test)]

@@ -1,28 +1,33 @@
 //! What Supabase Auth is asked: paths and bodies, as supabase-js sends them.
 
-use serde_json::Value;
-
 use super::options::AuthOptions;
 use super::{Scope, UserChanges, VerifyType};
 use crate::Secret;
+use crate::engine::bearer;
 use crate::object::Object;
 use crate::text::push_parameter;
 
 /// One request to Supabase Auth.
-pub(super) struct Ask {
-    pub(super) method: &'static str,
+pub(crate) struct Ask {
+    pub(crate) method: &'static str,
     /// Below `auth/v1`, with its query.
-    pub(super) path: String,
-    pub(super) body: Option<String>,
+    path: String,
+    pub(crate) body: Option<String>,
     /// In whose name.
-    pub(super) bearer: Option<Secret>,
+    bearer: Option<Secret>,
     /// What the answer must not say again: a password, a code.
-    pub(super) secret: String,
+    pub(crate) secret: String,
 }
 
 impl Ask {
-    fn post(path: &str, body: String, secret: &str) -> Self {
-        Self { method: "POST", path: path.to_owned(), body: Some(body), bearer: None, secret: secret.to_owned() }
+    fn post(path: &str, body: Body, secret: &str) -> Self {
+        Self {
+            method: "POST",
+            path: path.to_owned(),
+            body: Some(body.0.finish()),
+            bearer: None,
+            secret: secret.to_owned(),
+        }
     }
 
     fn user(method: &'static str, path: &str, bearer: &Secret) -> Self {
@@ -30,92 +35,121 @@ impl Ask {
         Self { method, path, body: None, bearer: Some(bearer.clone()), secret }
     }
 
+    /// At this project.
+    pub(crate) fn url(&self, project: &str) -> String {
+        [project, "/auth/v1", &self.path].concat()
+    }
+
+    /// With the project's key.
+    pub(crate) fn headers(&self, key: &str) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("apikey", key.to_owned()), ("x-supabase-api-version", "2024-01-01".to_owned())];
+        if let Some(token) = &self.bearer {
+            headers.push(("authorization", bearer(token)));
+        }
+        if self.body.is_some() {
+            headers.push(("content-type", "application/json;charset=UTF-8".to_owned()));
+        }
+        headers
+    }
+
     pub(super) fn password(contact: &str, password: &str, options: &AuthOptions) -> Self {
-        let body = of(contact).text("password", password);
-        Self::post("/token?grant_type=password", options.with_captcha(body).finish(), password)
+        let body = Body::of(contact).text("password", password).captcha(options);
+        Self::post("/token?grant_type=password", body, password)
     }
 
     pub(super) fn sign_up(contact: &str, password: &str, challenge: &str, options: &AuthOptions) -> Self {
-        let body = options.with_captcha(options.with_data(of(contact).text("password", password)));
-        Self::post(&options.with_redirect("/signup"), challenged(body, challenge), password)
+        let body = Body::of(contact).text("password", password).json("data", &options.data);
+        let body = body.captcha(options).challenge(challenge);
+        Self::post(&options.with_redirect("/signup"), body, password)
     }
 
     pub(super) fn anonymous(options: &AuthOptions) -> Self {
-        Self::post("/signup", options.with_captcha(options.with_data(Object::new())).finish(), "")
+        Self::post("/signup", Body::new().json("data", &options.data).captcha(options), "")
     }
 
     pub(super) fn code(contact: &str, challenge: &str, options: &AuthOptions) -> Self {
-        let body = of(contact).raw("create_user", if options.create_user { "true" } else { "false" });
-        let body = options.with_captcha(options.with_data(body));
-        Self::post(&options.with_redirect("/otp"), challenged(body, challenge), "")
+        let create = if options.create_user { "true" } else { "false" };
+        let body = Body::of(contact).json("create_user", create).json("data", &options.data);
+        Self::post(&options.with_redirect("/otp"), body.captcha(options).challenge(challenge), "")
     }
 
     pub(super) fn recovery(email: &str, challenge: &str, options: &AuthOptions) -> Self {
-        let body = options.with_captcha(Object::new().text("email", email));
-        Self::post(&options.with_redirect("/recover"), challenged(body, challenge), "")
+        let body = Body::new().text("email", email).captcha(options).challenge(challenge);
+        Self::post(&options.with_redirect("/recover"), body, "")
     }
 
     pub(super) fn verify(contact: &str, code: &str, kind: VerifyType) -> Self {
-        let kind = if contact.contains('@') { kind.as_str() } else { kind.of_telephone() };
-        Self::post("/verify", of(contact).text("token", code).text("type", kind).finish(), code)
+        let kind = if is_address(contact) { kind.as_str() } else { kind.of_telephone() };
+        Self::post("/verify", Body::of(contact).text("token", code).text("type", kind), code)
     }
 
     pub(super) fn verify_hash(token_hash: &str, kind: VerifyType) -> Self {
-        let body = Object::new().text("token_hash", token_hash).text("type", kind.as_str());
-        Self::post("/verify", body.finish(), token_hash)
+        Self::post("/verify", Body::new().text("token_hash", token_hash).text("type", kind.as_str()), token_hash)
     }
 
     pub(super) fn exchange(code: &str, verifier: &str) -> Self {
-        let body = Object::new().text("auth_code", code).text("code_verifier", verifier);
-        Self::post("/token?grant_type=pkce", body.finish(), verifier)
+        let body = Body::new().text("auth_code", code).text("code_verifier", verifier);
+        Self::post("/token?grant_type=pkce", body, verifier)
     }
 
     pub(super) fn refresh(refresh_token: &Secret) -> Self {
         let token = refresh_token.expose();
-        Self::post("/token?grant_type=refresh_token", Object::new().text("refresh_token", token).finish(), token)
+        Self::post("/token?grant_type=refresh_token", Body::new().text("refresh_token", token), token)
     }
 
     pub(super) fn who(access_token: &Secret) -> Self {
         Self::user("GET", "/user", access_token)
     }
 
-    pub(super) fn change(access_token: &Secret, changes: &UserChanges) -> Self {
-        let password = changes.password.as_ref().map(Secret::expose);
-        let texts = [
-            ("email", changes.email.as_ref()),
-            ("phone", changes.phone.as_ref()),
-            ("nonce", changes.nonce.as_ref()),
-            ("password", password),
-        ];
-        let mut body = Object::new();
-        for (name, value) in texts {
-            body = value.into_iter().fold(body, |body, value| body.text(name, value));
-        }
-        if let Some(data) = &changes.data {
-            body = body.raw("data", &Value::Object(data.clone()).to_string());
-        }
-        let body = body.finish();
-        Self { body: Some(body), ..Self::user("PUT", "/user", access_token) }
+    pub(super) fn change(access_token: &Secret, changes: &UserChanges, options: &AuthOptions) -> Self {
+        let body = Some(changes.0.clone());
+        Self { body, ..Self::user("PUT", &options.with_redirect("/user"), access_token) }
     }
 
     pub(super) fn sign_out(access_token: &Secret, scope: Scope) -> Self {
-        let path = ["/logout?scope=", scope.as_str()].concat();
-        Self::user("POST", &path, access_token)
+        Self::user("POST", &["/logout?scope=", scope.as_str()].concat(), access_token)
+    }
+}
+
+/// An address has an `@`, a telephone number has none.
+fn is_address(contact: &str) -> bool {
+    contact.bytes().any(|byte| byte == b'@')
+}
+
+/// A body that is being written.
+struct Body(Object);
+
+impl Body {
+    fn new() -> Self {
+        Self(Object::new())
+    }
+
+    /// By what a user is known.
+    fn of(contact: &str) -> Self {
+        Self::new().text(if is_address(contact) { "email" } else { "phone" }, contact)
+    }
+
+    fn text(self, name: &str, value: &str) -> Self {
+        Self(self.0.text(name, value))
+    }
+
+    fn json(self, name: &str, value: &str) -> Self {
+        Self(self.0.raw(name, value))
+    }
+
+    fn challenge(self, challenge: &str) -> Self {
+        self.text("code_challenge", challenge).text("code_challenge_method", "s256")
+    }
+
+    fn captcha(self, options: &AuthOptions) -> Self {
+        match &options.captcha_token {
+            Some(token) => self.json("gotrue_meta_security", &Object::new().text("captcha_token", token).finish()),
+            None => self,
+        }
     }
 }
 
 impl AuthOptions {
-    fn with_data(&self, body: Object) -> Object {
-        body.raw("data", &Value::Object(self.data.clone()).to_string())
-    }
-
-    fn with_captcha(&self, body: Object) -> Object {
-        match &self.captcha_token {
-            Some(token) => body.raw("gotrue_meta_security", &Object::new().text("captcha_token", token).finish()),
-            None => body,
-        }
-    }
-
     /// The path, and where letters lead to.
     fn with_redirect(&self, path: &str) -> String {
         let mut path = path.to_owned();
@@ -126,8 +160,8 @@ impl AuthOptions {
     }
 
     /// Where the browser is sent to, to come back signed in.
-    pub(super) fn authorize(&self, base: &str, provider: &str, challenge: &str) -> String {
-        let mut url = [base, "/authorize"].concat();
+    pub(super) fn authorize(&self, project: &str, provider: &str, challenge: &str) -> String {
+        let mut url = [project, "/auth/v1/authorize"].concat();
         push_parameter("provider", provider, &mut url);
         for (name, value) in [("redirect_to", &self.redirect_to), ("scopes", &self.scopes)] {
             if let Some(value) = value {
@@ -143,19 +177,10 @@ impl AuthOptions {
     }
 }
 
-/// By what a user is known: an address has an `@`, a telephone number has none.
-fn of(contact: &str) -> Object {
-    Object::new().text(if contact.contains('@') { "email" } else { "phone" }, contact)
-}
-
-fn challenged(body: Object, challenge: &str) -> String {
-    body.text("code_challenge", challenge).text("code_challenge_method", "s256").finish()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -241,9 +266,9 @@ mod tests {
                 json!({ "refresh_token": "a-token" }),
             ),
             (
-                Ask::change(&token, &changes),
+                Ask::change(&token, &changes, &options),
                 "PUT",
-                "/user".to_owned(),
+                format!("/user?{redirect}"),
                 json!({ "email": "e@x", "password": "p", "data": { "a": null }, "nonce": "n" }),
             ),
         ] {
@@ -259,7 +284,7 @@ mod tests {
     fn a_provider_is_asked_for_a_code() {
         let options = AuthOptions::new().redirect_to("https://a.b/").scopes("repo user").parameter("prompt", "consent");
         assert_eq!(
-            options.authorize("https://s/auth/v1", "github", "ch"),
+            options.authorize("https://s", "github", "ch"),
             "https://s/auth/v1/authorize?provider=github&redirect_to=https%3A%2F%2Fa.b%2F&scopes=repo%20user\
              &code_challenge=ch&code_challenge_method=s256&prompt=consent"
         );

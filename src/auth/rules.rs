@@ -2,9 +2,9 @@
 
 use super::AuthEvent;
 use super::session::AuthSession;
-use crate::Error;
 use crate::engine::{Moment, back_off};
 use crate::wire::as_millis;
+use crate::{Error, Reason};
 
 /// A session is renewed when no more than this is left of its life: supabase-js's own margin, so that both agree.
 const MARGIN: f64 = 90_000.0;
@@ -161,6 +161,14 @@ impl Came {
             Err(error) => Self::Refused(error),
         }
     }
+
+    /// Is it worth another attempt in a moment?
+    pub(super) fn may_be_asked_again(&self) -> bool {
+        match self {
+            Self::Failed(error) => matches!(error.reason(), Reason::Network | Reason::ServerError | Reason::Conflict),
+            Self::Renewed(_) | Self::Refused(_) => false,
+        }
+    }
 }
 
 /// Can it be another time? Only what Supabase Auth itself refuses for good ends a session: a proxy's page, a wrong key and a
@@ -187,7 +195,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::Reason;
 
     const HOUR: f64 = 3_600_000.0;
 

@@ -89,7 +89,7 @@ impl AuthSession {
     }
 
     /// As it is stored.
-    pub(super) fn json(&self) -> &str {
+    pub(crate) fn json(&self) -> &str {
         &self.0.json
     }
 
@@ -159,6 +159,12 @@ impl User {
         Some(Self { id: text("id")?, email: text("email"), phone: text("phone"), is_anonymous, json: json.to_owned() })
     }
 
+    /// As it came.
+    #[cfg(all(feature = "js", target_arch = "wasm32"))]
+    pub(crate) fn json(&self) -> &str {
+        &self.json
+    }
+
     /// The whole user as a type of your own: `user_metadata`, `app_metadata`, `identities`, `created_at`, …
     ///
     /// # Errors
@@ -177,7 +183,7 @@ impl fmt::Debug for User {
 }
 
 /// The object with this field in place of the one it had, and every other one as it was written.
-fn with_field(object: &str, name: &str, value: &str) -> String {
+pub(super) fn with_field(object: &str, name: &str, value: &str) -> String {
     let fields = Json::parse(object).map(Json::fields);
     let others = fields.iter().flat_map(Fields::iter).filter(|(key, _)| !key.is(name));
     others.fold(Object::new(), |object, (key, field)| object.raw(&key.text(), field.raw())).raw(name, value).finish()

@@ -1,9 +1,12 @@
 //! Where a session is kept between two visits.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::platform::{MaybeSend, MaybeSync, page};
+#[cfg(feature = "auth")]
+use crate::platform::page;
+use crate::platform::{MaybeSend, MaybeSync};
+use crate::text::{cut, find};
+#[cfg(feature = "auth")]
 use crate::{Error, Reason};
 
 /// A place for a few texts, by name. In browsers it is `localStorage`, natively memory, unless you give another one: a file
@@ -64,7 +67,10 @@ pub type StorageError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A storage that ends with the program. Clones are the same storage.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryStorage(Arc<Mutex<HashMap<String, Hidden>>>);
+pub struct MemoryStorage(Arc<Mutex<Few>>);
+
+/// Names and texts: so few that a search is quickest.
+type Few = Vec<(String, Hidden)>;
 
 /// What is stored holds tokens.
 #[derive(Clone)]
@@ -82,19 +88,18 @@ impl MemoryStorage {
         Self::default()
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Hidden>> {
+    fn all(&self) -> MutexGuard<'_, Few> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self, name: &str) -> Option<String> {
-        self.all().get(name).map(|value| value.0.clone())
+        self.all().iter().find(|(known, _)| known == name).map(|(_, value)| value.0.clone())
     }
 
     fn write(&self, name: &str, value: Option<&str>) {
-        match value {
-            Some(value) => self.all().insert(name.to_owned(), Hidden(value.to_owned())),
-            None => self.all().remove(name),
-        };
+        let mut all = self.all();
+        all.retain(|(known, _)| known != name);
+        all.extend(value.map(|value| (name.to_owned(), Hidden(value.to_owned()))));
     }
 }
 
@@ -114,9 +119,18 @@ impl Storage for MemoryStorage {
     }
 }
 
+/// The name of the session that supabase-js has, too: the host's first label says which project it is.
+pub(crate) fn usual_storage_key(url: &str) -> String {
+    let host = find(url, "://").and_then(|at| url.get(at + 3..)).unwrap_or(url);
+    let end = host.bytes().position(|byte| matches!(byte, b'/' | b':' | b'.')).unwrap_or(host.len());
+    ["sb-", &cut(host, 0, end).to_ascii_lowercase(), "-auth-token"].concat()
+}
+
 /// The page's `localStorage`, which all its tabs and supabase-js share.
+#[cfg(feature = "auth")]
 pub(super) struct PageStorage;
 
+#[cfg(feature = "auth")]
 impl Storage for PageStorage {
     fn get(&self, name: &str) -> Result<Option<String>, StorageError> {
         page::stored(name).map_err(unavailable)
@@ -131,12 +145,13 @@ impl Storage for PageStorage {
     }
 }
 
+#[cfg(feature = "auth")]
 fn unavailable(why: String) -> StorageError {
     Error::new(Reason::InvalidConfig, why).into()
 }
 
 /// A storage, and the memory that stands in for it once it has failed.
-pub(super) struct Kept {
+pub(crate) struct Kept {
     storage: Box<dyn Storage>,
     memory: MemoryStorage,
     state: Mutex<State>,
@@ -149,7 +164,7 @@ enum State {
 }
 
 impl Kept {
-    pub(super) fn new(storage: Box<dyn Storage>) -> Self {
+    pub(crate) fn new(storage: Box<dyn Storage>) -> Self {
         Self { storage, memory: MemoryStorage::new(), state: Mutex::new(State::Works) }
     }
 
@@ -257,5 +272,18 @@ mod tests {
         storage.what.store(2, Ordering::SeqCst);
         kept.set("a", Some("2"));
         assert_eq!(storage.inner.read("a"), None);
+    }
+
+    #[test]
+    fn the_session_lies_where_supabase_js_keeps_it() {
+        for (url, key) in [
+            ("https://abc.supabase.co", "sb-abc-auth-token"),
+            ("http://127.0.0.1:54321", "sb-127-auth-token"),
+            ("http://localhost:54321", "sb-localhost-auth-token"),
+            ("https://api.example.com/below", "sb-api-auth-token"),
+            ("https://ABC.supabase.co", "sb-abc-auth-token"),
+        ] {
+            assert_eq!(usual_storage_key(url), key, "{url}");
+        }
     }
 }

@@ -5,22 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::flight::Flight;
-use super::inner::{Failed, Inner, Renewed};
-use super::keeper::Keeper;
+use super::inner::Inner;
+use super::keeper::{Keeper, Sharing};
+use super::op::{Done, Kind, Op, Place};
 use super::options::{AuthEvent, AuthOptions, Scope, UserChanges, VerifyType};
-use super::pkce::{Address, challenge, verifier};
-use super::reply;
-use super::requests::Ask;
-use super::rules::Step;
+use super::pkce::{Address, BROUGHT_BACK, Back};
+use super::renewing::{Found, Renewed, Wanted, signed_out};
 use super::session::{AuthSession, User};
-use super::storage::{Kept, MemoryStorage, PageStorage, Storage};
+use super::storage::{Kept, MemoryStorage, PageStorage, Storage, usual_storage_key};
+use super::tabs::PageTabs;
+#[cfg(doc)]
+use crate::Reason;
 use crate::client::{ClientBuilder, Problems, SessionSource, Watcher};
 use crate::platform::{BoxFuture, DefaultTransport, MaybeSend, MaybeSync, OnThread, Transport, page};
-use crate::text::{find, split_once};
-use crate::{Error, Reason, Secret};
-
-/// What a redirect brings back.
-const BROUGHT_BACK: [&str; 5] = ["code", "error", "error_code", "error_description", "sb"];
+use crate::{Error, Secret};
 
 /// The users of a Supabase project: signs them in and out, and keeps the session fresh.
 ///
@@ -98,33 +96,25 @@ impl SupabaseBuilder {
         problems.publishable_key("the publishable key", &self.key);
         problems.none()?;
         // What nobody else can write changes only here; the page's storage has a channel.
-        let is_own = self.storage.is_none();
-        let storage_key = self.storage_key.unwrap_or_else(|| usual_storage_key(&url));
-        let is_page = is_own && page::has_storage();
-        let storage = self.storage.unwrap_or_else(|| match is_page {
-            true => Box::new(PageStorage),
-            false => Box::new(MemoryStorage::new()),
-        });
+        let (storage, sharing): (Box<dyn Storage>, _) = match self.storage {
+            Some(storage) => (storage, Sharing::Untold),
+            None if page::has_storage() => (Box::new(PageStorage), Sharing::Tabs(Box::new(PageTabs::open))),
+            None => (Box::new(MemoryStorage::new()), Sharing::Nobody),
+        };
         let is_default = self.transport.is_none();
+        let transport = self.transport.unwrap_or_else(|| Arc::new(DefaultTransport::default()));
+        let storage_key = self.storage_key.unwrap_or_else(|| usual_storage_key(&url));
         let inner = Inner {
             url,
             key: self.key,
             timeout: self.timeout,
-            transport: self.transport.unwrap_or_else(|| Arc::new(DefaultTransport::default())),
+            transport,
             is_default,
-            keeper: Keeper::new(Kept::new(storage), storage_key, is_page, is_own && !is_page),
+            keeper: Keeper::new(Kept::new(storage), storage_key, sharing),
             renewal: Mutex::default(),
         };
         Ok(Supabase { inner: OnThread::new(Arc::new(inner)), options: Arc::default() })
     }
-}
-
-/// supabase-js's: the host's first label says which project it is.
-fn usual_storage_key(url: &str) -> String {
-    let host = find(url, "://").and_then(|at| url.get(at + 3..)).unwrap_or(url);
-    let host = host.split(['/', ':']).next().unwrap_or_default();
-    let label = split_once(host, b'.').map_or(host, |(label, _)| label);
-    ["sb-", &label.to_ascii_lowercase(), "-auth-token"].concat()
 }
 
 impl Supabase {
@@ -173,23 +163,7 @@ impl Supabase {
     /// If the token has expired and could not be renewed just now: [`Reason::Network`], [`Reason::RateLimited`] and the like.
     /// The user is still signed in, and a later call may well succeed.
     pub async fn session(&self) -> Result<Option<AuthSession>, Error> {
-        let Some(session) = self.inner.keeper.read() else { return Ok(None) };
-        match self.inner.keeper.step(&session, self.inner.now()) {
-            Step::Use => Ok(Some(session)),
-            Step::Rest(error) => Err(error),
-            Step::Renew => match self.renewal(session, false).await? {
-                Ok(session) => Ok(session),
-                Err(Failed { session: Some(session), error }) => {
-                    match self.inner.keeper.step(&session, self.inner.now()) {
-                        // It could not be renewed, and is good all the same.
-                        Step::Use => Ok(Some(session)),
-                        _ => Err(error),
-                    }
-                }
-                // The session has ended, which is an answer.
-                Err(Failed { session: None, .. }) => Ok(None),
-            },
-        }
+        self.found(Wanted { forced: false }).await
     }
 
     /// Who is signed in as far as it is known here, at once: the access token may have expired.
@@ -203,8 +177,7 @@ impl Supabase {
     /// [`Reason::SignedOut`] if nobody is signed in, [`Reason::SessionRevoked`] if the session has ended, and
     /// whatever kept it from being renewed.
     pub async fn refresh(&self) -> Result<AuthSession, Error> {
-        let session = self.inner.keeper.read().ok_or_else(signed_out)?;
-        self.renewal(session, true).await?.map_err(|failed| failed.error)?.ok_or_else(signed_out)
+        self.found(Wanted { forced: true }).await?.ok_or_else(signed_out)
     }
 
     /// Signs in with an e-mail address (or a telephone number) and a password.
@@ -212,7 +185,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] if they do not fit; [`Error::code`] is Supabase's own.
     pub async fn sign_in_with_password(&self, contact: &str, password: &str) -> Result<AuthSession, Error> {
-        self.sign_in(Ask::password(contact.trim(), password, &self.options), AuthEvent::SignedIn).await
+        self.run(Op::new(Kind::Password).contact(contact).secret(password)).await?.session()
     }
 
     /// Makes a new user, who is signed in, unless the project wants the address confirmed first.
@@ -220,16 +193,10 @@ impl Supabase {
     /// # Errors
     /// [`Reason::InvalidRequest`] for an address that has an account and for a weak password, where Supabase tells.
     pub async fn sign_up(&self, contact: &str, password: &str) -> Result<SignUp, Error> {
-        let challenge = self.new_challenge();
-        let body = self.inner.send(Ask::sign_up(contact.trim(), password, &challenge, &self.options)).await?;
-        let now = self.inner.now();
-        match reply::session(&body, now.wall / 1000.0) {
-            Ok(session) => {
-                self.inner.signed_in(&session, now, AuthEvent::SignedIn);
-                Ok(SignUp::SignedIn(session))
-            }
-            Err(_) => Ok(SignUp::ConfirmationSent(reply::user(&body)?)),
-        }
+        Ok(match self.run(Op::new(Kind::SignUp).contact(contact).secret(password)).await? {
+            Done::Session(session) => SignUp::SignedIn(session),
+            done => SignUp::ConfirmationSent(done.user()?),
+        })
     }
 
     /// Makes a new user without an address, who can be given one later: see [`update_user`](Self::update_user).
@@ -237,7 +204,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::InvalidRequest`] if the project has no anonymous users.
     pub async fn sign_in_anonymously(&self) -> Result<AuthSession, Error> {
-        self.sign_in(Ask::anonymous(&self.options), AuthEvent::SignedIn).await
+        self.run(Op::new(Kind::Anonymous)).await?.session()
     }
 
     /// Sends a code and a link to sign in with. The code goes to [`verify_code`](Self::verify_code); the link leads to
@@ -247,8 +214,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::RateLimited`] if the last one was sent a moment ago.
     pub async fn send_code(&self, contact: &str) -> Result<(), Error> {
-        let challenge = self.new_challenge();
-        self.inner.send(Ask::code(contact.trim(), &challenge, &self.options)).await.map(drop)
+        self.run(Op::new(Kind::Code).contact(contact)).await.map(drop)
     }
 
     /// Sends a link with which a forgotten password is replaced. Who comes back by it is signed in
@@ -257,10 +223,7 @@ impl Supabase {
     /// # Errors
     /// As [`send_code`](Self::send_code). That the address is unknown is no error.
     pub async fn send_password_recovery(&self, email: &str) -> Result<(), Error> {
-        let (verifier, challenge) = self.challenge();
-        // supabase-js's mark of what the verifier is for.
-        self.inner.keeper.keep_verifier(Some(&[&verifier, RECOVERY].concat()));
-        self.inner.send(Ask::recovery(email.trim(), &challenge, &self.options)).await.map(drop)
+        self.run(Op::new(Kind::Recovery).contact(email)).await.map(drop)
     }
 
     /// Signs in with the code that was sent to this address or telephone.
@@ -268,7 +231,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] if it has expired or is wrong.
     pub async fn verify_code(&self, contact: &str, code: &str, kind: VerifyType) -> Result<AuthSession, Error> {
-        self.sign_in(Ask::verify(contact.trim(), code.trim(), kind), event_of(kind)).await
+        self.run(Op::new(Kind::Verify).contact(contact).secret(code).verify(kind)).await?.session()
     }
 
     /// Signs in with the `token_hash` of a letter's link, for letters whose template links to a page of yours. It works
@@ -277,15 +240,14 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] if it has expired or was used.
     pub async fn verify_token_hash(&self, token_hash: &str, kind: VerifyType) -> Result<AuthSession, Error> {
-        self.sign_in(Ask::verify_hash(token_hash, kind), event_of(kind)).await
+        self.run(Op::new(Kind::VerifyHash).secret(token_hash).verify(kind)).await?.session()
     }
 
     /// The address to send the browser to, so that the user signs in with a provider: `github`, `google`, … It comes back
     /// to [`AuthOptions::redirect_to`], and there to [`return_from_redirect`](Self::return_from_redirect) (in a page) or
     /// [`returned`](Self::returned).
     pub fn sign_in_url(&self, provider: &str) -> String {
-        let challenge = self.new_challenge();
-        self.options.authorize(&[&self.inner.url, "/auth/v1"].concat(), provider, &challenge)
+        self.at(|place| place.sign_in_url(&self.inner.url, provider))
     }
 
     /// Ends a sign-in that left the page: call it as the page loads. The code is taken out of the browser's address bar. `None`
@@ -296,7 +258,7 @@ impl Supabase {
     pub async fn return_from_redirect(&self) -> Result<Option<AuthSession>, Error> {
         let Some(url) = page::address() else { return Ok(None) };
         let address = Address::of(&url);
-        let back = Back::of(&address);
+        let back = address.brought_back();
         if back.is_some() {
             page::replace_address(&address.without(&BROUGHT_BACK));
         }
@@ -308,7 +270,15 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] with what the provider said, and if the sign-in was begun in another browser or program.
     pub async fn returned(&self, url: &str) -> Result<Option<AuthSession>, Error> {
-        self.bring_back(Back::of(&Address::of(url))).await
+        self.bring_back(Address::of(url).brought_back()).await
+    }
+
+    /// Ends a sign-in with the code that came back with it. [`returned`](Self::returned) finds it in an address by itself.
+    ///
+    /// # Errors
+    /// As [`returned`](Self::returned).
+    pub async fn exchange_code(&self, code: &str) -> Result<AuthSession, Error> {
+        self.run(Op::new(Kind::Exchange).secret(code)).await?.session()
     }
 
     /// The signed-in user, as Supabase Auth knows it now.
@@ -317,10 +287,7 @@ impl Supabase {
     /// [`Reason::SignedOut`] if nobody is signed in, and [`Reason::SessionRevoked`] if the session has ended elsewhere; then
     /// nobody is signed in here either.
     pub async fn user(&self) -> Result<User, Error> {
-        let session = self.session().await?.ok_or_else(signed_out)?;
-        let body = self.inner.send(Ask::who(session.access_token())).await;
-        let body = body.inspect_err(|error| self.inner.ended(&session, error))?;
-        self.inner.changed(&session, reply::user(&body)?)
+        self.run(Op::new(Kind::User)).await?.user()
     }
 
     /// Changes the signed-in user: address, password, metadata.
@@ -328,10 +295,7 @@ impl Supabase {
     /// # Errors
     /// As [`user`](Self::user), and [`Reason::InvalidRequest`] for what the project refuses.
     pub async fn update_user(&self, changes: UserChanges) -> Result<User, Error> {
-        let session = self.session().await?.ok_or_else(signed_out)?;
-        let body = self.inner.send(Ask::change(session.access_token(), &changes)).await;
-        let body = body.inspect_err(|error| self.inner.ended(&session, error))?;
-        self.inner.changed(&session, reply::user(&body)?)
+        self.run(Op::new(Kind::Update).changes(changes)).await?.user()
     }
 
     /// Signs out. Whatever the server says, nobody is signed in here afterwards (unless only [`Scope::Others`] were to be).
@@ -339,22 +303,7 @@ impl Supabase {
     /// # Errors
     /// If other devices could not be signed out: the server was not reached.
     pub async fn sign_out(&self, scope: Scope) -> Result<(), Error> {
-        // Only a good token ends sessions at the server.
-        let session = match self.session().await {
-            Ok(session) => session,
-            Err(_) => self.peek(),
-        };
-        let Some(session) = session else { return Ok(()) };
-        let told = self.inner.send(Ask::sign_out(session.access_token(), scope)).await.map(drop);
-        if scope != Scope::Others {
-            self.inner.remove(&session);
-        }
-        match told {
-            // The session had ended already.
-            Err(error) if matches!(error.status(), Some(401 | 403 | 404)) => Ok(()),
-            Err(_) if scope == Scope::Local => Ok(()),
-            told => told,
-        }
+        self.run(Op::new(Kind::SignOut).scope(scope)).await.map(drop)
     }
 
     /// Calls `listener` with who is signed in now, and at every change from now on, in this and other tabs, until the
@@ -378,90 +327,52 @@ impl Supabase {
         Subscription { keeper: OnThread::new(keeper), id }
     }
 
-    async fn sign_in(&self, ask: Ask, event: AuthEvent) -> Result<AuthSession, Error> {
-        let body = self.inner.send(ask).await?;
-        let now = self.inner.now();
-        let session = reply::session(&body, now.wall / 1000.0)?;
-        self.inner.signed_in(&session, now, event);
-        Ok(session)
+    async fn run(&self, mut op: Op) -> Result<Done, Error> {
+        let session = match op.is_users() {
+            true => match op.session(self.session().await, &self.inner.keeper)? {
+                None => return Ok(Done::Nothing),
+                session => session,
+            },
+            false => None,
+        };
+        let ask = self.at(|place| op.ask(place, session.as_ref()))?;
+        let answer = self.inner.send(ask).await;
+        op.finish(&self.inner.keeper, session.as_ref(), answer, self.inner.now())
     }
 
-    fn challenge(&self) -> (String, String) {
-        let verifier = verifier([self.inner.transport.random(), self.inner.transport.random()]);
-        let challenge = challenge(&verifier);
-        (verifier, challenge)
-    }
-
-    /// Keeps a new verifier for the way back.
-    fn new_challenge(&self) -> String {
-        let (verifier, challenge) = self.challenge();
-        self.inner.keeper.keep_verifier(Some(&verifier));
-        challenge
+    fn at<T>(&self, work: impl FnOnce(&Place<'_>) -> T) -> T {
+        let inner = &**self.inner;
+        work(&Place { keeper: &inner.keeper, options: &self.options, random: &|| inner.transport.random() })
     }
 
     async fn bring_back(&self, back: Option<Back>) -> Result<Option<AuthSession>, Error> {
-        let code = match back {
-            None => return Ok(None),
-            Some(Back::Refused { code, description }) => {
-                return Err(reply::refused_in_address(code.as_deref(), &description));
+        match back {
+            None => Ok(None),
+            Some(Back::Refused(error)) => Err(error),
+            Some(Back::Code(code)) => self.exchange_code(&code).await.map(Some),
+        }
+    }
+
+    async fn found(&self, wanted: Wanted) -> Result<Option<AuthSession>, Error> {
+        match wanted.find(&self.inner.keeper, self.inner.now()) {
+            Found::Now(found) => found,
+            Found::Renew(session) => {
+                let renewed = self.renewal(session, wanted).outcome().await.ok_or_else(crate::client::dropped)?;
+                wanted.after(renewed, &self.inner.keeper, self.inner.now())
             }
-            Some(Back::Code(code)) => code,
-        };
-        let Some(kept) = self.inner.keeper.verifier() else {
-            let hint = "Sign in here, or with the code of the letter, which works everywhere.";
-            let message = "the sign-in was begun in another browser";
-            return Err(Error::new(Reason::SessionRefused, message).with_hint(Some(hint.to_owned())));
-        };
-        self.inner.keeper.keep_verifier(None);
-        let (verifier, event) = match kept.strip_suffix(RECOVERY) {
-            Some(verifier) => (verifier, AuthEvent::PasswordRecovery),
-            None => (kept.as_str(), AuthEvent::SignedIn),
-        };
-        self.sign_in(Ask::exchange(&code, verifier), event).await.map(Some)
+        }
     }
 
     /// The renewal under way, or a new one.
-    async fn renewal(&self, session: AuthSession, forced: bool) -> Result<Renewed, Error> {
-        let flight = {
-            let mut renewal = self.inner.renewal.lock().unwrap_or_else(PoisonError::into_inner);
-            match &*renewal {
-                Some(flight) if !flight.is_over() => flight.clone(),
-                _ => {
-                    let work = Inner::renew((*self.inner).clone(), session, forced);
-                    let flight = Flight::start(&*self.inner.transport, Box::pin(work));
-                    renewal.insert(flight).clone()
-                }
+    fn renewal(&self, session: AuthSession, wanted: Wanted) -> Flight<Renewed> {
+        let mut renewal = self.inner.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*renewal {
+            Some(flight) if !flight.is_over() => flight.clone(),
+            _ => {
+                let work = Inner::renew((*self.inner).clone(), session, wanted);
+                renewal.insert(Flight::start(&*self.inner.transport, Box::pin(work))).clone()
             }
-        };
-        flight.outcome().await.ok_or_else(crate::client::dropped)
-    }
-}
-
-/// supabase-js's mark of a verifier that is for a forgotten password.
-const RECOVERY: &str = "/recovery";
-
-fn signed_out() -> Error {
-    Error::new(Reason::SignedOut, "nobody is signed in")
-}
-
-fn event_of(kind: VerifyType) -> AuthEvent {
-    if kind == VerifyType::Recovery { AuthEvent::PasswordRecovery } else { AuthEvent::SignedIn }
-}
-
-/// What a redirect brought back.
-enum Back {
-    Code(String),
-    Refused { code: Option<String>, description: String },
-}
-
-impl Back {
-    fn of(address: &Address<'_>) -> Option<Self> {
-        let parameter = |name| address.parameter(name);
-        // `error` alone may be anybody's.
-        if let (Some(error), Some(description)) = (parameter("error"), parameter("error_description")) {
-            return Some(Self::Refused { code: parameter("error_code").or(Some(error)), description });
         }
-        parameter("code").map(Self::Code)
     }
 }
 
@@ -532,23 +443,5 @@ impl Drop for Subscription {
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_session_lies_where_supabase_js_keeps_it() {
-        for (url, key) in [
-            ("https://abc.supabase.co", "sb-abc-auth-token"),
-            ("http://127.0.0.1:54321", "sb-127-auth-token"),
-            ("http://localhost:54321", "sb-localhost-auth-token"),
-            ("https://api.example.com/below", "sb-api-auth-token"),
-            ("https://ABC.supabase.co", "sb-abc-auth-token"),
-        ] {
-            assert_eq!(usual_storage_key(url), key, "{url}");
-        }
     }
 }

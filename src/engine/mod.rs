@@ -41,13 +41,13 @@ pub(crate) use call::{Begin, Kind, Resource};
 pub use chat_state::{ChatMessage, ChatState, ChatStatus};
 pub(crate) use clock::{Limits, Moment, NEVER};
 pub use conversation::ConversationOptions;
-#[cfg(feature = "auth")]
+#[cfg(feature = "sign-in")]
 pub(crate) use exchange::bearer;
 pub(crate) use exchange::{Broken, Head};
 pub(crate) use machine::{Action, Body, Config, Engine, MAIN, Read};
 pub(crate) use receive::{Receive, Want};
 pub use resources::UsageQuery;
-#[cfg(feature = "auth")]
+#[cfg(feature = "sign-in")]
 pub(crate) use retry::back_off;
 pub(crate) use stream::End;
 pub use stream::Outcome;

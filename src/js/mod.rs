@@ -1,11 +1,13 @@
 //! The engine for the npm package: few functions with plain values in and text out. It calls nothing of JavaScript's, and
-//! makes no promise; `pkg/lib/drive.js` carries out what comes out of it.
+//! makes no promise; `pkg/lib/drive.js` carries out what comes out of it. With the feature `sign-in`, that is beside it.
 //!
 //! A trap leaves through the function that was called, and is caught there. What it leaves behind is not used again.
 
 // The host is who reaches these.
 #![allow(unreachable_pub)]
 
+#[cfg(feature = "sign-in")]
+mod auth;
 mod read;
 mod write;
 

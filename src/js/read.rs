@@ -5,10 +5,29 @@ use crate::engine::{Budget, Config, ConversationOptions, Cost, Kind, Limits, NEV
 use crate::json::{Fields, Json};
 
 /// The fields of an object.
-struct Given<'a>(Option<Fields<'a>>);
+pub(super) struct Given<'a>(Option<Fields<'a>>);
+
+#[cfg(feature = "sign-in")]
+impl<'a> Given<'a> {
+    /// A value as it is written.
+    pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
+        Some(self.0.as_ref()?.get(name)?.raw())
+    }
+
+    /// An object as it is written.
+    pub(super) fn object(&self, name: &str) -> Option<&'a str> {
+        Some(self.0.as_ref()?.get(name)?).filter(|json| json.is_object()).map(Json::raw)
+    }
+
+    /// Every field that is a text, with its name.
+    pub(super) fn texts(&self) -> Vec<(String, String)> {
+        let fields = self.0.iter().flat_map(Fields::iter);
+        fields.filter_map(|(name, json)| Some((name.text(), json.text()?))).collect()
+    }
+}
 
 impl Given<'_> {
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         self.0.as_ref()?.get(name)?.text()
     }
 
@@ -21,7 +40,7 @@ impl Given<'_> {
     }
 }
 
-fn fields(text: &str) -> Given<'_> {
+pub(super) fn fields(text: &str) -> Given<'_> {
     Given(Json::parse(text).map(Json::fields))
 }
 

@@ -92,6 +92,21 @@ impl Json {
         self.0.push(']');
     }
 
+    /// An action with ids, perhaps a text, and perhaps a value as it is written.
+    #[cfg(feature = "sign-in")]
+    pub(super) fn value(&mut self, name: &str, ids: &[Id], text: Option<&str>, json: Option<&str>) {
+        self.open(name);
+        ids.iter().for_each(|id| self.id(*id));
+        if let Some(text) = text {
+            self.text(text);
+        }
+        if let Some(json) = json {
+            self.0.push(',');
+            self.0.push_str(json);
+        }
+        self.0.push(']');
+    }
+
     fn open(&mut self, name: &str) {
         self.0.push(if self.0.is_empty() { '[' } else { ',' });
         self.0.push('[');

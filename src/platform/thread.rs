@@ -32,7 +32,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// `Send + Sync` in name. On wasm32 it panics on any thread but the one that made it.
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "client", target_arch = "wasm32"))]
 pub(crate) type OnThread<T> = send_wrapper::SendWrapper<T>;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) type OnThread<T> = Own<T>;

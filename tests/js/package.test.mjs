@@ -154,11 +154,12 @@ test("a body that aborts its own stream while it is read does no harm", LIMIT, a
 /** A client whose module traps in one of its functions, as a defect in it would, once `poisoned` says so. */
 async function poisonable(gateway, where = "head") {
   const part = (name) => import(pathToFileURL(`${installed.packageFolder}/lib/${name}.js`).href);
-  const [{ clientFactory }, { moduleLoader }] = await Promise.all([part("client"), part("wasm")]);
+  const [{ clientFactory }, { moduleLoaders }] = await Promise.all([part("client"), part("wasm")]);
+  const { createGlue } = await import(pathToFileURL(`${installed.packageFolder}/dist/glue.js`).href);
   const state = { poisoned: false };
   const wasm = readFile(`${installed.packageFolder}/dist/behest.wasm`);
-  const load = moduleLoader(async () => WebAssembly.compile(await wasm));
-  const create = clientFactory(async () => {
+  const load = moduleLoaders(createGlue, async () => WebAssembly.compile(await wasm))({});
+  const create = clientFactory(() => async () => {
     const instance = await load();
     const whole = instance.glue[where];
     instance.glue[where] = (...given) => {
@@ -259,7 +260,7 @@ test("what has come whole is not cancelled", LIMIT, async () => {
 
 test("a module that is still loading keeps no call waiting", LIMIT, async () => {
   const { clientFactory } = await import(pathToFileURL(`${installed.packageFolder}/lib/client.js`).href);
-  const create = clientFactory(() => new Promise(() => {}));
+  const create = clientFactory(() => () => new Promise(() => {}));
   const behest = create({ getAccessToken: () => null, behestUrl: "https://g.example", supabaseUrl: "https://p.example" });
   const controller = new AbortController();
   const call = behest.ask("Hi!", { signal: controller.signal });

@@ -73,7 +73,7 @@ for (const [typescript, kinds] of Object.entries(COMPILERS)) {
 }
 
 test("the declarations themselves are sound and need no other package, React's hooks excepted", LIMIT, async () => {
-  const entries = ["", "/inline", "/chat", "/ai-sdk", "/testing"].map((entry, index) => `export * as entry${index} from "behest-client${entry}";\n`);
+  const entries = ["", "/auth", "/inline", "/chat", "/ai-sdk", "/testing"].map((entry, index) => `export * as entry${index} from "behest-client${entry}";\n`);
   await writeFile(path.join(installed.folder, "alone.ts"), entries.join(""));
   assert.equal(await compile("alone.ts", { ...NODE, skipLibCheck: false }), "");
   const manifest = JSON.parse(await readFile(path.join(installed.packageFolder, "package.json")));
@@ -92,12 +92,12 @@ test("are-the-types-wrong has nothing to say of a package of modules", LIMIT, as
   const { problems, entrypoints } = await checkPackage(createPackageFromTarballData(new Uint8Array(tarball)));
   // That a module is `require`d, which Node.js has been able to since 20.19 (see below), is all there is to say.
   assert.deepEqual(problems.filter(({ kind }) => kind !== "CJSResolvesToESM"), []);
-  assert.deepEqual(Object.keys(entrypoints).sort(), [".", "./ai-sdk", "./chat", "./inline", "./package.json", "./react", "./server", "./testing"]);
+  assert.deepEqual(Object.keys(entrypoints).sort(), [".", "./ai-sdk", "./auth", "./chat", "./inline", "./package.json", "./react", "./server", "./testing"]);
 });
 
 test("every entry can be required where Node.js requires modules", LIMIT, async (t) => {
   if (!process.features.require_module) return t.skip("this Node.js does not");
-  const names = ["", "/inline", "/chat", "/react", "/ai-sdk", "/server", "/testing"].map((entry) => `behest-client${entry}`);
+  const names = ["", "/auth", "/inline", "/chat", "/react", "/ai-sdk", "/server", "/testing"].map((entry) => `behest-client${entry}`);
   await writeFile(
     path.join(installed.folder, "old.cjs"),
     `console.log(JSON.stringify(${JSON.stringify(names)}.map((name) => Object.keys(require(name)).length > 0)));\n`,

@@ -5,6 +5,8 @@ import type { BehestMetadata } from "behest-client/ai-sdk";
 import { chatStore } from "behest-client/chat";
 import type { ChatMessage, ChatState, StandardSchema, Tools, Turn } from "behest-client/chat";
 import { createClient } from "behest-client";
+import { createClient as createWithAuth } from "behest-client/auth";
+import type { AuthClient, AuthClientOptions, AuthEvent } from "behest-client/auth";
 import { BehestError as InlineError, createClient as createInline } from "behest-client/inline";
 import type { BehestError, Client, DoctorReport } from "behest-client";
 import { BehestProvider, useBehest, useBehestChat, useBehestThreads, useBehestUsage } from "behest-client/react";
@@ -14,6 +16,24 @@ const behest: Client = createClient({
   supabaseUrl: "https://b.example",
   getAccessToken: () => null,
 });
+
+export async function signIn(options: AuthClientOptions): Promise<string> {
+  const client: AuthClient = createWithAuth({ ...options, detectSessionInUrl: false, maxRetries: 1 });
+  const { data } = client.auth.onAuthStateChange((event: AuthEvent, session) => {
+    if (event === "PASSWORD_RECOVERY") console.log(session?.user.email?.length, session?.expires_at);
+  });
+  data.subscription.unsubscribe();
+  const answer = await client.auth.signInWithPassword({ email: "ada@example.com", password: "correct horse" });
+  // Of error and data one is there, and the compiler knows.
+  if (answer.error) return `${answer.error.reason} ${answer.error.hint}`;
+  const { user, session } = answer.data;
+  await client.auth.verifyOtp({ token_hash: "hash", type: "recovery" });
+  await client.auth.verifyOtp({ phone: "+49", token: "123456", type: "sms" });
+  await client.auth.signInWithOtp({ email: "ada@example.com", options: { shouldCreateUser: false } });
+  const { error } = await client.auth.signOut({ scope: "others" });
+  const plain: Client = client;
+  return `${user.id} ${session.access_token} ${error?.code} ${await plain.ask("Hi!")}`;
+}
 
 export const inline: [typeof createClient, new (...given: any[]) => BehestError] = [createInline, InlineError];
 

@@ -19,10 +19,14 @@ use crate::tools::{Tools, npm};
 
 /// Unwinding, source locations and `Debug` output are what a small module can do without: a panic traps at once, and the
 /// guard in the package turns the trap into a rejected promise.
-const SMALLEST: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none";
+const SMALLEST: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none \
+                        --cfg=sha2_backend_soft=\"compact\"";
 
 /// The same flags wherever the crate is built for browsers, so that the builds share their work.
 pub(crate) const BROWSER_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js"];
+
+/// Those of the module with sign-in.
+const AUTH_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js,sign-in"];
 
 /// The features of the server module.
 pub(crate) const SERVER_FEATURES: [&str; 3] = ["--no-default-features", "--features", "edge"];
@@ -39,6 +43,9 @@ struct Module {
 
 const BROWSER: Module =
     Module { name: "behest", glue: "glue.js", features: BROWSER_FEATURES, opt_level: "z", start: Start::Later };
+/// The same with sign-in.
+const AUTH: Module =
+    Module { name: "auth", glue: "auth-glue.js", features: AUTH_FEATURES, opt_level: "z", start: Start::Later };
 const SERVER: Module =
     Module { name: "server", glue: "server-glue.js", features: SERVER_FEATURES, opt_level: "s", start: Start::AtOnce };
 
@@ -62,6 +69,7 @@ pub(crate) enum Build {
 pub(crate) fn dist(tools: &Tools, build: Build) -> Result<PathBuf> {
     let dist = for_pages(tools, build)?;
     inline::write(&dist.join("behest.wasm"), &dist.join("behest-bytes.js"))?;
+    AUTH.build(tools, build, &dist)?;
     SERVER.build(tools, build, &dist)?;
     write_bytes(&dist.join("server.wasm"), &dist.join("server-bytes.js"))?;
     Ok(dist)

@@ -12,7 +12,7 @@ use crate::machine::places::root;
 use crate::tools::Tools;
 
 /// What users run.
-const SHIPPED: [&str; 4] = ["behest.wasm", "glue.js", "server.wasm", "server-glue.js"];
+const SHIPPED: [&str; 6] = ["behest.wasm", "glue.js", "auth.wasm", "auth-glue.js", "server.wasm", "server-glue.js"];
 
 /// Builds here, then in a copy of the tracked files elsewhere and from nothing, and compares.
 pub(crate) fn check() -> Result<()> {

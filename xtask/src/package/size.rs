@@ -49,6 +49,8 @@ impl std::ops::Sub for Size {
 pub(crate) struct Budget {
     /// Script and WebAssembly of the browser entry.
     browser_entry_brotli_bytes: u64,
+    /// What sign-in of its own adds to that.
+    auth_growth_brotli_bytes: u64,
     /// Each further entry of the browser, for what it adds to what it stands on.
     further_entry_brotli_bytes: u64,
     /// The entry with the module inside the script.
@@ -69,13 +71,16 @@ impl Budget {
 /// Two pages that can do the same, as the modules that a bundler starts from.
 struct Comparison {
     ours: (&'static str, &'static str),
+    /// The WebAssembly module that ours loads.
+    module: &'static str,
     peer: (&'static str, &'static str),
 }
 
 /// One for each way a page gets its session; the first counts against the ceiling.
-const COMPARISONS: [Comparison; 2] = [
+const COMPARISONS: [Comparison; 3] = [
     Comparison {
         ours: ("behest-client", r#"export * from "behest-client";"#),
+        module: "behest.wasm",
         peer: ("openai", r#"export { default } from "openai";"#),
     },
     Comparison {
@@ -83,9 +88,24 @@ const COMPARISONS: [Comparison; 2] = [
             "behest-client and supabase-js",
             r#"export * from "behest-client"; export { createClient as createSupabase } from "@supabase/supabase-js";"#,
         ),
+        module: "behest.wasm",
         peer: ("documented snippet (openai, supabase-js)", r#"export * from "../../benches/peers/snippet.mjs";"#),
     },
+    Comparison {
+        // What lies in cookies is another page's.
+        ours: (
+            "behest-client/auth",
+            r#"export { createClient, BehestError, decodeToken, generateSessionId } from "behest-client/auth";"#,
+        ),
+        module: "auth.wasm",
+        peer: (
+            "openai and supabase-js",
+            r#"export { default } from "openai"; export { createClient } from "@supabase/supabase-js";"#,
+        ),
+    },
 ];
+/// The entry with sign-in of its own, by its place among them.
+const AUTH: usize = 2;
 
 /// The browser's entry with the module inside the script.
 const INLINE: &str = "behest-client/inline";
@@ -99,8 +119,8 @@ pub(crate) fn report() -> Result<()> {
     let ceiling = budget.browser_entry_brotli_bytes;
     npm::packages(PEERS)?;
     let dist = root().join("pkg/dist");
-    let modules = measure(&[dist.join("behest.wasm"), dist.join("server.wasm")])?;
-    let (module, server) = (modules[0], modules[1]);
+    let server = measure(&[dist.join("server.wasm")])?[0];
+    let modules = measure(&COMPARISONS.each_ref().map(|pages| dist.join(pages.module)))?;
     let entry = browser_entry(&pack::manifest()?)?;
     let scripts: Vec<PathBuf> = COMPARISONS
         .iter()
@@ -110,13 +130,18 @@ pub(crate) fn report() -> Result<()> {
     let scripts = measure(&scripts)?;
 
     println!("\n{:<46}{:>9}{:>9}{:>10}{:>8}", "bytes", "raw", "gzip", "brotli", "ratio");
-    row("WebAssembly module", module, "");
-    for (pages, sizes) in COMPARISONS.iter().zip(scripts.chunks(2)) {
-        let (ours, peer) = (sizes[0] + module, sizes[1]);
+    row("WebAssembly module", modules[0], "");
+    for ((pages, sizes), module) in COMPARISONS.iter().zip(scripts.chunks(2)).zip(&modules) {
+        let (ours, peer) = (sizes[0] + *module, sizes[1]);
         row(pages.ours.0, ours, &ratio(ours, peer));
         row(&format!("  {}", pages.peer.0), peer, "");
     }
-    let whole = (scripts[0] + module).brotli;
+    let auth = scripts[AUTH * 2] + modules[AUTH] - (scripts[0] + modules[0]);
+    let supabase = scripts[AUTH * 2 + 1] - scripts[1];
+    row("sign-in adds to behest-client", auth, &ratio(auth, supabase));
+    row("  supabase-js adds to openai", supabase, "");
+    println!("ceiling of what sign-in adds{:>46}", budget.auth_growth_brotli_bytes);
+    let whole = (scripts[0] + modules[0]).brotli;
     println!("ceiling of behest-client{ceiling:>50}");
     let inline = measure(&[bundle(INLINE, r#"export * from "behest-client/inline";"#, &entry)?])?[0];
     row(INLINE, inline, "");
@@ -134,6 +159,9 @@ pub(crate) fn report() -> Result<()> {
             "the browser entry is {} bytes over its ceiling of {ceiling} (size-budget.json): make it smaller",
             whole - ceiling
         );
+    }
+    if auth.brotli > budget.auth_growth_brotli_bytes {
+        bail!("sign-in is over its ceiling (size-budget.json): make it smaller");
     }
     if inline.brotli > budget.inline_entry_brotli_bytes {
         bail!("{INLINE} is over its ceiling (size-budget.json): make it smaller");
@@ -204,7 +232,7 @@ fn bundle(name: &str, source: &str, entry: &Path) -> Result<PathBuf> {
         "--legal-comments=none",
         "--log-level=warning",
     ]);
-    for name in FURTHER_ENTRIES.map(|(name, _)| name).into_iter().chain(["inline"]) {
+    for name in FURTHER_ENTRIES.map(|(name, _)| name).into_iter().chain(["inline", "auth"]) {
         esbuild.arg(format!("--alias:behest-client/{name}={}", entry.with_file_name(format!("{name}.js")).display()));
     }
     esbuild.arg(format!("--alias:behest-client={}", entry.display()));
@@ -244,8 +272,8 @@ mod tests {
     fn a_misspelt_budget_is_refused() {
         assert!(Budget::read().is_ok());
         let read = |fields: &str| serde_json::from_str::<Budget>(&format!("{{ {fields} }}")).is_ok();
-        let all = r#""browserEntryBrotliBytes": 1, "furtherEntryBrotliBytes": 1, "inlineEntryBrotliBytes": 1,
-            "serverWasmBrotliBytes": 1"#;
+        let all = r#""browserEntryBrotliBytes": 1, "authGrowthBrotliBytes": 1, "furtherEntryBrotliBytes": 1,
+            "inlineEntryBrotliBytes": 1, "serverWasmBrotliBytes": 1"#;
         assert!(read(all));
         assert!(!read(&format!(r#"{all}, "leptosGrowthBytes": 2"#)));
         assert!(!read(r#""browserEntryBrotliBytes": 1"#));

@@ -33,6 +33,8 @@ const SETS: &[(&str, Expect, Expect)] = &[
     ("engine", Builds, Builds),
     // The npm package: its browser entry, its server module.
     ("js", Builds, Builds),
+    ("sign-in", Builds, Builds),
+    ("js,sign-in", Builds, Builds),
     ("edge", Builds, Builds),
     ("js,testing", Builds, Builds),
     ("js,edge", Builds, Builds),
