@@ -186,7 +186,7 @@ impl Driver {
         let news = poll_fn(|context| call.span.within(|| self.poll_call(id, context, &mut sleep))).await;
         call.over = true;
         match &news {
-            News::Open(trace) => call.span.opened(trace),
+            News::Open(trace, _) => call.span.opened(trace),
             News::Settled(result) => call.span.settled(result.as_ref()),
         }
         (id, news)
