@@ -226,7 +226,8 @@ impl World {
                 visitor.engine.end(now, request, Want::Chunks, &mut Nothing);
             }
             What::Answer { request } => {
-                let refused = Broken { message: "refused".to_owned(), unsent: true, is_defect: false };
+                // Browsers do not tell whether it was sent.
+                let refused = Broken { message: "refused".to_owned(), unsent: false, is_defect: false };
                 visitor.engine.broken(now, request, &refused);
             }
             What::Wake => visitor.engine.wake(now),

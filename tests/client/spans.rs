@@ -1,7 +1,7 @@
 //! The feature `tracing`: which spans there are, what they say, and that no token and no text is in them.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use behest_client::client::ChatRequest;
 use behest_client::testing::{Chunk, FUNCTION, Reply, World, access_token, default_reply, delta, finish, jwt, text};
@@ -87,8 +87,34 @@ impl Subscriber for Spans {
     }
 }
 
+/// Wants all spans and keeps none.
+struct Everybody;
+
+impl Subscriber for Everybody {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "behest_client"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
 /// What is told while this happens, with everything over.
 fn told(happens: impl FnOnce(&World)) -> Vec<String> {
+    // Else other tests, which nobody listens to, would switch off for good the spans that they are first to meet.
+    static GLOBAL: Once = Once::new();
+    GLOBAL.call_once(|| tracing::subscriber::set_global_default(Everybody).unwrap());
     let spans = Spans::default();
     tracing::subscriber::with_default(spans.clone(), || happens(&World::new()));
     assert!(spans.all_are_closed());

@@ -43,7 +43,7 @@ const SETS: &[(&str, Expect, Expect)] = &[
     // A full-stack app in one workspace: cargo unites what its halves ask for.
     ("client,axum", Builds, Refused(NO_AXUM)),
     ("client,edge,testing,js", Builds, Builds),
-    ("engine,client,auth,tracing,testing,js,server,edge,axum", Builds, Refused(NO_AXUM)),
+    ("engine,client,sign-in,auth,tracing,testing,js,server,edge,axum", Builds, Refused(NO_AXUM)),
 ];
 
 /// Builds and lints each set.
