@@ -75,10 +75,13 @@ async function bundled(contents, { platform = "node", define = {}, plugins = [],
     plugins,
     nodePaths: [path.join(import.meta.dirname, "node_modules")],
     alias: {
-      ...Object.fromEntries(["auth", "chat", "react", "ai-sdk", "testing", "inline"].map((name) => [`behest-client/${name}`, entry(name)])),
+      ...Object.fromEntries(["chat", "react", "ai-sdk", "testing", "inline"].map((name) => [`behest-client/${name}`, entry(name)])),
+      "behest-client/auth": entry("auth-node"),
       // Whatever else is in the file, the module comes with it.
       "behest-client": entry("inline"),
     },
+    // Its module lies beside it.
+    external: [entry("auth-node")],
     // Some packages still `require`.
     banner: platform === "node" ? { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' } : {},
     write: false,
@@ -116,14 +119,13 @@ const collects = () => {
 
 /** Every command is one of xtask's, as far as its flags and its suites tell; others are run by `also`. */
 async function xtask({ text }, also = {}) {
-  const xtask = required("XTASK", "the xtask program");
   for (const command of commands(text)) {
     if (command in also) await also[command]();
     else {
       const args = /^cargo xtask (.+)$/.exec(command)?.[1].split(" ");
       assert.ok(args, `${command} is run by nothing`);
       // It reads its flags, and does nothing.
-      await run(xtask, [...args, "--help"]);
+      await run("cargo", ["xtask", ...args, "--help"], { cwd: root });
     }
   }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use std::{cell::OnceCell, env, fs};
+use std::{cell::OnceCell, fs};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -297,7 +297,6 @@ pub(super) fn in_pages(context: &Context, files: Vec<PathBuf>) -> Result<Command
     let mut node = node_tests(context, files)?;
     node.env("BEHEST_LOCAL", context.behest_local()?).env("CHROMIUM", tools.chromium()?);
     node.env("FIREFOX", tools.firefox()?).env("GECKODRIVER", tools.geckodriver()?);
-    node.env("XTASK", env::current_exe()?);
     Ok(node)
 }
 
