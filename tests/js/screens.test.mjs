@@ -132,6 +132,8 @@ for (const browser of ["chromium", "firefox"]) {
           await screen.waitFor("#workspace:not([hidden])");
           await screen.type("#question", QUESTION);
           await screen.waitFor(".outcome[data-outcome]");
+          // Dimmed while it is read.
+          await screen.waitFor("#usage:not([aria-busy]) table");
           await look(screen, of("page"));
         });
       });
