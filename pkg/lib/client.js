@@ -1,5 +1,5 @@
 import { createDriver } from "./drive.js";
-import { invalidConfig, invalidRequest, requireText } from "./error.js";
+import { failure, invalidConfig, invalidRequest, requireText, words } from "./error.js";
 import { callOptions, conversationOptions, engineConfig } from "./options.js";
 import { sessionSource } from "./session.js";
 
@@ -71,7 +71,13 @@ function calls(driver, conversation, config) {
   }
 
   /** What a page that does not use it does not download. */
-  const lazy = (load) => async (...given) => (await load()).default(start, config, driver, conversation, ...given);
+  const lazy = (load) => async (...given) => {
+    const part = await load().catch((cause) => {
+      // Some browsers remember it until then.
+      throw failure("network", `a script did not load, reload the page: ${words(cause)}`, cause);
+    });
+    return part.default(start, config, driver, conversation, ...given);
+  };
 
   const resource = async (kind, id, options) => json(kind, requireText("the thread id", id), undefined, options);
 

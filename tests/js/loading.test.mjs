@@ -216,7 +216,7 @@ describe("in a browser", () => {
   });
 
   /** Asks in a page with this policy and these options (as source text): the answer, or the error. */
-  async function ask({ policy = "script-src 'self' 'wasm-unsafe-eval'", options = "{}", module }) {
+  async function ask({ policy = "script-src 'self' 'wasm-unsafe-eval'", options = "{}", call = 'behest.ask("Hi!")', module }) {
     const text = (name) => readFile(`${installed.packageFolder}/${name}`);
     files = {
       "/": [
@@ -233,7 +233,7 @@ describe("in a browser", () => {
            const urls = { supabaseUrl: "https://project.example", behestUrl: "https://gateway.example" };
            const behest = createClient({ ...urls, fetch, getAccessToken, ...(${options}) });
            try {
-             return { answer: await behest.ask("Hi!") };
+             return { answer: await ${call} };
            } catch (error) {
              const { reason, action, message } = error;
              return { reason, action, message, typed: error instanceof BehestError };
@@ -262,6 +262,12 @@ describe("in a browser", () => {
 
   test("it lies beside the script", LIMIT, async () => {
     assert.deepEqual(await ask({ module: { [AT]: [WASM, wasm] } }), ANSWER);
+  });
+
+  test("what is loaded when it is used says that it did not load", LIMIT, async () => {
+    const told = await ask({ call: 'behest.fetch("https://gateway.example/v1/models")', module: { [AT]: [WASM, wasm] } });
+    assert.deepEqual([told.reason, told.typed], ["network", true], JSON.stringify(told));
+    assert.match(told.message, /^A script did not load, reload the page: /);
   });
 
   for (const type of ["application/octet-stream", "text/plain", "application/wasm; charset=utf-8", ""]) {
