@@ -194,10 +194,10 @@ impl Driver {
 
     fn poll_call(self: &Arc<Self>, id: Id, context: &mut Context<'_>, sleep: &mut Sleep) -> Poll<News> {
         loop {
-            let news = self.state().calls.get_mut(id).and_then(|call| call.news.take());
+            let news = self.listening(id, context).calls.get_mut(id).and_then(|call| call.news.take());
             if let Some(news) = news {
                 match &news {
-                    News::Settled(_) => drop(self.state().calls.remove(id)),
+                    News::Settled(_) => self.state().forget(id),
                     // Not before: whoever waits for news keeps nothing of a stream.
                     News::Open(_, request) => drop(self.hand_over(*request)),
                 }
@@ -218,7 +218,8 @@ impl Driver {
         queue: &mut IntoIter<Item>,
     ) -> Poll<Option<engine::End>> {
         loop {
-            let interrupted = self.state().calls.get_mut(id).is_some_and(|call| std::mem::take(&mut call.interrupted));
+            let interrupted =
+                self.listening(id, context).calls.get_mut(id).is_some_and(|call| std::mem::take(&mut call.interrupted));
             if interrupted {
                 *queue = IntoIter::default();
             }
@@ -227,7 +228,7 @@ impl Driver {
             }
             let now = self.now();
             if let Read::Ended(end, _) = self.engine(|engine| engine.read(now, id)) {
-                self.state().calls.remove(id);
+                self.state().forget(id);
                 return Poll::Ready(Some(end));
             }
             let mut items = Queue::new();
@@ -250,11 +251,19 @@ impl Driver {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// Goes on with one job as far as possible without waiting. `false`: nothing happens before the context is woken.
+    /// The state, and from here on whoever changes something about the job wakes this context. Looked at before, a change in
+    /// between would be missed.
+    fn listening(&self, job: Id, context: &Context<'_>) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.wakers.set(job, context.waker().clone());
+        state
+    }
+
+    /// Goes on with one job, which is listening, as far as possible without waiting. `false`: nothing happens before the context
+    /// is woken.
     fn turn(self: &Arc<Self>, job: Id, context: &mut Context<'_>, sleep: &mut Sleep, queue: &mut Queue) -> bool {
         let (work, due) = {
             let mut state = self.state();
-            state.wakers.set(job, context.waker().clone());
             let live = state.live.iter_mut().find(|(_, live)| live.owner == job && live.work.is_some());
             let work = live.and_then(|(id, live)| Some((id, live.work.take()?)));
             (work, state.engine.due(job))
@@ -455,7 +464,7 @@ impl Driver {
             let mut sleep = Sleep::default();
             poll_fn(|context| {
                 loop {
-                    if task.driver.finish(task.job) {
+                    if task.driver.finish(task.job, context) {
                         task.over = true;
                         return Poll::Ready(());
                     }
@@ -469,8 +478,8 @@ impl Driver {
     }
 
     /// Is the job over? Then its task is, too.
-    fn finish(&self, job: Id) -> bool {
-        let mut state = self.state();
+    fn finish(&self, job: Id, context: &Context<'_>) -> bool {
+        let mut state = self.listening(job, context);
         let over = !state.engine.is_under_way(job) && !state.live.iter().any(|(_, live)| live.owner == job);
         if over {
             state.tasks.remove(job);
@@ -485,6 +494,12 @@ impl Driver {
 }
 
 impl State {
+    /// A call or stream is over for whoever waited for it.
+    fn forget(&mut self, call: Id) {
+        self.calls.remove(call);
+        self.wakers.remove(call);
+    }
+
     /// Unless it was cancelled meanwhile.
     fn put_back(&mut self, id: Id, work: Work) {
         if let Some(live) = self.live.get_mut(id) {
