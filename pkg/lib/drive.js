@@ -98,15 +98,7 @@ export function createDriver({ load, config, source, fetch }) {
     return taken;
   }
 
-  /** Calls a function of the module. One that throws is the end of it. */
-  function ask(name, ...given) {
-    try {
-      return instance.glue[name](...given);
-    } catch (cause) {
-      instance.die(cause);
-      return "";
-    }
-  }
+  const ask = (...given) => instance.ask(...given);
 
   /** `at`: when it happened, if not now. */
   function tell(event, id = 0, number = 0, text = "", at = undefined) {

@@ -45,6 +45,15 @@ function instanceOf(glue, onDeath) {
     alive: true,
     drivers,
     pipe: pipeOf(glue),
+    /** Calls a function of the module. One that throws is the end of it. */
+    ask(name, ...given) {
+      try {
+        return glue[name](...given);
+      } catch (cause) {
+        instance.die(cause);
+        return "";
+      }
+    },
     /** Whatever leaves the module as an exception leaves it broken: nothing is asked of it any more, and all are told. */
     die(cause) {
       if (!instance.alive) return;

@@ -194,12 +194,11 @@ impl Driver {
 
     fn poll_call(self: &Arc<Self>, id: Id, context: &mut Context<'_>, sleep: &mut Sleep) -> Poll<News> {
         loop {
-            let news = self.listening(id, context).calls.get_mut(id).and_then(|call| call.news.take());
+            let news = self.listening(id, context).take_news(id);
             if let Some(news) = news {
-                match &news {
-                    News::Settled(_) => self.state().forget(id),
-                    // Not before: whoever waits for news keeps nothing of a stream.
-                    News::Open(_, request) => drop(self.hand_over(*request)),
+                // Not before: whoever waits for news keeps nothing of a stream.
+                if let News::Open(_, request) = news {
+                    self.hand_over(request);
                 }
                 return Poll::Ready(news);
             }
@@ -494,6 +493,15 @@ impl Driver {
 }
 
 impl State {
+    /// What came of a call; once it is settled, nothing more will.
+    fn take_news(&mut self, call: Id) -> Option<News> {
+        let news = self.calls.get_mut(call)?.news.take();
+        if let Some(News::Settled(_)) = news {
+            self.forget(call);
+        }
+        news
+    }
+
     /// A call or stream is over for whoever waited for it.
     fn forget(&mut self, call: Id) {
         self.calls.remove(call);

@@ -11,7 +11,6 @@ use std::env;
 use super::clock::Random;
 use super::*;
 use crate::Secret;
-use crate::json::Text;
 
 /// How many there are, if nobody says.
 const SMALL: usize = 2_000;
@@ -28,18 +27,6 @@ const LATENCY: f64 = 200.0;
 const TTL: &str = "900";
 /// A token of 900 s serves about so long: a crowd whose beginnings lie so far apart is in no step.
 const ROUND: f64 = 13.0 * MINUTE;
-
-struct Nothing;
-
-impl Receive for Nothing {
-    fn chunk(&mut self, _: &str) {}
-    fn text(&mut self, _: Text<'_>, half: Option<u16>) -> Option<u16> {
-        half
-    }
-    fn tool_call(&mut self, _: usize, _: &str, _: &str, _: &str) {}
-    fn finish_reason(&mut self, _: &str) {}
-    fn usage(&mut self, _: &str) {}
-}
 
 /// Who asks, and when again.
 #[derive(Clone, Copy)]
@@ -222,8 +209,8 @@ impl World {
             What::Answer { request } if self.is_open() => {
                 let body = ["{\"token\":\"t\",\"ttl\":", TTL, "}"].concat();
                 visitor.engine.head(now, request, Head { status: 200, ..Head::default() });
-                visitor.engine.bytes(now, request, body.as_bytes(), Want::Chunks, &mut Nothing);
-                visitor.engine.end(now, request, Want::Chunks, &mut Nothing);
+                visitor.engine.bytes(now, request, body.as_bytes(), Want::Chunks, &mut ());
+                visitor.engine.end(now, request, Want::Chunks, &mut ());
             }
             What::Answer { request } => {
                 // Browsers do not tell whether it was sent.

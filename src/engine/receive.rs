@@ -28,3 +28,15 @@ pub(crate) enum Want {
     Text,
     Chunks,
 }
+
+/// Simulations have no use for it.
+#[cfg(all(test, not(target_arch = "wasm32")))]
+impl Receive for () {
+    fn chunk(&mut self, _: &str) {}
+    fn text(&mut self, _: Text<'_>, half: Option<u16>) -> Option<u16> {
+        half
+    }
+    fn tool_call(&mut self, _: usize, _: &str, _: &str, _: &str) {}
+    fn finish_reason(&mut self, _: &str) {}
+    fn usage(&mut self, _: &str) {}
+}

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 
 use super::clock::Random;
 use super::*;
-use crate::json::Text;
 use crate::{Error, Reason, Secret};
 
 /// As many as a continuous integration has a minute for.
@@ -16,18 +15,6 @@ const STEPS: usize = 24;
 /// Tokens live 100 s.
 const LIFE: f64 = 100_000.0;
 const MAX_RETRIES: u32 = 2;
-
-struct Nothing;
-
-impl Receive for Nothing {
-    fn chunk(&mut self, _: &str) {}
-    fn text(&mut self, _: Text<'_>, half: Option<u16>) -> Option<u16> {
-        half
-    }
-    fn tool_call(&mut self, _: usize, _: &str, _: &str, _: &str) {}
-    fn finish_reason(&mut self, _: &str) {}
-    fn usage(&mut self, _: &str) {}
-}
 
 struct CallModel {
     /// Whose it may be: of whoever was signed in when it began. A source that cannot tell of changes is asked a little
@@ -300,9 +287,9 @@ impl World {
                 self.tokens.push((user, sent));
                 self.pending.insert(id, Pending::Mint { conversation, user, sent, headed: true });
                 let body = format!(r#"{{"token":"token-{name}","ttl":100}}"#);
-                self.engine.bytes(self.now, id, body.as_bytes(), Want::Chunks, &mut Nothing);
+                self.engine.bytes(self.now, id, body.as_bytes(), Want::Chunks, &mut ());
                 self.pending.remove(&id);
-                self.engine.end(self.now, id, Want::Chunks, &mut Nothing);
+                self.engine.end(self.now, id, Want::Chunks, &mut ());
             }
             Pending::Chat { call, headed: false, streams } => match how {
                 0 | 1 => {
@@ -326,10 +313,10 @@ impl World {
                     _ => br#"{"choices":[{"message":{"content":"Hi"}}]}"#,
                 };
                 self.pending.insert(id, Pending::Chat { call, headed: true, streams });
-                self.engine.bytes(self.now, id, piece, Want::Chunks, &mut Nothing);
+                self.engine.bytes(self.now, id, piece, Want::Chunks, &mut ());
                 self.perform();
                 if how >= 7 && self.pending.remove(&id).is_some() {
-                    self.engine.end(self.now, id, Want::Chunks, &mut Nothing);
+                    self.engine.end(self.now, id, Want::Chunks, &mut ());
                 }
             }
         }

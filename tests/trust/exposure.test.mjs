@@ -2,26 +2,12 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { launch, openPage } from "../js/support/browser.mjs";
+import { openPage } from "../js/support/browser.mjs";
 import { ask, signIn, storedSession } from "../js/support/demo-page.mjs";
 import { LIMIT } from "../js/support/limits.mjs";
-import { installPackage } from "../js/support/package.mjs";
-import { startStack } from "../js/support/stack.mjs";
-
-let installed, stack, browser;
-
-before(async () => {
-  installed = await installPackage();
-  stack = await startStack(installed);
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await stack?.stop();
-  await installed?.remove();
-});
+import { browser, installed, stack } from "../js/support/setting.mjs";
 
 /** A page's policy, whether it comes with the page or stands in it, by directive. */
 async function policyOf(url) {

@@ -69,8 +69,7 @@ const inBrowsers = () => cells({ short: !LONG }).filter(({ fault, hop }) => LONG
 test("in Node", LIMIT, () =>
   hold("node", cells({ short: !LONG }), (prepared, done) => carryOutAll(createClient, prepared, { together: TOGETHER, done })));
 
-// Long form only: on a busy machine one cell in a thousand ("byte by byte") has been told `network`, and why is not known yet.
-(LONG ? test : test.skip)("in the native client", LIMIT, () =>
+test("in the native client", LIMIT, () =>
   hold("native", cells({ short: !LONG }), async (prepared, done) => {
     const child = spawn(required("FAULT_CALLER", "the example fault-caller"), { stdio: ["pipe", "pipe", "inherit"] });
     const ended = once(child, "exit");

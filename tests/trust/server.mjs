@@ -132,8 +132,10 @@ export async function startFaultServer({ ports = 1 } = {}) {
       else if (step === "slowly") [pace] = given;
       else if (step === "head" || step === "head 1.0" || step === "bare head") {
         const [status, fields = {}, framing, what] = given;
-        // After "close", Node takes any end of a body for its end.
-        const connection = framing === "chunked" || framing === "longer" ? undefined : "close";
+        // After "close", Node takes any end of a body for its end. Where it does end, whoever would send the next request over a
+        // connection that is just being closed has to know.
+        const breaks = (framing === "chunked" && !known.answer.some(([step]) => step === "end")) || framing === "longer";
+        const connection = breaks ? undefined : "close";
         const all = { ...cors(request.headers), "content-type": type, connection, ...framed(framing, what), ...fields };
         if (step === "bare head") delete all["content-type"];
         await write(Buffer.from(`HTTP/${step === "head 1.0" ? "1.0" : "1.1"} ${status} X${BREAK}${headers(all)}${BREAK}`));

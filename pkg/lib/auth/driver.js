@@ -40,15 +40,7 @@ export function authDriver({ load, config, storage, fetch, told }) {
     return loaded;
   }
 
-  /** Calls a function of the module. One that throws is the end of it. */
-  function ask(name, ...given) {
-    try {
-      return instance.glue[name](...given);
-    } catch (cause) {
-      instance.die(cause);
-      return "";
-    }
-  }
+  const ask = (...given) => instance.ask(...given);
 
   const tell = (name, ...given) => carryOut(ask(name, face, Date.now(), performance.now(), ...given));
 
