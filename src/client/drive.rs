@@ -240,14 +240,13 @@ impl Driver {
 
     /// Nobody waits for this call or stream any more.
     pub(crate) fn abort(self: &Arc<Self>, id: Id) {
-        let waker = {
+        {
             let mut state = self.state();
             state.engine.abort(id);
             state.calls.remove(id);
-            state.wakers.remove(id)
-        };
+        }
         self.perform();
-        waker.into_iter().for_each(Waker::wake);
+        self.wake(id);
     }
 
     /// The state, and from here on whoever changes something about the job wakes this context. Looked at before, a change in
@@ -309,9 +308,11 @@ impl Driver {
                 if cfg!(feature = "tracing") {
                     state.live.get_mut(id).into_iter().for_each(|live| live.span.status(head.status));
                 }
-                state.put_back(id, Work::Body(response.body));
-                // Another thread may carry out what the engine says of it: until then nobody reads it, or it would be lost.
-                state.live.get_mut(id).into_iter().for_each(|live| live.owner = NOBODY);
+                if let Some(live) = state.live.get_mut(id) {
+                    live.work = Some(Work::Body(response.body));
+                    // Another thread may carry out what the engine says of it: until then nobody reads it, or it would be lost.
+                    live.owner = NOBODY;
+                }
                 state.engine.head(now, id, head);
             }
             Happened::Bytes(bytes) => {
