@@ -60,6 +60,15 @@ async function page(name) {
   return `${origin}/${name}`;
 }
 
+/** A user of whom the gateway knows nothing yet. */
+async function signUp() {
+  const user = { email: `${crypto.randomUUID()}@example.com`, password: "correct horse battery" };
+  const headers = { apikey: stack.publishableKey, "content-type": "application/json" };
+  const answer = await fetch(`${stack.supabase}/auth/v1/signup`, { method: "POST", headers, body: JSON.stringify(user) });
+  assert.equal(answer.status, 200);
+  return user;
+}
+
 for (const name of ["leptos", "yew"]) {
   test(`${name}: sign in, ask, stop, ask again, threads, usage, the next user`, LIMIT, async () => {
     const sources = path.join(root, "examples", name, "src");
@@ -73,14 +82,15 @@ for (const name of ["leptos", "yew"]) {
       await tab.getByLabel("Password").fill(password);
       await tab.getByRole("button", { name: "Sign in" }).click();
     };
-    await signIn({ ...stack.demoUser, password: "wrong password" });
+    const first = await signUp();
+    await signIn({ ...first, password: "wrong password" });
     await tab.getByRole("alert").filter({ hasText: "Check the address and the password." }).waitFor();
     // The browser itself reports the refusal.
     assert.deepEqual(
       complaints.splice(0).filter((complaint) => !/status of 400/.test(complaint)),
       [],
     );
-    await signIn(stack.demoUser);
+    await signIn(first);
 
     const answers = tab.locator("[data-role=assistant]");
     const status = (text) => tab.getByRole("status").filter({ hasText: text }).waitFor();
@@ -133,11 +143,7 @@ for (const name of ["leptos", "yew"]) {
     assert.equal(await keys(), 0);
 
     // The next user finds nothing of the first one's.
-    const next = { email: `${crypto.randomUUID()}@example.com`, password: "correct horse battery" };
-    const headers = { apikey: stack.publishableKey, "content-type": "application/json" };
-    const signUp = await fetch(`${stack.supabase}/auth/v1/signup`, { method: "POST", headers, body: JSON.stringify(next) });
-    assert.equal(signUp.status, 200);
-    await signIn(next);
+    await signIn(await signUp());
     await ask("And who am I?");
     await status("complete");
     assert.equal(await answers.count(), 1);

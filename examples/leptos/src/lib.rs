@@ -105,6 +105,7 @@ fn Room() -> impl IntoView {
     };
     let open = move |id: &str| chat.with_value(|chat| chat.set_thread(Some(id)));
     let sign_out = move |_| spawn_local(async move { drop(supabase.get_value().sign_out(Scope::Local).await) });
+    let is_busy = move || state.with(ChatState::is_busy);
     let status = move || state.with(|state| state.outcome.map_or(state.status.as_str(), |outcome| outcome.as_str()));
     view! {
         <ol>
@@ -116,9 +117,9 @@ fn Room() -> impl IntoView {
         <p role="alert">{move || state.with(|state| state.error.as_ref().map(said))}</p>
         <form on:submit=send>
             <label>"Your question " <input bind:value=question /></label>
-            <button>"Send"</button>
+            <button disabled=is_busy>"Send"</button>
             <button type="button" on:click=move |_| chat.with_value(Chat::stop)>"Stop"</button>
-            <button type="button" on:click=move |_| { chat.with_value(Chat::regenerate); }>"Again"</button>
+            <button type="button" disabled=is_busy on:click=move |_| { chat.with_value(Chat::regenerate); }>"Again"</button>
         </form>
         <button on:click=move |_| open(&generate_session_id())>"New thread"</button>
         <nav>

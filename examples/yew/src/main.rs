@@ -120,9 +120,9 @@ fn Room(project: &Project) -> Html {
             <p role="alert">{state.error.as_ref().map(said)}</p>
             <form onsubmit={send}>
                 <label>{"Your question "}<input ref={question} /></label>
-                <button>{"Send"}</button>
+                <button disabled={state.is_busy()}>{"Send"}</button>
                 <button type="button" onclick={act(Chat::stop)}>{"Stop"}</button>
-                <button type="button" onclick={act(|chat| { chat.regenerate(); })}>{"Again"}</button>
+                <button type="button" disabled={state.is_busy()} onclick={act(|chat| { chat.regenerate(); })}>{"Again"}</button>
             </form>
             <button onclick={act(|chat| chat.set_thread(Some(&generate_session_id())))}>{"New thread"}</button>
             <nav>{ for threads.iter().map(thread) }</nav>
