@@ -143,7 +143,11 @@ const answers = (status, body, headers) => (request, response) =>
 const really = (reply) => (request, response, body) => (isReal(request) ? reply(response, body) : false);
 const text = (status, type, body) => (request, response) =>
   request.method === "OPTIONS" ? false : void response.writeHead(status, { "content-type": type }).end(body);
-const minted = (claims) => ({ token: { answer: really((response) => json(response, 200, bundle(gatewayToken(claims)))) } });
+/** `claims` of the second in which it is minted. */
+const minted = (claims) => {
+  const answer = (response) => json(response, 200, bundle(gatewayToken(claims(Math.floor(Date.now() / 1000)))));
+  return { token: { answer: really(answer) } };
+};
 const streams = (...pieces) => ({
   gateway: {
     answer: really((response) => void response.writeHead(200, { "content-type": "text/event-stream" }).end(pieces.join(""))),
@@ -316,23 +320,23 @@ const WRONG = [
     /token is as it should be/,
     /as it is/,
   ],
-  ["the token never expires", minted({ exp: undefined }), /token is as it should be/, /ttl of 60 to 86400/],
+  ["the token never expires", minted(() => ({ exp: undefined })), /token is as it should be/, /ttl of 60 to 86400/],
   [
     "the token is too short-lived",
-    minted({ exp: Math.floor(Date.now() / 1000) + 30 }),
+    minted((now) => ({ exp: now + 30 })),
     /token is as it should be/,
     /900 is usual/,
   ],
   [
     "the clocks differ",
-    minted({ iat: Math.floor(Date.now() / 1000) - 600 }),
+    minted((now) => ({ iat: now - 600 })),
     /token is as it should be/,
     /clock is 6\d\d s ahead.*Set the clock/,
   ],
-  ["the token's role is too great", minted({ role: "admin" }), /token is as it should be/, /Leave out `role`/],
+  ["the token's role is too great", minted(() => ({ role: "admin" })), /token is as it should be/, /Leave out `role`/],
   [
     "the token is for everybody",
-    minted({ uid: "default" }),
+    minted(() => ({ uid: "default" })),
     /token is as it should be/,
     /user_id set to the session's user/,
   ],
