@@ -154,8 +154,10 @@ async function exchange(url, init, limit, controller) {
 export async function readBody(message, limit) {
   const stated = Number(message.headers.get("content-length") ?? NaN);
   if (stated > limit) return undefined;
-  // What was compressed states another length. Any other is held to its length by the host, and is read in one go.
-  if (!(stated >= 0) || message.headers.has("content-encoding")) return readStream(message.body, limit);
+  // What was compressed states another length, and what comes in chunks is not held to the one it states. Any other is held to
+  // its length by the host, and is read in one go.
+  const unbound = message.headers.has("content-encoding") || message.headers.has("transfer-encoding");
+  if (unbound || !(stated >= 0)) return readStream(message.body, limit);
   const bytes = new Uint8Array(await message.arrayBuffer());
   return bytes.length <= limit ? bytes : undefined;
 }

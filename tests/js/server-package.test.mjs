@@ -223,6 +223,18 @@ test("answers are read to their limit, whatever they state and however they come
   assert.notEqual(await minted(huge, { "content-length": "10" }), 200, "even if it states another length");
 });
 
+test("an answer in chunks that states a length is read to its limit", async () => {
+  const { env, request } = newProject();
+  const usual = upstream;
+  const handle = server.createTokenEndpoint(env, { policy: () => ({}) });
+  let sent = 0;
+  const pull = (stream) => ((sent += 65_536) > 5_000_000 ? stream.close() : stream.enqueue(new Uint8Array(65_536)));
+  const headers = { "content-length": "10", "transfer-encoding": "chunked" };
+  upstream = async (url, init) => (url.endsWith("/mint") ? new Response(new ReadableStream({ pull }, { highWaterMark: 0 }), { headers }) : usual(url, init));
+  assert.deepEqual(await answer(await handle(request())), [503, "mint_unavailable"]);
+  assert.ok(sent <= 64 * 1024 + 2 * 65_536, `${sent} bytes were read`);
+});
+
 test("a request whose fetch never settles harms no other", async () => {
   const { env, request } = newProject();
   const usual = upstream;
