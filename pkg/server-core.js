@@ -27,7 +27,7 @@ export function serverModule(compile) {
       const policy = typeof options?.policy === "function" ? instance.addPolicy(options.policy) : 0;
       return checked(instance.enter("makeEndpoint", variables(instance), described(options), policy), variables);
     });
-    const refuse = (request, trouble) => {
+    const refuse = async (request, trouble) => {
       const { instance, made } = current();
       return instance.call("handle", made.id, request.method, headOf(request), NO_BYTES, trouble);
     };
@@ -117,7 +117,7 @@ const MOST_GUARDS = 100;
 const DATA_DEADLINE_MS = 10_000;
 const NO_BYTES = new Uint8Array();
 /** What stands in for a body that could not be read, as in `src/server/edge/exports.rs`. */
-const TROUBLE = { none: 0, tooLarge: 1, late: 2, broken: 3, stopped: 4 };
+const TROUBLE = { none: 0, tooLarge: 1, late: 2, broken: 3, stopped: 4, used: 5 };
 
 /** The headers that the module looks at. */
 const CALLER = ["authorization", "apikey", "origin", "access-control-request-method"];
@@ -142,6 +142,7 @@ function headOf({ headers }, names = CALLER) {
 
 /** A request's body, or what kept it from being read. */
 async function bodyOf(request, { maxBody, bodyDeadlineMs }) {
+  if (request.bodyUsed) return { bytes: NO_BYTES, trouble: TROUBLE.used };
   if (!request.body) return { bytes: NO_BYTES, trouble: TROUBLE.none };
   const read = readBody(request, maxBody).then(
     (bytes) => (bytes ? { bytes, trouble: TROUBLE.none } : { bytes: NO_BYTES, trouble: TROUBLE.tooLarge }),

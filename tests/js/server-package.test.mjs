@@ -283,6 +283,26 @@ test("a request that cannot be read is answered 500 with CORS headers", async ()
   assert.deepEqual([...(await answer(refused)), refused.headers.get("access-control-allow-origin")], [500, "internal", PAGE]);
 });
 
+test("a request that cannot be read at all is answered, too", async () => {
+  const hostile = { method: "POST", get headers() { throw new Error("no request of the Fetch API"); } };
+  assert.equal((await server.createTokenEndpoint(ENV)(hostile)).status, 500);
+});
+
+test("a request whose body the application has read is the application's mistake", async () => {
+  const read = async (headers) => {
+    const used = new Request("https://function/", { method: "POST", headers, body: "{}" });
+    await used.text();
+    return used;
+  };
+  const handle = server.createTokenEndpoint(ENV);
+  assert.deepEqual(await answer(await handle(await read(request().headers))), [500, "misconfigured"]);
+  const signed = { "x-hub-signature-256": `sha256=${"0".repeat(64)}` };
+  await assert.rejects(server.verifyWebhook(await read(signed), { sender: "github", secret: "x" }), {
+    reason: "misconfigured",
+    message: /hand it on unread/,
+  });
+});
+
 test("a guard whose module stops answers 500 with CORS headers, and lets the next request in", async (t) => {
   const handle = server.withSupabase({ env: ENV }, () => new Response("in"));
   t.mock.method(crypto.subtle, "importKey", () => { throw new Error("what the host throws goes through the module") }, { times: 1 });

@@ -32,6 +32,8 @@ const LATE: u32 = 2;
 const BROKEN: u32 = 3;
 /// The module stopped while it worked on the request.
 const STOPPED: u32 = 4;
+/// The application had read it before.
+const USED: u32 = 5;
 
 thread_local! {
     static ENDPOINTS: RefCell<Table<TokenEndpoint>> = const { RefCell::new(Table::new()) };
@@ -243,6 +245,10 @@ fn read(body: &[u8], trouble: u32, limit: usize) -> Result<Bytes, Error> {
         LATE => Err(body::late()),
         BROKEN => Err(body::broken()),
         STOPPED => Err(stopped()),
+        USED => Err(Error::new(
+            Reason::Misconfigured,
+            "the request's body was read before the request came here: hand it on unread",
+        )),
         _ => Ok(Bytes::copy_from_slice(body)),
     }
 }
