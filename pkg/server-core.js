@@ -175,7 +175,8 @@ function contextOf({ rest, admin, jwtClaims, ...context }) {
     async function send(path, init = {}) {
       const headers = new Headers(init.headers);
       for (const [name, value] of identity) headers.set(name, value);
-      return fetch(below(base, path), { signal: AbortSignal.timeout(DATA_DEADLINE_MS), ...init, headers });
+      // Redirected to another origin, hosts take `authorization` away and nothing else: the key would arrive there.
+      return fetch(below(base, path), { signal: AbortSignal.timeout(DATA_DEADLINE_MS), redirect: "manual", ...init, headers });
     };
   return {
     ...context,

@@ -40,7 +40,8 @@ beforeEach((t) => {
     return Response.json({ jwt: `tok-${order.tier}`, ttl: order.ttl, session_id: order.session_id });
   };
   t.mock.method(globalThis, "fetch", (url, init) => {
-    calls.push({ url, headers: Object.fromEntries(new Headers(init.headers)), signal: init.signal });
+    const { signal, redirect } = init;
+    calls.push({ url, headers: Object.fromEntries(new Headers(init.headers)), signal, redirect });
     return upstream(url, init);
   });
   for (const level of ["log", "warn", "error"]) t.mock.method(console, level, () => {});
@@ -386,6 +387,7 @@ test("no path leaves rest/v1, and no call waits for ever", async () => {
   await data.admin("//evil.example/x");
   assert.equal(calls.at(-1).url, `${SUPABASE}/rest/v1//evil.example/x`);
   assert.ok(calls.at(-1).signal instanceof AbortSignal, "there is a deadline");
+  assert.equal(calls.at(-1).redirect, "manual", "nobody else is handed the key");
   const { signal } = new AbortController();
   await data.rest("notes", { signal });
   assert.equal(calls.at(-1).signal, signal);
