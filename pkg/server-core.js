@@ -64,7 +64,8 @@ export function serverModule(compile) {
       });
       if (admitted instanceof Response) return admitted;
       const response = await handler(request, contextOf(admitted.context), ...rest);
-      if (admitted.permit.length === 0) return response;
+      // That of a WebSocket is the host's own, and no copy of it can be made.
+      if (admitted.permit.length === 0 || response.status === 101) return response;
       const permitted = new Response(response.body, response);
       for (const [name, value] of admitted.permit) {
         if (name === "vary") permitted.headers.append(name, value);

@@ -346,6 +346,11 @@ test("a handler behind withSupabase knows the caller and reaches the data as he 
   assert.deepEqual([admin.headers.apikey, admin.headers.authorization], ["sb_secret_default", undefined]);
 });
 
+test("a handler's answer to a WebSocket is the host's own", async () => {
+  const upgrade = Object.defineProperty(new Response(), "status", { value: 101 });
+  assert.equal(await server.withSupabase({ env: ENV, auth: "none" }, () => upgrade)(request()), upgrade);
+});
+
 test("what a handler throws is passed on", async () => {
   const handle = server.withSupabase({ env: ENV, auth: "none" }, () => { throw new RangeError("mine"); });
   await assert.rejects(handle(request()), RangeError);
