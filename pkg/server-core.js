@@ -25,7 +25,7 @@ export function serverModule(compile) {
     const variables = variablesOf(env);
     const current = holder((instance) => {
       const policy = typeof options?.policy === "function" ? instance.addPolicy(options.policy) : 0;
-      return checked(instance.enter("makeEndpoint", variables(instance), described(options), policy), variables);
+      return instance.make("Endpoint", variables, described(options), policy);
     });
     const refuse = async (request, trouble) => {
       const { instance, made } = current();
@@ -47,7 +47,7 @@ export function serverModule(compile) {
   function guard({ env, ...options }) {
     const variables = variablesOf(env);
     const usual = options.cors === false ? { ...options, cors: "disabled" } : options;
-    return holder((instance) => checked(instance.enter("makeGuard", variables(instance), described(usual)), variables));
+    return holder((instance) => instance.make("Guard", variables, described(usual)));
   }
 
   function withSupabase(options, handler) {
@@ -220,26 +220,31 @@ function instances(compile) {
   };
 }
 
+/** Some make an endpoint for each request: what nobody has any more, the module need not keep. Older Workers never tell. */
+const unused = globalThis.FinalizationRegistry && new FinalizationRegistry((forget) => forget());
+
 // Instantiation is not awaited: on Workers no request may wait for what another one began.
 function instantiate(module) {
   const waiting = new Map();
-  const policies = [];
+  const policies = new Map();
   let lastCall = 0;
+  let lastPolicy = 0;
 
   const settle = (call, how, value) => {
     waiting.get(call)?.[how](value);
     waiting.delete(call);
   };
+  const tell = (name, ...args) => {
+    try {
+      if (instance.alive) instance.enter(name, ...args);
+    } catch (error) {
+      // Those who wait have been told.
+      console.error("behest-client: the module stopped", error.cause);
+    }
+  };
   const host = createHost({
     policies,
-    resume: (...outcome) => {
-      try {
-        if (instance.alive) instance.enter("resume", ...outcome);
-      } catch (error) {
-        // Those who wait have been told.
-        console.error("behest-client: the module stopped", error.cause);
-      }
-    },
+    resume: (...outcome) => tell("resume", ...outcome),
     calls: {
       answer: (call, status, head, body) =>
         settle(call, "resolve", new Response(body || null, { status, headers: pairs(head) })),
@@ -272,7 +277,18 @@ function instantiate(module) {
         instance.enter(name, lastCall, ...args);
       }),
 
-    addPolicy: (policy) => policies.push(policy),
+    /** An endpoint or a guard, which the module keeps for as long as somebody has what is given back. */
+    make(kind, variables, ...args) {
+      const made = checked(instance.enter(`make${kind}`, variables(instance), ...args), variables);
+      const { id } = made;
+      unused?.register(made, () => tell(`forget${kind}`, id));
+      return made;
+    },
+
+    addPolicy(policy) {
+      policies.set((lastPolicy += 1), policy);
+      return lastPolicy;
+    },
   };
   const glue = createGlue((exports) => exports, host);
   glue(module);

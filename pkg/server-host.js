@@ -93,7 +93,7 @@ export function createHost({ resume, calls, policies }) {
     decide(operation, policy, claims) {
       let decided;
       try {
-        decided = policies[policy - 1](JSON.parse(claims));
+        decided = policies.get(policy)(JSON.parse(claims));
         if (typeof decided?.then !== "function") return grant(decided);
       } catch (error) {
         decided = Promise.reject(error);
@@ -105,6 +105,8 @@ export function createHost({ resume, calls, policies }) {
         (error) => settled(0, thrown(error)),
       );
     },
+
+    forgetPolicy: (policy) => policies.delete(policy),
 
     sleep(operation, millis) {
       const timer = setTimeout(() => done(operation, 0), millis);

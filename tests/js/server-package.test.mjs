@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 import { installProject } from "./server/runtimes.mjs";
 import { published, token, variables } from "./server/tokens.mjs";
@@ -234,6 +236,48 @@ test("an answer in chunks that states a length is read to its limit", async () =
   upstream = async (url, init) => (url.endsWith("/mint") ? new Response(new ReadableStream({ pull }, { highWaterMark: 0 }), { headers }) : usual(url, init));
   assert.deepEqual(await answer(await handle(request())), [503, "mint_unavailable"]);
   assert.ok(sent <= 64 * 1024 + 2 * 65_536, `${sent} bytes were read`);
+});
+
+test("what is made for each request is kept no longer than the request", async (t) => {
+  setFlagsFromString("--expose-gc");
+  const collect = async () => {
+    runInNewContext("gc")();
+    for (let turn = 0; turn < 3; turn += 1) await new Promise(setImmediate);
+  };
+  let memory;
+  t.mock.method(WebAssembly, "Instance", class extends WebAssembly.Instance {
+    constructor(...args) {
+      super(...args);
+      memory = Object.values(this.exports).find((exported) => exported instanceof WebAssembly.Memory);
+    }
+  });
+  const { serverModule } = await import(pathToFileURL(join(project.folder, "node_modules/behest-client/server-core.js")).href);
+  const { default: bytes } = await import(pathToFileURL(join(project.folder, "node_modules/behest-client/dist/server-bytes.js")).href);
+  const fresh = serverModule(() => new WebAssembly.Module(bytes));
+  const { env, request } = newProject();
+  const policies = [];
+  const ways = {
+    endpoint() {
+      const policy = () => ({ tier: 1 });
+      policies.push(new WeakRef(policy));
+      return fresh.createTokenEndpoint(env, { policy })(request());
+    },
+    guard: () => fresh.withSupabase({ env }, () => new Response())(request()),
+    context: () => fresh.createSupabaseContext(request(), { env: { ...env } }),
+  };
+  for (const [name, call] of Object.entries(ways)) {
+    const hundred = async () => {
+      for (let turn = 0; turn < 100; turn += 1) await call();
+      await collect();
+    };
+    await hundred();
+    await hundred();
+    const before = memory.buffer.byteLength;
+    for (let turn = 0; turn < 5; turn += 1) await hundred();
+    assert.equal(memory.buffer.byteLength, before, `${name}: the module's memory`);
+  }
+  const kept = policies.filter((policy) => policy.deref()).length;
+  assert.ok(kept < policies.length / 10, `${kept} of ${policies.length} policies are kept`);
 });
 
 test("a request whose fetch never settles harms no other", async () => {

@@ -86,6 +86,18 @@ fn made(id: u32, limit: usize) -> String {
         .finish()
 }
 
+/// Nobody has the endpoint any more.
+#[wasm_bindgen(js_name = forgetEndpoint)]
+pub fn forget_endpoint(id: u32) {
+    drop(ENDPOINTS.with_borrow_mut(|endpoints| endpoints.remove(id)));
+}
+
+/// Nobody has the guard any more.
+#[wasm_bindgen(js_name = forgetGuard)]
+pub fn forget_guard(id: u32) {
+    drop(GUARDS.with_borrow_mut(|guards| guards.remove(id)));
+}
+
 fn guard(given: &Given<'_>) -> Result<Guard, Error> {
     let mut settings = given.settings(&["auth", "allow"]);
     if given.has("allow") {
