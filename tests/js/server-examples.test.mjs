@@ -207,7 +207,9 @@ test("axum", async (t) => {
   const call = await run(startProgram(process.env.EXAMPLE_AXUM, { ...variables, LISTEN: "127.0.0.1:0" }));
   await checkToken(call);
   const get = { method: "GET" };
-  await expect(await call("/notes", session(), get), 200, [{ id: 1, of: "user" }]);
+  const notes = await call("/notes", session(), get);
+  assert.equal(notes.headers.get("content-type"), "application/json");
+  await expect(notes, 200, [{ id: 1, of: "user" }]);
   await expect(await call("/notes", {}, get), 401, "missing_token");
   await expect(await call("/report", { apikey: "sb_secret_jobs" }), 200, { startedBy: "jobs" });
   await expect(await call("/report", { apikey: "sb_secret_default" }), 401, "invalid_api_key");
