@@ -25,9 +25,9 @@ export function serverModule(compile) {
     const variables = variablesOf(env);
     const current = holder((instance) => {
       const policy = typeof options?.policy === "function" ? instance.addPolicy(options.policy) : 0;
-      return checked(instance.enter("makeEndpoint", variables(instance), described(options), policy), variables);
+      return instance.make("Endpoint", variables, described(options), policy);
     });
-    const refuse = (request, trouble) => {
+    const refuse = async (request, trouble) => {
       const { instance, made } = current();
       return instance.call("handle", made.id, request.method, headOf(request), NO_BYTES, trouble);
     };
@@ -47,7 +47,7 @@ export function serverModule(compile) {
   function guard({ env, ...options }) {
     const variables = variablesOf(env);
     const usual = options.cors === false ? { ...options, cors: "disabled" } : options;
-    return holder((instance) => checked(instance.enter("makeGuard", variables(instance), described(usual)), variables));
+    return holder((instance) => instance.make("Guard", variables, described(usual)));
   }
 
   function withSupabase(options, handler) {
@@ -64,7 +64,8 @@ export function serverModule(compile) {
       });
       if (admitted instanceof Response) return admitted;
       const response = await handler(request, contextOf(admitted.context), ...rest);
-      if (admitted.permit.length === 0) return response;
+      // That of a WebSocket is the host's own, and no copy of it can be made.
+      if (admitted.permit.length === 0 || response.status === 101) return response;
       const permitted = new Response(response.body, response);
       for (const [name, value] of admitted.permit) {
         if (name === "vary") permitted.headers.append(name, value);
@@ -117,7 +118,7 @@ const MOST_GUARDS = 100;
 const DATA_DEADLINE_MS = 10_000;
 const NO_BYTES = new Uint8Array();
 /** What stands in for a body that could not be read, as in `src/server/edge/exports.rs`. */
-const TROUBLE = { none: 0, tooLarge: 1, late: 2, broken: 3, stopped: 4 };
+const TROUBLE = { none: 0, tooLarge: 1, late: 2, broken: 3, stopped: 4, used: 5 };
 
 /** The headers that the module looks at. */
 const CALLER = ["authorization", "apikey", "origin", "access-control-request-method"];
@@ -142,6 +143,7 @@ function headOf({ headers }, names = CALLER) {
 
 /** A request's body, or what kept it from being read. */
 async function bodyOf(request, { maxBody, bodyDeadlineMs }) {
+  if (request.bodyUsed) return { bytes: NO_BYTES, trouble: TROUBLE.used };
   if (!request.body) return { bytes: NO_BYTES, trouble: TROUBLE.none };
   const read = readBody(request, maxBody).then(
     (bytes) => (bytes ? { bytes, trouble: TROUBLE.none } : { bytes: NO_BYTES, trouble: TROUBLE.tooLarge }),
@@ -174,7 +176,8 @@ function contextOf({ rest, admin, jwtClaims, ...context }) {
     async function send(path, init = {}) {
       const headers = new Headers(init.headers);
       for (const [name, value] of identity) headers.set(name, value);
-      return fetch(below(base, path), { signal: AbortSignal.timeout(DATA_DEADLINE_MS), ...init, headers });
+      // Redirected to another origin, hosts take `authorization` away and nothing else: the key would arrive there.
+      return fetch(below(base, path), { signal: AbortSignal.timeout(DATA_DEADLINE_MS), redirect: "manual", ...init, headers });
     };
   return {
     ...context,
@@ -217,26 +220,31 @@ function instances(compile) {
   };
 }
 
+/** Some make an endpoint for each request: what nobody has any more, the module need not keep. Older Workers never tell. */
+const unused = globalThis.FinalizationRegistry && new FinalizationRegistry((forget) => forget());
+
 // Instantiation is not awaited: on Workers no request may wait for what another one began.
 function instantiate(module) {
   const waiting = new Map();
-  const policies = [];
+  const policies = new Map();
   let lastCall = 0;
+  let lastPolicy = 0;
 
   const settle = (call, how, value) => {
     waiting.get(call)?.[how](value);
     waiting.delete(call);
   };
+  const tell = (name, ...args) => {
+    try {
+      if (instance.alive) instance.enter(name, ...args);
+    } catch (error) {
+      // Those who wait have been told.
+      console.error("behest-client: the module stopped", error.cause);
+    }
+  };
   const host = createHost({
     policies,
-    resume: (...outcome) => {
-      try {
-        if (instance.alive) instance.enter("resume", ...outcome);
-      } catch (error) {
-        // Those who wait have been told.
-        console.error("behest-client: the module stopped", error.cause);
-      }
-    },
+    resume: (...outcome) => tell("resume", ...outcome),
     calls: {
       answer: (call, status, head, body) =>
         settle(call, "resolve", new Response(body || null, { status, headers: pairs(head) })),
@@ -269,7 +277,18 @@ function instantiate(module) {
         instance.enter(name, lastCall, ...args);
       }),
 
-    addPolicy: (policy) => policies.push(policy),
+    /** An endpoint or a guard, which the module keeps for as long as somebody has what is given back. */
+    make(kind, variables, ...args) {
+      const made = checked(instance.enter(`make${kind}`, variables(instance), ...args), variables);
+      const { id } = made;
+      unused?.register(made, () => tell(`forget${kind}`, id));
+      return made;
+    },
+
+    addPolicy(policy) {
+      policies.set((lastPolicy += 1), policy);
+      return lastPolicy;
+    },
   };
   const glue = createGlue((exports) => exports, host);
   glue(module);

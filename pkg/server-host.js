@@ -93,7 +93,7 @@ export function createHost({ resume, calls, policies }) {
     decide(operation, policy, claims) {
       let decided;
       try {
-        decided = policies[policy - 1](JSON.parse(claims));
+        decided = policies.get(policy)(JSON.parse(claims));
         if (typeof decided?.then !== "function") return grant(decided);
       } catch (error) {
         decided = Promise.reject(error);
@@ -105,6 +105,8 @@ export function createHost({ resume, calls, policies }) {
         (error) => settled(0, thrown(error)),
       );
     },
+
+    forgetPolicy: (policy) => policies.delete(policy),
 
     sleep(operation, millis) {
       const timer = setTimeout(() => done(operation, 0), millis);
@@ -154,8 +156,10 @@ async function exchange(url, init, limit, controller) {
 export async function readBody(message, limit) {
   const stated = Number(message.headers.get("content-length") ?? NaN);
   if (stated > limit) return undefined;
-  // What was compressed states another length. Any other is held to its length by the host, and is read in one go.
-  if (!(stated >= 0) || message.headers.has("content-encoding")) return readStream(message.body, limit);
+  // What was compressed states another length, and what comes in chunks is not held to the one it states. Any other is held to
+  // its length by the host, and is read in one go.
+  const unbound = message.headers.has("content-encoding") || message.headers.has("transfer-encoding");
+  if (unbound || !(stated >= 0)) return readStream(message.body, limit);
   const bytes = new Uint8Array(await message.arrayBuffer());
   return bytes.length <= limit ? bytes : undefined;
 }

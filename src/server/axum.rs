@@ -33,7 +33,8 @@ use super::respond;
 use super::webhook::{self, Delivery, Webhook};
 use crate::{Error, Reason};
 
-/// A router that serves the endpoint at the path it is nested at and at every path below.
+/// A router that serves the endpoint at the path it is nested at and at every path below. With nothing but a slash behind it, axum
+/// takes that path for another one; `Router::nest_service(path, endpoint)` serves it, too.
 pub fn router<S: Clone + Send + Sync + 'static>(endpoint: TokenEndpoint) -> Router<S> {
     Router::new().fallback(move |request: Request| serve(endpoint.clone(), request))
 }

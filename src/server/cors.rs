@@ -13,11 +13,15 @@ use crate::wire::{EXPOSED_HEADERS, FUNCTION_REQUEST_HEADERS};
 /// How long a browser may remember a preflight, in seconds: the most that Chromium keeps.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
+/// What supabase-js adds to a call that takes part in a trace.
+const TRACE_HEADERS: &str = "traceparent, tracestate, baggage";
+
 /// The origins that may call, and with which methods.
 #[derive(Clone, Debug)]
 pub(super) struct Cors {
     origins: Vec<String>,
     methods: HeaderValue,
+    headers: HeaderValue,
     /// The application answers for it.
     disabled: bool,
 }
@@ -45,7 +49,8 @@ impl Cors {
                 return reader.checked("CORS", Err("must be `disabled` or absent; pages are listed in CORS_ORIGIN"));
             }
         };
-        Some(Self { origins: origins?, methods: HeaderValue::from_static(methods), disabled })
+        let headers = HeaderValue::try_from([FUNCTION_REQUEST_HEADERS, ", ", TRACE_HEADERS].concat()).ok();
+        Some(Self { origins: origins?, methods: HeaderValue::from_static(methods), headers: headers?, disabled })
     }
 
     pub(super) fn is_disabled(&self) -> bool {
@@ -83,7 +88,7 @@ impl Cors {
         self.permit(request, answer);
         if let Origin::Listed(_) = self.judge(request) {
             answer.insert(ACCESS_CONTROL_ALLOW_METHODS, self.methods.clone());
-            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(FUNCTION_REQUEST_HEADERS));
+            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, self.headers.clone());
             answer.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
         }
     }

@@ -19,7 +19,7 @@ use super::settings::{Reader, Settings};
 use super::supabase::{Project, Rest};
 use super::user::User;
 use super::verify::Verifier;
-use crate::{Error, Reason};
+use crate::{Error, Reason, Secret};
 
 /// Lets requests in, or says why not. Cheap to clone.
 ///
@@ -122,7 +122,7 @@ impl Guard {
         let mut key_refused = false;
         for mode in &inner.modes {
             match mode {
-                Mode::User => match bearer(headers) {
+                Mode::User => match self.session_token(headers) {
                     Ok(token) => {
                         let user = inner.verifier.verify(token).await?;
                         if inner.check_session {
@@ -156,6 +156,17 @@ impl Guard {
             }
         }
         Err(diagnosis(session, key_refused))
+    }
+
+    /// The token of the caller's session. A key of the project is none, also where keys are JWTs (`anon`, `service_role`).
+    fn session_token(&self, headers: &HeaderMap) -> Result<Secret, Error> {
+        let token = bearer(headers)?;
+        let Project { publishable, secret, .. } = &self.0.project;
+        let sent = token.expose().as_bytes();
+        match publishable.matching(&KeyName::Any, sent).or(secret.matching(&KeyName::Any, sent)) {
+            Some(_) => Err(Error::new(Reason::ApiKeyAsBearer, "the authorization header holds an API key")),
+            None => Ok(token),
+        }
     }
 
     /// The answer to a request that was not let in: JSON with the reason, and the CORS headers with which the page may read it.

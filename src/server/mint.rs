@@ -151,7 +151,7 @@ impl MintMethod {
             log!(warn, "BEHEST_API_KEY is deprecated: rename it to BEHEST_KEY");
             name = "BEHEST_API_KEY";
         }
-        let key = unquoted(reader.required(name)?);
+        let key = reader.required(name)?;
         if !key.starts_with("behest_sk_") {
             let key = reader.checked(name, signing_key(key))?;
             return Signer::read(reader, key).map(Box::new).map(Self::Sign);
@@ -167,12 +167,6 @@ impl MintMethod {
         let url = base.without_version().join(path).respelled();
         Some(Self::Request { url: reader.checked("BEHEST_MINT_PATH", url)?, key: key.into() })
     }
-}
-
-/// Some dashboards keep the quotes of a value pasted from a .env file.
-fn unquoted(text: &str) -> &str {
-    let inside = |quote| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-    inside('"').or_else(|| inside('\'')).unwrap_or(text)
 }
 
 fn signing_key(text: &str) -> Result<SigningKey, &'static str> {

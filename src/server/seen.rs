@@ -11,13 +11,16 @@ use super::platform::crypto::VerifyingKey;
 use crate::Secret;
 
 /// So many are remembered; a newer one takes the place of an older one.
-const PLACES: usize = 512;
+const PLACES: usize = SHELVES * SHELF;
+/// Places are made by the shelf: an endpoint that lives for one request needs hardly any.
+const SHELVES: usize = 16;
+const SHELF: usize = 32;
 /// A longer token is verified each time.
 const LONGEST: usize = 4096;
 
 /// Tokens whose signatures were good, each with the very key that said so: once a key set is fetched anew, its keys are others.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<Vec<Option<Verified>>>);
+pub(super) struct Seen(Mutex<[Vec<Option<Verified>>; SHELVES]>);
 
 struct Verified {
     token: Secret,
@@ -27,8 +30,9 @@ struct Verified {
 impl Seen {
     /// Was exactly this token verified by one of these keys? How long the answer takes tells nobody how much of a guess was right.
     pub(super) fn has(&self, token: &str, keys: &[Arc<VerifyingKey>]) -> bool {
-        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Some(known)) = places.get(place(token)) else { return false };
+        let shelves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (shelf, place) = place(token);
+        let Some(Some(known)) = shelves[shelf].get(place) else { return false };
         let is_same: bool = known.token.expose().as_bytes().ct_eq(token.as_bytes()).into();
         is_same && keys.iter().any(|key| Arc::ptr_eq(key, &known.by))
     }
@@ -37,19 +41,21 @@ impl Seen {
         if token.expose().len() > LONGEST {
             return;
         }
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.is_empty() {
-            places.resize_with(PLACES, || None);
+        let mut shelves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (shelf, place) = place(token.expose());
+        let shelf = &mut shelves[shelf];
+        if shelf.is_empty() {
+            shelf.resize_with(SHELF, || None);
         }
-        if let Some(at) = places.get_mut(place(token.expose())) {
-            *at = Some(Verified { token: token.clone(), by: Arc::clone(key) });
-        }
+        shelf[place] = Some(Verified { token: token.clone(), by: Arc::clone(key) });
     }
 }
 
-/// By the end of its signature, which is as good as random.
-fn place(token: &str) -> usize {
-    token.bytes().rev().take(8).fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % PLACES
+/// Shelf and place on it, by the end of its signature, which is as good as random.
+fn place(token: &str) -> (usize, usize) {
+    let end = token.bytes().rev().take(8);
+    let place = end.fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % PLACES;
+    (place / SHELF, place % SHELF)
 }
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
@@ -78,7 +84,8 @@ mod tests {
         for number in 0..10 * PLACES {
             seen.keep(&Secret::from(format!("a.b.{number:08}")), &key);
         }
-        assert_eq!(seen.0.lock().unwrap_or_else(PoisonError::into_inner).len(), PLACES);
+        let places = || seen.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Vec::len).sum::<usize>();
+        assert_eq!(places(), PLACES);
         assert!(seen.has(&format!("a.b.{:08}", 10 * PLACES - 1), &[key]));
     }
 }

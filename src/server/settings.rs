@@ -168,7 +168,7 @@ impl Settings {
             http: Arc::default(),
             clock: Clock::system(),
         };
-        let given = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+        let given = |name: &str| lookup(name).filter(|value| !bare(value).is_empty());
         let value = |name: &str| match name.starts_with("SUPABASE_") {
             true => given(&format!("BEHEST_{name}")).or_else(|| given(name)),
             false => given(name),
@@ -196,7 +196,7 @@ impl Settings {
 
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.values.retain(|(known, _)| *known != name);
-        let value = value.trim();
+        let value = bare(value);
         if !value.is_empty() {
             self.values.push((name, value.to_owned()));
         }
@@ -311,6 +311,14 @@ impl<'a> Reader<'a> {
     pub(super) fn problem(&mut self, problem: String) {
         self.problems.push(problem);
     }
+}
+
+/// Without white space around it, and without quotes: `docker run --env-file` and some dashboards keep those of a .env file. No
+/// value is meant to begin and end with them.
+fn bare(value: &str) -> &str {
+    let value = value.trim();
+    let inside = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+    inside('"').or_else(|| inside('\'')).map_or(value, str::trim)
 }
 
 /// A setting's name as JavaScript has it: `SUPABASE_URL` is `supabaseUrl`.

@@ -415,6 +415,11 @@ const ELSEWHERE = [
     covers: async (page, { heading }) => TYPED.some((guide) => guide.page === page && heading.startsWith(guide.heading)),
   },
   {
+    // server-examples.test.mjs runs it.
+    covers: async (page, { file }) =>
+      page === "docs/server.md" && file !== undefined && (await read("tests/js/server-examples.test.mjs")).includes(`file === "${file}"`),
+  },
+  {
     // The suite `examples` types them into an app of Vite's, and drives it.
     covers: async (page, { heading, file }) =>
       page === "docs/quickstart.md" && heading.startsWith("## React") && file !== undefined && (await read("tests/matrix/examples.test.mjs")).includes('typed(text, "## React"'),

@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { installProject, startFunction, startProgram, startWorkerd } from "./server/runtimes.mjs";
 import { token } from "./server/tokens.mjs";
 import { startUpstream } from "./server/upstream.mjs";
+import { blocks } from "./support/guide.mjs";
 
 const examples = fileURLToPath(new URL("../../examples", import.meta.url));
 const functions = join(examples, "supabase-function/supabase/functions");
@@ -175,6 +176,25 @@ test("behest-token, in the environment of the Supabase CLI", async () => {
   await expect(await call("/", { origin: PAGE, authorization: stranger }), 401, "wrong_issuer");
 });
 
+test("Node.js's own server, as docs/server.md has it", { timeout: 60_000 }, async () => {
+  const page = readFileSync(new URL("../../docs/server.md", import.meta.url), "utf8");
+  const [{ text: program }] = blocks(page).filter(({ file }) => file === "server.mjs");
+  const file = join(project.folder, "server.mjs");
+  writeFileSync(file, program.replace("listen(8080)", 'listen(0, "127.0.0.1", function () { console.log(`listening ${this.address().port}`); })'));
+  const call = await run(startProgram(process.execPath, variables, file));
+  await checkToken(call);
+  await expect(await call("/", session(), { body: "x".repeat(20_000) }), 413, "payload_too_large");
+  const { port } = running.at(-1);
+  // What ends none of them may end the server.
+  for (const method of ["TRACE", "CONNECT", "GET", "POST"]) {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(`${method} / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{`, () => socket.resetAndDestroy());
+    await once(socket, "close");
+  }
+  await checkToken(call);
+});
+
 test("Cloudflare Worker, on workerd", async () => {
   cpSync(join(examples, "cloudflare-worker/src/index.js"), join(project.folder, "example-worker.js"));
   const call = await run(startWorkerd(project.folder, "example-worker.js", variables));
@@ -187,7 +207,9 @@ test("axum", async (t) => {
   const call = await run(startProgram(process.env.EXAMPLE_AXUM, { ...variables, LISTEN: "127.0.0.1:0" }));
   await checkToken(call);
   const get = { method: "GET" };
-  await expect(await call("/notes", session(), get), 200, [{ id: 1, of: "user" }]);
+  const notes = await call("/notes", session(), get);
+  assert.equal(notes.headers.get("content-type"), "application/json");
+  await expect(notes, 200, [{ id: 1, of: "user" }]);
   await expect(await call("/notes", {}, get), 401, "missing_token");
   await expect(await call("/report", { apikey: "sb_secret_jobs" }), 200, { startedBy: "jobs" });
   await expect(await call("/report", { apikey: "sb_secret_default" }), 401, "invalid_api_key");

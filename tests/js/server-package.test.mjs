@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 import { installProject } from "./server/runtimes.mjs";
 import { published, token, variables } from "./server/tokens.mjs";
@@ -40,7 +42,8 @@ beforeEach((t) => {
     return Response.json({ jwt: `tok-${order.tier}`, ttl: order.ttl, session_id: order.session_id });
   };
   t.mock.method(globalThis, "fetch", (url, init) => {
-    calls.push({ url, headers: Object.fromEntries(new Headers(init.headers)), signal: init.signal });
+    const { signal, redirect } = init;
+    calls.push({ url, headers: Object.fromEntries(new Headers(init.headers)), signal, redirect });
     return upstream(url, init);
   });
   for (const level of ["log", "warn", "error"]) t.mock.method(console, level, () => {});
@@ -223,6 +226,60 @@ test("answers are read to their limit, whatever they state and however they come
   assert.notEqual(await minted(huge, { "content-length": "10" }), 200, "even if it states another length");
 });
 
+test("an answer in chunks that states a length is read to its limit", async () => {
+  const { env, request } = newProject();
+  const usual = upstream;
+  const handle = server.createTokenEndpoint(env, { policy: () => ({}) });
+  let sent = 0;
+  const pull = (stream) => ((sent += 65_536) > 5_000_000 ? stream.close() : stream.enqueue(new Uint8Array(65_536)));
+  const headers = { "content-length": "10", "transfer-encoding": "chunked" };
+  upstream = async (url, init) => (url.endsWith("/mint") ? new Response(new ReadableStream({ pull }, { highWaterMark: 0 }), { headers }) : usual(url, init));
+  assert.deepEqual(await answer(await handle(request())), [503, "mint_unavailable"]);
+  assert.ok(sent <= 64 * 1024 + 2 * 65_536, `${sent} bytes were read`);
+});
+
+test("what is made for each request is kept no longer than the request", async (t) => {
+  setFlagsFromString("--expose-gc");
+  const collect = async () => {
+    runInNewContext("gc")();
+    for (let turn = 0; turn < 3; turn += 1) await new Promise(setImmediate);
+  };
+  let memory;
+  t.mock.method(WebAssembly, "Instance", class extends WebAssembly.Instance {
+    constructor(...args) {
+      super(...args);
+      memory = Object.values(this.exports).find((exported) => exported instanceof WebAssembly.Memory);
+    }
+  });
+  const { serverModule } = await import(pathToFileURL(join(project.folder, "node_modules/behest-client/server-core.js")).href);
+  const { default: bytes } = await import(pathToFileURL(join(project.folder, "node_modules/behest-client/dist/server-bytes.js")).href);
+  const fresh = serverModule(() => new WebAssembly.Module(bytes));
+  const { env, request } = newProject();
+  const policies = [];
+  const ways = {
+    endpoint() {
+      const policy = () => ({ tier: 1 });
+      policies.push(new WeakRef(policy));
+      return fresh.createTokenEndpoint(env, { policy })(request());
+    },
+    guard: () => fresh.withSupabase({ env }, () => new Response())(request()),
+    context: () => fresh.createSupabaseContext(request(), { env: { ...env } }),
+  };
+  for (const [name, call] of Object.entries(ways)) {
+    const hundred = async () => {
+      for (let turn = 0; turn < 100; turn += 1) await call();
+      await collect();
+    };
+    await hundred();
+    await hundred();
+    const before = memory.buffer.byteLength;
+    for (let turn = 0; turn < 5; turn += 1) await hundred();
+    assert.equal(memory.buffer.byteLength, before, `${name}: the module's memory`);
+  }
+  const kept = policies.filter((policy) => policy.deref()).length;
+  assert.ok(kept < policies.length / 10, `${kept} of ${policies.length} policies are kept`);
+});
+
 test("a request whose fetch never settles harms no other", async () => {
   const { env, request } = newProject();
   const usual = upstream;
@@ -271,6 +328,26 @@ test("a request that cannot be read is answered 500 with CORS headers", async ()
   assert.deepEqual([...(await answer(refused)), refused.headers.get("access-control-allow-origin")], [500, "internal", PAGE]);
 });
 
+test("a request that cannot be read at all is answered, too", async () => {
+  const hostile = { method: "POST", get headers() { throw new Error("no request of the Fetch API"); } };
+  assert.equal((await server.createTokenEndpoint(ENV)(hostile)).status, 500);
+});
+
+test("a request whose body the application has read is the application's mistake", async () => {
+  const read = async (headers) => {
+    const used = new Request("https://function/", { method: "POST", headers, body: "{}" });
+    await used.text();
+    return used;
+  };
+  const handle = server.createTokenEndpoint(ENV);
+  assert.deepEqual(await answer(await handle(await read(request().headers))), [500, "misconfigured"]);
+  const signed = { "x-hub-signature-256": `sha256=${"0".repeat(64)}` };
+  await assert.rejects(server.verifyWebhook(await read(signed), { sender: "github", secret: "x" }), {
+    reason: "misconfigured",
+    message: /hand it on unread/,
+  });
+});
+
 test("a guard whose module stops answers 500 with CORS headers, and lets the next request in", async (t) => {
   const handle = server.withSupabase({ env: ENV }, () => new Response("in"));
   t.mock.method(crypto.subtle, "importKey", () => { throw new Error("what the host throws goes through the module") }, { times: 1 });
@@ -311,6 +388,11 @@ test("a handler behind withSupabase knows the caller and reaches the data as he 
   assert.match(own.headers.authorization, /^Bearer eyJ/);
   assert.deepEqual([own.headers.apikey, own.headers.prefer], ["sb_publishable_default", "count=exact"]);
   assert.deepEqual([admin.headers.apikey, admin.headers.authorization], ["sb_secret_default", undefined]);
+});
+
+test("a handler's answer to a WebSocket is the host's own", async () => {
+  const upgrade = Object.defineProperty(new Response(), "status", { value: 101 });
+  assert.equal(await server.withSupabase({ env: ENV, auth: "none" }, () => upgrade)(request()), upgrade);
 });
 
 test("what a handler throws is passed on", async () => {
@@ -354,6 +436,7 @@ test("no path leaves rest/v1, and no call waits for ever", async () => {
   await data.admin("//evil.example/x");
   assert.equal(calls.at(-1).url, `${SUPABASE}/rest/v1//evil.example/x`);
   assert.ok(calls.at(-1).signal instanceof AbortSignal, "there is a deadline");
+  assert.equal(calls.at(-1).redirect, "manual", "nobody else is handed the key");
   const { signal } = new AbortController();
   await data.rest("notes", { signal });
   assert.equal(calls.at(-1).signal, signal);

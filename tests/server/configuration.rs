@@ -2,7 +2,8 @@
 
 use behest_client::Error;
 use behest_client::Reason;
-use behest_client::server::{Settings, TokenEndpoint};
+use behest_client::server::{Guard, KeyName, Mode, Settings, TokenEndpoint};
+use http::HeaderMap;
 use serde_json::json;
 
 use crate::support::*;
@@ -52,6 +53,32 @@ fn everything_missing_is_named_at_once() {
     let signing = complaint(&[("BEHEST_KEY", &pem), ("BEHEST_TENANT_ID", "t")]);
     assert!(signing.contains("BEHEST_KID is not set; BEHEST_PROJECT_ID is not set"), "{signing}");
     assert!(!signing.contains("BEHEST_TENANT_ID"), "{signing}");
+}
+
+/// `docker run --env-file` hands a value on as it stands in the file.
+#[tokio::test]
+async fn quotes_around_a_value_are_not_part_of_it() {
+    for quote in ["\"", "'"] {
+        let values = [
+            ("SUPABASE_URL", PROJECT),
+            ("BEHEST_SUPABASE_URL", ""),
+            ("SUPABASE_JWT_SECRET", SECRET),
+            ("SUPABASE_SECRET_KEYS", r#"{"default":"sb_secret_1"}"#),
+            ("BEHEST_KEY", API_KEY),
+            ("CORS_ORIGIN", PAGE),
+        ];
+        let quoted = values.map(|(name, value)| (name, format!(" {quote}{value}{quote}\r")));
+        let quoted: Vec<_> = quoted.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let world = World::with(&quoted, |settings| settings);
+        assert_eq!(world.post(&session()).await.status(), 200, "{quote}");
+        let shared = jwt(&Key::Shared(SECRET.into()), json!({"alg": "HS256"}), &claims(json!({})));
+        assert_eq!(world.post(&shared).await.status(), 200, "{quote}");
+        let guard = Guard::new(Settings::from_lookup(lookup(&quoted)), [Mode::Secret(KeyName::Any)]).unwrap();
+        let mut sent = HeaderMap::new();
+        sent.insert("apikey", "sb_secret_1".parse().unwrap());
+        assert!(guard.authenticate(&sent).await.is_ok(), "{quote}");
+    }
+    assert!(complaint(&[("BEHEST_TTL", "\"900")]).contains("BEHEST_TTL"), "half a pair is a mistake");
 }
 
 #[test]

@@ -91,6 +91,34 @@ async fn a_token_is_never_passed_over_while_the_keys_cannot_be_fetched() {
     assert_eq!(guard.refuse(&HeaderMap::new(), &error).status(), 503);
 }
 
+/// supabase-js sends the publishable key as bearer for those who are not signed in, and the older keys are JWTs.
+#[tokio::test]
+async fn a_key_that_is_a_jwt_is_no_session() {
+    let key = |role: &str| {
+        let claims = json!({"iss": "supabase", "ref": "ref", "role": role, "exp": NOW + 1000});
+        jwt(&Key::Shared(SECRET.into()), json!({"alg": "HS256"}), &claims)
+    };
+    let (anon, service) = (key("anon"), key("service_role"));
+    let settings = Settings::from_lookup(lookup(&[("SUPABASE_PUBLISHABLE_KEY", "")]));
+    let settings = settings.supabase_anon_key(&anon).supabase_secret_key(&service);
+    for secret in ["", SECRET] {
+        let settings = settings.clone().supabase_jwt_secret(secret);
+        let let_in = async |texts: &[&str], token: &str| {
+            let guard = Guard::new(settings.clone(), modes(texts).unwrap()).unwrap();
+            let caller = caller(&guard, &[("authorization", &format!("Bearer {token}")), ("apikey", token)]).await;
+            caller.map(|caller| caller.mode().to_string()).map_err(|error| error.reason().as_str())
+        };
+        assert_eq!(let_in(&["user", "none"], &anon).await.as_deref(), Ok("none"));
+        assert_eq!(let_in(&["user", "publishable"], &anon).await.as_deref(), Ok("publishable:default"));
+        assert_eq!(let_in(&["user", "secret"], &service).await.as_deref(), Ok("secret:default"));
+        for token in [&anon, &service] {
+            assert_eq!(let_in(&["user"], token).await, Err("api_key_as_bearer"));
+        }
+        let other = key("authenticated");
+        assert!(let_in(&["user", "none"], &other).await.is_err(), "what is no key of the settings is a token");
+    }
+}
+
 #[tokio::test]
 async fn ids_that_behest_reserves_are_users_like_others_and_refusals_are_logged() {
     let (guard, _) = guard(&["user"]);

@@ -149,6 +149,7 @@ async fn it_can_be_mounted_at_a_path_or_below_one() {
         (&routed, "/api/behest/token", 204),
         (&routed, "/api/behest/token/deeper", 404),
         (&service, "/token", 204),
+        (&service, "/token/", 204),
         (&with_state, "/below/it", 204),
         (&with_state, "/one", 204),
         (&root, "/", 204),

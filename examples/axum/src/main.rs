@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -81,7 +82,7 @@ fn guard(settings: &Settings, modes: &[&str]) -> anyhow::Result<Guard> {
 /// Row level security shows each user his own.
 async fn notes(caller: Caller) -> Response {
     match caller.rest().request(Method::GET, "notes").query("select", "*").send().await {
-        Ok(rows) => (rows.status(), rows.into_body()).into_response(),
+        Ok(rows) => (rows.status(), [(CONTENT_TYPE, "application/json")], rows.into_body()).into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
 }

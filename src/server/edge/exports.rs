@@ -32,6 +32,8 @@ const LATE: u32 = 2;
 const BROKEN: u32 = 3;
 /// The module stopped while it worked on the request.
 const STOPPED: u32 = 4;
+/// The application had read it before.
+const USED: u32 = 5;
 
 thread_local! {
     static ENDPOINTS: RefCell<Table<TokenEndpoint>> = const { RefCell::new(Table::new()) };
@@ -82,6 +84,18 @@ fn made(id: u32, limit: usize) -> String {
         .number("maxBody", limit as u64)
         .number("bodyDeadlineMs", body::DEADLINE.as_millis() as u64)
         .finish()
+}
+
+/// Nobody has the endpoint any more.
+#[wasm_bindgen(js_name = forgetEndpoint)]
+pub fn forget_endpoint(id: u32) {
+    drop(ENDPOINTS.with_borrow_mut(|endpoints| endpoints.remove(id)));
+}
+
+/// Nobody has the guard any more.
+#[wasm_bindgen(js_name = forgetGuard)]
+pub fn forget_guard(id: u32) {
+    drop(GUARDS.with_borrow_mut(|guards| guards.remove(id)));
 }
 
 fn guard(given: &Given<'_>) -> Result<Guard, Error> {
@@ -243,6 +257,10 @@ fn read(body: &[u8], trouble: u32, limit: usize) -> Result<Bytes, Error> {
         LATE => Err(body::late()),
         BROKEN => Err(body::broken()),
         STOPPED => Err(stopped()),
+        USED => Err(Error::new(
+            Reason::Misconfigured,
+            "the request's body was read before the request came here: hand it on unread",
+        )),
         _ => Ok(Bytes::copy_from_slice(body)),
     }
 }

@@ -39,6 +39,10 @@ extern "C" {
     /// given back at once.
     pub(super) fn decide(id: u32, policy: u32, claims: &str) -> Option<String>;
 
+    /// Nobody will ask it any more.
+    #[wasm_bindgen(js_name = forgetPolicy)]
+    pub(super) fn forget_policy(policy: u32);
+
     pub(super) fn sleep(id: u32, millis: u32);
 
     /// Nobody waits for the operation any more.

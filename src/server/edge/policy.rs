@@ -29,6 +29,12 @@ impl HostPolicy {
     }
 }
 
+impl Drop for HostPolicy {
+    fn drop(&mut self) {
+        host::forget_policy(self.0);
+    }
+}
+
 impl Policy for HostPolicy {
     fn decide(&self, user: User) -> BoxFuture<'_, Result<Grant, Error>> {
         Box::pin(self.ask(user))

@@ -42,8 +42,8 @@ export function startFunction(folder, index, variables) {
 }
 
 /** The program `command`, which says `listening <port>`. */
-export function startProgram(command, env) {
-  return start(command, [], { env: { ...process.env, ...env } }, spoken);
+export function startProgram(command, env, ...args) {
+  return start(command, args, { env: { ...process.env, ...env } }, spoken);
 }
 
 /** Starts `command` and waits for the line that `port` finds a port in. */
