@@ -24,7 +24,8 @@ export function createAuth({ supabaseUrl, publishableKey }, onChange) {
 
   function restore() {
     try {
-      return JSON.parse(sessionStorage.getItem(STORED_AS));
+      const kept = JSON.parse(sessionStorage.getItem(STORED_AS));
+      return kept?.user?.id && kept.refreshToken ? kept : null;
     } catch {
       return null;
     }
@@ -38,20 +39,26 @@ export function createAuth({ supabaseUrl, publishableKey }, onChange) {
       endsAt: Date.now() + reply.expires_in * 1000,
       user: { id: reply.user.id, email: reply.user.email },
     };
-    if (session) sessionStorage.setItem(STORED_AS, JSON.stringify(session));
-    else sessionStorage.removeItem(STORED_AS);
+    try {
+      if (session) sessionStorage.setItem(STORED_AS, JSON.stringify(session));
+      else sessionStorage.removeItem(STORED_AS);
+    } catch {
+      // The storage is full or forbidden: the session lives as long as the page.
+    }
     onChange(session, expired);
     return session;
+  }
+
+  async function ask(url, request) {
+    return fetch(url, { method: "POST", signal: AbortSignal.timeout(DEADLINE_MS), ...request }).catch((cause) => {
+      throw new AuthError(`No answer from ${new URL(url, location.href).origin}. Is it running, and does it allow this page?`, { cause });
+    });
   }
 
   async function post(path, body, accessToken) {
     const headers = { apikey: publishableKey, "content-type": "application/json", "x-supabase-api-version": "2024-01-01" };
     if (accessToken) headers.authorization = `Bearer ${accessToken}`;
-    const signal = AbortSignal.timeout(DEADLINE_MS);
-    const request = { method: "POST", headers, body: JSON.stringify(body), signal };
-    const answer = await fetch(`${supabaseUrl}/auth/v1/${path}`, request).catch((cause) => {
-      throw new AuthError(`No answer from ${supabaseUrl}. Is it running, and does it allow this page?`, { cause });
-    });
+    const answer = await ask(`${supabaseUrl}/auth/v1/${path}`, { headers, body: JSON.stringify(body) });
     const reply = await answer.json().catch(() => ({}));
     if (answer.ok) return reply;
     const message = reply.message ?? reply.msg ?? reply.error_description ?? `Supabase answered ${answer.status}.`;
@@ -60,8 +67,11 @@ export function createAuth({ supabaseUrl, publishableKey }, onChange) {
 
   /** One renewal at a time: a refresh token must not be spent twice. */
   function renew() {
-    renewal ??= post("token?grant_type=refresh_token", { refresh_token: session.refreshToken })
-      .then((reply) => keep(reply), (error) => {
+    const old = session;
+    renewal ??= post("token?grant_type=refresh_token", { refresh_token: old.refreshToken })
+      // Whoever signed out or in meanwhile stays so.
+      .then((reply) => (session === old ? keep(reply) : session), (error) => {
+        if (session !== old) return session;
         if (error.status >= 400 && error.status < 500 && error.status !== 429) return keep(null, true);
         if (session && session.endsAt > Date.now()) return session;
         throw error;
@@ -81,7 +91,7 @@ export function createAuth({ supabaseUrl, publishableKey }, onChange) {
 
     /** A session of the demo user, which behest-local gives to pages of this machine. */
     async signInAsDemo() {
-      const answer = await fetch("/demo-session", { method: "POST", signal: AbortSignal.timeout(DEADLINE_MS) });
+      const answer = await ask("/demo-session");
       if (!answer.ok) throw new AuthError(`The demo user cannot be signed in: the server answered ${answer.status}.`);
       return keep(await answer.json());
     },

@@ -1,4 +1,5 @@
 import { byId, element } from "./dom.js";
+import { errorCard } from "./errors.js";
 
 const MARKS = new Map([[true, "ok"], [false, "wrong"], [null, "skipped"]]);
 
@@ -11,13 +12,18 @@ export function checkup(examine) {
     start.disabled = true;
     place.ariaBusy = "true";
     place.replaceChildren(element("p", { className: "muted" }, "Looking at the whole way from the session to an answer …"));
-    const { ok, lines } = await examine();
-    place.replaceChildren(
-      element("p", { className: "muted" }, ok ? "Nothing is wrong." : "Something is set up wrongly:"),
-      element("ul", { className: "checks" }, lines.map(line)),
-    );
-    place.ariaBusy = null;
-    start.disabled = false;
+    try {
+      const { ok, lines } = await examine();
+      place.replaceChildren(
+        element("p", { className: "muted" }, ok ? "Nothing is wrong." : "Something is set up wrongly:"),
+        element("ul", { className: "checks" }, lines.map(line)),
+      );
+    } catch (error) {
+      place.replaceChildren(errorCard(error));
+    } finally {
+      place.ariaBusy = null;
+      start.disabled = false;
+    }
   }
 
   start.addEventListener("click", () => void run());

@@ -50,13 +50,16 @@ export function conversationList({ threads, current, open, leave }) {
 
   async function remove(id) {
     const before = known;
+    const mine = round;
     known = known.filter((thread) => thread.id !== id);
     draw();
     try {
       await threads().delete(id);
       if (id === current()) leave();
     } catch (error) {
-      known = before;
+      // The list has been read anew meanwhile, or is another user's.
+      if (mine !== round) return;
+      known = before.filter((thread) => thread.id === id || known.includes(thread));
       draw();
       note.replaceChildren(errorCard(error));
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use axum::http::HeaderName;
 use behest_client::Secret;
 use clap::{Args, Parser};
 
@@ -165,6 +166,10 @@ impl Config {
                 "--allow-origin: {origin:?} is not an origin: write scheme, host and port as in http://localhost:3000, \
                  in lower case, without a path or a trailing slash"
             );
+        }
+        for name in self.exposed_headers.iter().flat_map(|names| names.split(',')).map(str::trim) {
+            let is_name = name.is_empty() || name.parse::<HeaderName>().is_ok();
+            ensure!(is_name, "--exposed-headers: {name:?} is not the name of a header: separate names with commas");
         }
         ensure!(!self.session_ttl.is_zero(), "--session-ttl-secs: the life of a session token must not be zero");
         let token_ttl = self.token_ttl.as_secs();

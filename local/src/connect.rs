@@ -22,6 +22,7 @@ impl<'a> Connect<'a> {
              import {{ createClient }} from \"behest-client\";\n\n\
              const supabase = createSupabase(\"{supabase}\", \"{key}\");\n\
              const behest = createClient({{ supabase, behestUrl: \"{gateway}\" }});\n\
+             await supabase.auth.signInWithPassword({{ email: \"demo@example.com\", password: \"…\" }});\n\
              console.log(await behest.ask(\"Hi!\"));\n"
         );
         let rust = format!(

@@ -104,6 +104,9 @@ impl Running {
         if let Err(error) = self.admin.store.run(|db| settings::set(db, settings::RUNNING, None)).await {
             tracing::warn!(error = format!("{error:#}"), "the data file still says that the servers run");
         }
+        if let Err(error) = self.admin.store.settle().await {
+            tracing::warn!(error = format!("{error:#}"), "the data file is whole only with the files beside it");
+        }
     }
 }
 

@@ -151,6 +151,16 @@ test("why something was refused is said with the button that helps", LIMIT, asyn
   await page.getByRole("status").filter({ hasText: `${other} may call now` }).waitFor();
   assert.equal((await chat({ origin: other })).status, 200);
 
+  // Callers choose what is shown: an id may hold what an address gives a meaning to, an origin may be long.
+  const odd = "a&user=nobody#b%20c+d";
+  assert.equal((await chat({ origin: `http://${"long-".repeat(60)}.example`, "x-session-id": odd })).status, 403);
+  const refused = await detail(encodeURIComponent(odd));
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true);
+  await refused.getByText(/^Pages of http:..long-/).waitFor();
+  await page.getByRole("link", { name: odd }).click();
+  await page.waitForURL(/session=a%26user/);
+  assert.equal(await section(page, "Latest requests").locator("tbody tr").count(), 1);
+
   const faults = section(page, "Faults on demand");
   await page.goto(`${stack.dashboard}/settings`);
   await faults.getByLabel("Where and what").fill("chat status=503");

@@ -203,6 +203,76 @@ describe("by keyboard and ear", () => {
   });
 });
 
+test("a sign-out while the session is being renewed is a sign-out", LIMIT, async () => {
+  const { page, context } = await openPage(browser);
+  await signIn(page, stack, stack.demoUser);
+  await page.evaluate(() => {
+    const session = JSON.parse(sessionStorage.getItem("supabase-session"));
+    sessionStorage.setItem("supabase-session", JSON.stringify({ ...session, endsAt: Date.now() + 30_000 }));
+  });
+  await page.reload();
+  let release;
+  const released = new Promise((resolve) => (release = resolve));
+  await page.route(/grant_type=refresh_token/, async (route) => {
+    await released;
+    await route.continue();
+  });
+  const renewal = page.waitForRequest(/grant_type=refresh_token/);
+  await page.getByLabel("Your question").fill("Hello?");
+  await page.getByLabel("Your question").press("Enter");
+  await renewal;
+  await signOut(page);
+  const renewed = page.waitForResponse(/grant_type=refresh_token/);
+  release();
+  await (await renewed).finished();
+  // Whatever the page makes of it is made once its tasks have run.
+  await page.evaluate(() => new Promise((done) => setTimeout(done)));
+  assert.equal(await page.locator("#welcome").isVisible(), true);
+  assert.equal(await page.evaluate(() => sessionStorage.getItem("supabase-session")), null);
+  await context.close();
+});
+
+test("a storage that is full, forbidden or damaged keeps nobody out", LIMIT, async () => {
+  const { page, context } = await openPage(browser);
+  await page.goto(stack.page);
+  for (const damaged of ["5", "{", "null", '{"accessToken":"x"}', '{"user":{},"refreshToken":"x"}']) {
+    await page.evaluate((kept) => sessionStorage.setItem("supabase-session", kept), damaged);
+    await page.reload();
+    await page.getByLabel("E-mail").waitFor();
+    assert.equal(await page.locator("#startup-error").isHidden(), true, damaged);
+  }
+  await page.evaluate(() => {
+    Storage.prototype.setItem = Storage.prototype.removeItem = () => {
+      throw new DOMException("The quota has been exceeded.", "QuotaExceededError");
+    };
+  });
+  await signIn(page, stack, stack.demoUser);
+  assert.equal((await ask(page, "Hello?")).outcome, "complete");
+  await signOut(page);
+  await context.close();
+});
+
+test("without a connection the demo's button and the check-up say so, and can be pressed again", LIMIT, async () => {
+  const { page, context } = await openPage(browser);
+  await page.goto(stack.page);
+  await context.setOffline(true);
+  await page.locator("#demo-sign-in").click();
+  await problemOf(page).waitFor();
+  assert.match(await problemOf(page).innerText(), /^No answer from http:/);
+  await context.setOffline(false);
+  await page.locator("#demo-sign-in").click();
+  await page.getByLabel("Your question").waitFor();
+  await context.setOffline(true);
+  const start = page.locator("#checkup-start");
+  await start.click();
+  await page.locator("#checkup .error-card").waitFor();
+  assert.equal(await start.isEnabled(), true);
+  await context.setOffline(false);
+  await start.click();
+  await page.locator(".checks li").first().waitFor();
+  await context.close();
+});
+
 test("a missing config.json is told on the page", LIMIT, async () => {
   const { page, context } = await openPage(browser);
   await page.route("**/config.json", (route) => route.fulfill({ status: 404, body: "" }));

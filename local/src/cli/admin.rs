@@ -121,6 +121,8 @@ async fn reset(data: &Path, yes: bool) -> Result<()> {
         std::io::stdin().read_line(&mut answer)?;
         ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), "nothing was deleted");
     }
+    // A server that is busy, or just beginning, has not answered.
+    drop(store::Lock::take(Some(data))?);
     store::delete(data)?;
     println!("deleted {}", data.display());
     Ok(())

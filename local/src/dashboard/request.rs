@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::forms::switch;
-use super::requests::status;
+use super::requests::{of, status};
 use super::room::Room;
 use super::state::Dashboard;
 use super::why;
@@ -39,7 +39,7 @@ pub(super) fn render(dashboard: &Dashboard, served: &Served) -> Markup {
 fn id(name: &str, id: Option<&str>) -> Markup {
     html! {
         @match id {
-            Some(id) => a href={ "/dashboard/requests?" (name) "=" (id) } { code { (id) } },
+            Some(id) => a href=(of(name, id)) { code { (id) } },
             None => "not known",
         }
     }

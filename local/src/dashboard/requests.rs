@@ -1,6 +1,7 @@
 //! The latest requests, all or those that a filter lets through.
 
 use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::card::Card;
 use super::format::{Ids, ago, none};
@@ -65,6 +66,11 @@ fn table(title: &str, name: &str, shown: &[&Served], now: i64, empty: &str) -> M
     };
     let columns = &["When", "Request", "Status", "First byte", "User", "Session"];
     Card { title, name, wide: true, columns, empty }.of(&shown.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Where the requests of one user or session are shown, whose id may hold whatever an address gives a meaning to.
+pub(super) fn of(name: &str, id: &str) -> String {
+    format!("/dashboard/requests?{name}={}", utf8_percent_encode(id, NON_ALPHANUMERIC))
 }
 
 pub(super) fn status(status: u16) -> Markup {

@@ -9,7 +9,7 @@ use super::overview::used;
 use super::room::Room;
 use super::state::{Dashboard, Failure};
 use super::view::View;
-use super::{chart, format};
+use super::{chart, format, requests};
 use crate::admin::PLANS;
 use crate::store::report::{self, By, SessionUse, Share};
 use crate::store::users::{self, UserRow};
@@ -45,7 +45,7 @@ fn by_user(users: &[Share]) -> Markup {
 fn latest(sessions: &[SessionUse], now: i64) -> Markup {
     let ids = Ids::of(sessions.iter().map(|session| &*session.session_id));
     let row = |session: &SessionUse| {
-        let link = html! { a href={ "/dashboard/requests?session=" (session.session_id) } { (ids.show(&session.session_id)) } };
+        let link = html! { a href=(requests::of("session", &session.session_id)) { (ids.show(&session.session_id)) } };
         let mut row = vec![link, id(session.email.as_deref().unwrap_or(&session.user_id))];
         row.extend(used(session.sums));
         row.push(ago(session.last_used, now));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use http::StatusCode;
 
 /// What goes wrong with an answer. Every part is optional; they work together.
@@ -93,7 +93,8 @@ impl FromStr for Fault {
             None if place.starts_with('/') => place.to_owned(),
             None => bail!("{place:?} is not a place: use {} or a path", PLACES.map(|(name, _)| name).join(", ")),
         };
-        let (effect, times) = Effect::parse(words).with_context(|| format!("the fault {text:?}"))?;
+        // In one text: the command line shows an error without its causes.
+        let (effect, times) = Effect::parse(words).map_err(|why| anyhow!("the fault {text:?}: {why:#}"))?;
         let text = text.split_whitespace().filter(|word| !word.starts_with("times=")).collect::<Vec<_>>().join(" ");
         Ok(Self { place: path, effect, times, text })
     }

@@ -70,6 +70,9 @@ impl TokenRequest {
         if !TTL_SECS.contains(&self.ttl) {
             return Err("ttl must be 60 to 86400 seconds");
         }
+        if self.tier == Some(0) {
+            return Err("tier must be a positive whole number");
+        }
         if !is_id(&self.session_id) {
             return Err("session_id must be 1 to 255 visible ASCII characters");
         }

@@ -71,8 +71,12 @@ async fn inside(State(folder): State<PathBuf>, request: Request, next: Next) -> 
     let plain = path
         .components()
         .all(|part| matches!(part, Component::Normal(name) if !name.to_string_lossy().starts_with('.')));
+    let mut file = folder.join(path);
+    if tokio::fs::metadata(&file).await.is_ok_and(|data| data.is_dir()) && request.uri().path().ends_with('/') {
+        file.push("index.html");
+    }
     // What is not there has no real path, and is answered with 404 in any case.
-    let real = tokio::fs::canonicalize(folder.join(path)).await;
+    let real = tokio::fs::canonicalize(file).await;
     let root = tokio::fs::canonicalize(&folder).await;
     if plain && real.is_ok_and(|real| root.is_ok_and(|root| real.starts_with(root))) {
         next.run(request).await

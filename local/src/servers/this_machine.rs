@@ -15,8 +15,8 @@ pub(crate) async fn this_machine(
     request: Request,
     next: Next,
 ) -> Response {
-    let name = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
-    if peer.ip().to_canonical().is_loopback() && name.is_some_and(|name| is_this_machine(name, host)) {
+    let is_named = names(&request).next().is_some() && names(&request).all(|name| is_this_machine(name, host));
+    if peer.ip().to_canonical().is_loopback() && is_named {
         next.run(request).await
     } else {
         StatusCode::NOT_FOUND.into_response()
@@ -26,14 +26,19 @@ pub(crate) async fn this_machine(
 /// Middleware: refuses other names than this machine's, unless other machines are let in. A page that pointed its own host
 /// name here (DNS rebinding) would read what it gets as its own.
 pub(crate) async fn named(State(host): State<Option<IpAddr>>, request: Request, next: Next) -> Response {
-    let name = request.headers().get(header::HOST).map(|value| value.to_str().unwrap_or_default());
-    match (host, name) {
-        (Some(host), Some(name)) if !is_this_machine(name, host) => {
-            let why = "This server answers to names of this machine, such as localhost, and to no other.\n";
-            (StatusCode::FORBIDDEN, why).into_response()
-        }
-        _ => next.run(request).await,
+    if host.is_some_and(|host| names(&request).any(|name| !is_this_machine(name, host))) {
+        let why = "This server answers to names of this machine, such as localhost, and to no other.\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
     }
+    next.run(request).await
+}
+
+/// Every name by which a request calls the server: in a `Host` header, were there two of them, and in its address, were that
+/// a whole one.
+fn names(request: &Request) -> impl Iterator<Item = &str> {
+    let headers = request.headers().get_all(header::HOST).iter();
+    let in_headers = headers.map(|value| value.to_str().unwrap_or_default());
+    in_headers.chain(request.uri().authority().map(|authority| authority.as_str()))
 }
 
 fn is_this_machine(name: &str, host: IpAddr) -> bool {

@@ -64,8 +64,14 @@ pub(crate) fn take_code(db: &Connection, email: &str, code: &str, now: i64) -> R
     let found: Option<String> =
         db.query_row(query, params![email, code, MOST_TRIES, now - LIFE_MS], |row| row.get(0)).optional()?;
     let Some(metadata) = found else { return Ok(None) };
-    db.execute("DELETE FROM codes WHERE email = ?1", [email])?;
+    drop_code(db, email)?;
     Ok(Some(serde_json::from_str(&metadata)?))
+}
+
+/// The code of this address is good for nothing any more.
+pub(crate) fn drop_code(db: &Connection, email: &str) -> Result<()> {
+    db.execute("DELETE FROM codes WHERE email = ?1", [email])?;
+    Ok(())
 }
 
 /// A sign-in through a provider, as the page comes back from it.

@@ -94,6 +94,16 @@ impl Store {
 }
 
 impl Store {
+    /// Moves everything into the data file itself, which can be copied then without what SQLite keeps beside it.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        let main = Arc::clone(&self.main);
+        let settling = tokio::task::spawn_blocking(move || {
+            let connection = main.lock().unwrap_or_else(PoisonError::into_inner);
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        });
+        Ok(settling.await.context("the database task was lost")??)
+    }
+
     /// Reads what was committed last, off the async threads.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
@@ -111,6 +121,9 @@ impl Store {
 
 /// A data file is made where there is nothing, and used where it is ours and can be written.
 pub(crate) fn check(file: &Path) -> Result<()> {
+    // To open a pipe is to wait for whoever is at its other end.
+    let is_other = std::fs::metadata(file).is_ok_and(|data| !data.is_file());
+    ensure!(!is_other, "{} is a folder, a pipe or a device: name a file", file.display());
     if let Err(error) = OpenOptions::new().append(true).open(file)
         && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
     {
@@ -124,6 +137,9 @@ pub(crate) fn check(file: &Path) -> Result<()> {
 
 /// Is this a data file of behest-local? Looks without writing.
 pub(crate) fn is_ours(file: &Path) -> bool {
+    if !file.is_file() {
+        return false;
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let Ok(db) = Connection::open_with_flags(file, flags) else { return false };
     match db.pragma_query_value(None, "application_id", |row| row.get(0)) {
@@ -157,7 +173,7 @@ impl Lock {
     pub(crate) fn take(data: Option<&Path>) -> Result<Self> {
         let Some(data) = data else { return Ok(Self(None)) };
         check(data)?;
-        let lock = Connection::open(beside(data, LOCK))
+        let lock = Connection::open(beside(&real(data), LOCK))
             .with_context(|| format!("cannot write beside {}: may its folder be written to?", data.display()))?;
         lock.busy_timeout(Duration::ZERO)?;
         lock.execute_batch("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE").map_err(|_| {
@@ -165,6 +181,11 @@ impl Lock {
         })?;
         Ok(Self(Some(Mutex::new(lock))))
     }
+}
+
+/// The file behind a link: by whatever name it is called, it is the same one.
+fn real(data: &Path) -> PathBuf {
+    std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned())
 }
 
 fn beside(data: &Path, ending: &str) -> PathBuf {
@@ -178,8 +199,9 @@ fn beside(data: &Path, ending: &str) -> PathBuf {
 /// # Errors
 /// If a file that is there cannot be deleted.
 pub(crate) fn delete(data: &Path) -> Result<()> {
+    let data = real(data);
     for ending in ["", "-wal", "-shm", LOCK] {
-        let file = beside(data, ending);
+        let file = beside(&data, ending);
         match std::fs::remove_file(&file) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("cannot delete {}", file.display()));

@@ -6,6 +6,7 @@ use anyhow::Result;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 
+use super::flows;
 use super::users::{self, User};
 use crate::domain::random;
 
@@ -105,6 +106,12 @@ pub(crate) fn refresh(db: &Connection, token: &str, reuse_interval: Duration, no
         db.execute("UPDATE refresh_tokens SET revoked = 1, updated_at = ?2 WHERE token = ?1", params![token, now])?;
     }
     grant(add_token(db, &session_id, Some(token), now)?)
+}
+
+/// A new password ends what the former one may have let in: every session but the one that asks, and a code on its way.
+pub(crate) fn end_for_new_password(db: &Connection, user: &User, session_id: &str) -> Result<()> {
+    end(db, SignOut::Others, &user.id, session_id)?;
+    user.email.as_deref().map_or(Ok(()), |email| flows::drop_code(db, email))
 }
 
 /// Does this session of this user still stand?

@@ -24,6 +24,8 @@ pub(crate) struct Thread {
 pub(crate) struct Turn {
     pub(crate) user_id: String,
     pub(crate) thread_id: String,
+    /// It goes on with a thread that had messages.
+    pub(crate) continues: bool,
     /// The caller's new messages and the answer, in OpenAI's shape.
     pub(crate) messages: Vec<Value>,
 }
@@ -62,9 +64,12 @@ pub(crate) fn delete(db: &Connection, user: &str, id: &str) -> Result<bool> {
     Ok(db.execute("DELETE FROM threads WHERE user_id = ?1 AND id = ?2", [user, id])? > 0)
 }
 
-/// Adds a turn, beginning the thread if it is new.
+/// Adds a turn, beginning the thread if it is new. One that was deleted while its answer ran stays deleted.
 pub(crate) fn append(db: &Connection, turn: &Turn, now: i64) -> Result<()> {
-    let Turn { user_id, thread_id, messages } = turn;
+    let Turn { user_id, thread_id, continues, messages } = turn;
+    if *continues && get(db, user_id, thread_id)?.is_none() {
+        return Ok(());
+    }
     db.execute(
         "INSERT INTO threads (user_id, id, title, created_at, last_message_at) VALUES (?1, ?2, ?3, ?4, ?4)
          ON CONFLICT (user_id, id) DO UPDATE SET last_message_at = excluded.last_message_at",

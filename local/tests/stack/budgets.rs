@@ -122,8 +122,24 @@ async fn one_request_cannot_spend_more_than_there_is() {
         assert!(row.output_tokens > 0);
     }
     for n in [json!(0), json!(-1), json!(1.5), json!("2"), json!(129)] {
-        let answer = send(world.chat(&token, &hello(json!({ "n": n })))).await;
-        assert_eq!(answer.refusal(), (400, "validation_error".to_owned()), "{n}");
+        for name in ["n", "best_of"] {
+            let answer = send(world.chat(&token, &hello(json!({ name: n })))).await;
+            assert_eq!(answer.refusal(), (400, "validation_error".to_owned()), "{name}: {n}");
+        }
+    }
+}
+
+/// Answers that a model writes and throws away cost what the others cost.
+#[tokio::test]
+async fn the_best_of_many_answers_has_room_for_all_of_them() {
+    let (world, _) = world(HONEST, &["session=1000"]).await;
+    let token = world.minted("ada").await;
+    for best_of in [1, 20] {
+        let body = hello(json!({ "max_tokens": 100_000, "best_of": best_of }));
+        let answer = send(world.chat(&token, &body).header("x-session-id", best_of.to_string())).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let written = best_of * answer.json()["usage"]["completion_tokens"].as_i64().unwrap();
+        assert!((500..=1000).contains(&written), "{written}");
     }
 }
 

@@ -48,6 +48,7 @@ async fn tokens_are_minted_and_keys_kept_from_the_command_line() {
     let hello = json!({ "messages": [{ "role": "user", "content": "Hi" }] });
     assert_eq!(send(world.chat(token.trim(), &hello)).await.status, 200);
     assert!(on(&data, "mint", &["--user", "admin"]).unwrap_err().contains("reserved"));
+    assert!(on(&data, "mint", &["--user", "ada", "--tier", "0"]).unwrap_err().contains("tier must be"));
     assert!(on(&data, "mint", &["--user", "ada", "--ttl", "5"]).unwrap_err().contains("60 to 86400"));
 
     let line = on(&data, "keys", &["--add"]).unwrap();

@@ -71,6 +71,60 @@ async fn reset_says_what_it_did() {
 }
 
 #[tokio::test]
+async fn nothing_is_deleted_under_a_server_that_does_not_say_that_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    let world = World::with(at(&data)).await;
+    let db = rusqlite::Connection::open(&data).unwrap();
+    assert_eq!(db.execute("DELETE FROM settings WHERE name = 'running'", []).unwrap(), 1);
+    db.close().unwrap();
+    assert!(on(&data, "reset", &["--yes"]).unwrap_err().contains("another behest-local uses"));
+    assert!(data.exists());
+    in_time(world.running.stop()).await;
+    assert!(on(&data, "reset", &["--yes"]).is_ok());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_leads_to_the_file_that_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, link) = (folder.path().join("data.sqlite"), folder.path().join("link.sqlite"));
+    World::with(at(&data)).await.running.stop().await;
+    std::os::unix::fs::symlink(&data, &link).unwrap();
+    on(&link, "reset", &["--yes"]).unwrap();
+    assert!(!data.exists());
+}
+
+/// Opening a pipe would wait for ever.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for other in [pipe.as_path(), folder.path(), Path::new("/dev/null")] {
+        let refused = refusal(other).await;
+        assert!(refused.contains("is a folder, a pipe or a device"), "{refused}");
+        for command in ["status", "reset"] {
+            assert!(on(other, command, &[]).is_err(), "{command}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_a_stop_the_file_is_whole_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data.sqlite"), folder.path().join("copy.sqlite"));
+    let world = World::with(at(&data)).await;
+    let ada = world.sign_up("ada@example.com").await;
+    let key = world.running.publishable_key.clone();
+    in_time(world.running.stop()).await;
+    std::fs::copy(&data, &copy).unwrap();
+    let world = World::with(at(&copy)).await;
+    assert_eq!((world.sign_in("ada@example.com").await.user, &world.running.publishable_key), (ada.user, &key));
+}
+
+#[tokio::test]
 async fn two_servers_never_share_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data.sqlite");
@@ -78,6 +132,13 @@ async fn two_servers_never_share_a_file() {
     let refused = refusal(&data).await;
     assert!(refused.contains("another behest-local uses") && refused.contains("data.sqlite"), "{refused}");
     assert!(on(&data, "users", &[]).is_ok(), "commands may look");
+    #[cfg(unix)]
+    {
+        let link = folder.path().join("link.sqlite");
+        std::os::unix::fs::symlink(&data, &link).unwrap();
+        let refused = refusal(&link).await;
+        assert!(refused.contains("another behest-local uses"), "by another name, too: {refused}");
+    }
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_behest-local"))
         .args(["start", "--supabase-port", "0", "--gateway-port", "0", "--data", data.to_str().unwrap()])
         .output()

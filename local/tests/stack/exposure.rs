@@ -31,6 +31,18 @@ async fn other_hosts_names_are_refused_on_all_three_ports() {
             assert_eq!(send(request.header("host", ours)).await.status, 200, "{ours}");
         }
     }
+    let places =
+        [(&world.running.supabase_url, "/auth/v1/health"), (&world.running.gateway_url, "/dashboard"), (&page, "/")];
+    for (url, path) in places {
+        let mine = "Host: localhost\r\nConnection: close\r\n";
+        assert!(raw(url, &format!("GET {path} HTTP/1.1\r\n{mine}\r\n")).await.starts_with("HTTP/1.1 200"), "{path}");
+        for twice in [
+            format!("GET {path} HTTP/1.1\r\n{mine}Host: evil.example\r\n\r\n"),
+            format!("GET http://evil.example{path} HTTP/1.1\r\n{mine}\r\n"),
+        ] {
+            assert!(raw(url, &twice).await.starts_with("HTTP/1.1 40"), "one name of ours and one of another: {twice}");
+        }
+    }
     for others in ["evil.example", "localhost.evil.example:5173", "192.0.2.7"] {
         for request in requests(&world, &page) {
             let refused = send(request.header("host", others)).await;
@@ -61,6 +73,8 @@ async fn the_page_serves_its_folder_and_no_more() {
         std::os::unix::fs::symlink(outside.path(), place.join("link")).unwrap();
         std::os::unix::fs::symlink(outside.path().join("secret.txt"), place.join("link.txt")).unwrap();
         std::os::unix::fs::symlink(place.join("sub"), place.join("inner")).unwrap();
+        std::fs::create_dir(place.join("trap")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("secret.txt"), place.join("trap/index.html")).unwrap();
     }
     std::fs::write(folder.path().join("above.txt"), "secret").unwrap();
     let settings = Config { www: Some(www), package: Some(package), page_port: 0, ..config() };
@@ -77,6 +91,7 @@ async fn the_page_serves_its_folder_and_no_more() {
             "sub/.git/config",
             "link/secret.txt",
             "link.txt",
+            "trap/",
             "sub/..%2f.env",
             "..%2fabove.txt",
             "%2e%2e%2fabove.txt",

@@ -149,6 +149,17 @@ async fn tiers_have_their_documented_rates() {
 }
 
 #[tokio::test]
+async fn an_answer_of_no_tokens_is_no_allowance_that_is_used_up() {
+    let world = World::with(Config { tier_limits: true, ..config() }).await;
+    let token = world.minted("ada").await;
+    let mut body = hello();
+    body["max_tokens"] = json!(0);
+    let answer = send(world.chat(&token, &body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["choices"][0]["finish_reason"], "length");
+}
+
+#[tokio::test]
 async fn a_day_has_its_documented_allowance() {
     let world = World::with(Config { tier_limits: true, ..config() }).await;
     let body = json!({ "user_id": "ada", "tier": "free", "ttl": 86_400 });

@@ -425,6 +425,9 @@ fn the_program_says_what_is_wrong() {
         (vec!["--data", "/proc/data.sqlite"], "cannot write beside /proc/data.sqlite"),
         (vec!["--data", "/sys/kernel/uevent_seqnum"], "/sys/kernel/uevent_seqnum is read-only"),
         (vec!["--data", "Cargo.toml"], "Cargo.toml is not a data file of behest-local"),
+        (vec!["--fault", "chat status=99"], "99 is not a status"),
+        (vec!["--fault", "chat"], "no fault is named"),
+        (vec!["--exposed-headers", "x-trace-id x-request-id"], "--exposed-headers"),
         (vec!["--config", "no-such-file.toml"], "cannot read no-such-file.toml"),
     ];
     for (flags, why) in cases {

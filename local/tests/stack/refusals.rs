@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, World, jwt_with, send};
@@ -126,6 +127,39 @@ async fn unknown_paths_and_methods_have_the_same_shape() {
     let world = World::start().await;
     assert_refused(&send(world.get_gateway("/v1/embeddings")).await, 404, "not_found", "nothing");
     assert_refused(&send(world.get_gateway("/v1/chat/completions")).await, 405, "method_not_allowed", "method");
-    let function = send(world.post_supabase("/functions/v1/other", &Value::Null)).await;
-    assert_eq!((function.status.as_u16(), function.header("sb-error-code")), (404, Some("NOT_FOUND")));
+    for path in ["/functions/v1/other", "/functions/v1/%ff", "/functions/v1/behest-token/%ff"] {
+        let function = send(world.post_supabase(path, &Value::Null)).await;
+        assert_eq!((function.status.as_u16(), function.header("sb-error-code")), (404, Some("NOT_FOUND")), "{path}");
+    }
+}
+
+/// Bytes that are no text, and parameters that come twice: the framework would answer in its own words.
+#[tokio::test]
+async fn what_cannot_be_read_of_an_address_is_said_in_the_servers_own_shape() {
+    let world = World::start().await;
+    let token = world.minted("ada").await;
+    for path in ["/v1/threads/%ff", "/v1/threads/%ff/messages", "/v1/models/%ff"] {
+        let answer = send(world.get_gateway(path).bearer_auth(&token)).await;
+        assert_refused(&answer, 400, "validation_error", "UTF-8");
+    }
+    let key = world.secret_key().await;
+    for (method, path) in [
+        (Method::GET, "/verify?type=email&type=email"),
+        (Method::POST, "/otp?redirect_to=a&redirect_to=b"),
+        (Method::POST, "/recover?redirect_to=a&redirect_to=b"),
+        (Method::POST, "/invite?redirect_to=a&redirect_to=b"),
+        (Method::GET, "/admin/users?page=1&page=2"),
+        (Method::GET, "/admin/users/%ff"),
+        (Method::DELETE, "/admin/users/%ff"),
+    ] {
+        let url = format!("{}/auth/v1{path}", world.running.supabase_url);
+        let answer = send(world.http.request(method, url).header("apikey", &key).body("{}")).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["error_code"]),
+            (400, &json!("validation_failed")),
+            "{path}"
+        );
+    }
+    let row = send(world.get_supabase("/rest/v1/%ff")).await;
+    assert_eq!((row.status.as_u16(), &row.json()["code"]), (404, &json!("PGRST125")));
 }

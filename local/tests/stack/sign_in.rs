@@ -223,6 +223,39 @@ async fn users_change_themselves() {
 }
 
 #[tokio::test]
+async fn a_new_password_ends_what_the_former_one_let_in() {
+    let world = World::start().await;
+    let ada = world.sign_up("ada@example.com").await;
+    let thief = world.sign_in("ada@example.com").await;
+    post(&world, "/recover", json!({ "email": "ada@example.com" })).await;
+    let code = world.running.letters()[0].code.clone();
+    assert_eq!(put_user(&world, &ada.access, json!({ "password": "new horse" })).await.status, 200);
+    assert_eq!(put_user(&world, &ada.access, json!({})).await.status, 200, "one's own session stands");
+    assert_eq!(refusal(&put_user(&world, &thief.access, json!({})).await), (403, "session_not_found".to_owned()));
+    assert_eq!(refusal(&world.refresh(&thief.refresh).await), (400, "refresh_token_not_found".to_owned()));
+    let letter = json!({ "type": "recovery", "email": "ada@example.com", "token": code });
+    assert_eq!(refusal(&post(&world, "/verify", letter).await), (403, "otp_expired".to_owned()));
+}
+
+#[tokio::test]
+async fn what_is_null_is_left_out_as_clients_in_other_languages_send_it() {
+    let world = World::start().await;
+    let body = json!({ "email": "ada@example.com", "password": PASSWORD, "phone": null, "data": null, "code_challenge": null });
+    let ada = signed(&post(&world, "/signup", body).await);
+    let body = json!({ "email": "ada@example.com", "password": PASSWORD, "phone": null, "gotrue_meta_security": { "captcha_token": null } });
+    assert_eq!(signed(&post(&world, "/token?grant_type=password", body).await).user, ada.user);
+    let body = json!({ "email": null, "password": null, "data": { "a": 1 }, "nonce": null });
+    assert_eq!(put_user(&world, &ada.access, body).await.json()["user_metadata"], json!({ "a": 1 }));
+    assert_eq!(
+        post(&world, "/otp", json!({ "email": "ada@example.com", "phone": null, "data": null })).await.status,
+        200
+    );
+    for body in [json!([]), json!(null), json!(["a@b.example", "", PASSWORD, null])] {
+        assert_eq!(refusal(&post(&world, "/signup", body).await), (400, "bad_json".to_owned()), "no object");
+    }
+}
+
+#[tokio::test]
 async fn an_address_makes_an_anonymous_user_permanent() {
     let world = World::start().await;
     let guest = signed(&post(&world, "/signup", json!({})).await);

@@ -118,6 +118,27 @@ async fn an_aborted_answer_is_remembered_as_far_as_it_went() {
 }
 
 #[tokio::test]
+async fn a_thread_that_is_deleted_under_a_running_answer_stays_deleted() {
+    let world = World::with(Config { pace: Duration::from_millis(20), ..config() }).await;
+    let token = world.minted("ada").await;
+    say(&world, &token, "t", &said("Hi")).await;
+    let mut body = said("Tell me everything.");
+    body["stream"] = json!(true);
+    let mut answer = in_time(world.chat(&token, &body).header("x-thread-id", "t").send()).await.unwrap();
+    in_time(answer.chunk()).await.unwrap().unwrap();
+    let url = format!("{}/v1/threads/t", world.running.gateway_url);
+    assert_eq!(send(world.http.request(Method::DELETE, url).bearer_auth(&token)).await.status, 204);
+    drop(answer);
+    world.reached("chat.aborted", 1).await;
+    assert_eq!(send(world.get_gateway("/v1/threads").bearer_auth(&token)).await.json(), json!([]));
+    say(&world, &token, "t", &said("Again")).await;
+    assert_eq!(
+        send(world.get_gateway("/v1/threads/t/messages").bearer_auth(&token)).await.json()[0]["content"],
+        "Again"
+    );
+}
+
+#[tokio::test]
 async fn threads_are_kept_in_the_data_file_and_open_to_pages() {
     let folder = tempfile::tempdir().unwrap();
     let settings = || Config { data: Some(folder.path().join("data.sqlite")), ..config() };

@@ -16,7 +16,7 @@ impl World {
     }
 
     /// The secret key, as the dashboard shows it.
-    async fn secret_key(&self) -> String {
+    pub(crate) async fn secret_key(&self) -> String {
         let page = send(self.http.get(format!("{}/settings", self.running.dashboard_url()))).await.text;
         let start = page.find("sb_secret_").expect("the dashboard shows the secret key");
         page[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
@@ -84,6 +84,7 @@ async fn a_banned_user_gets_no_session_until_the_ban_is_over() {
         send(world.post_supabase("/auth/v1/token?grant_type=password", &body)).await
     };
     assert_eq!(code(&ban("a while").await), (400, "validation_failed".to_owned()));
+    assert_eq!(code(&ban("9999999999h").await), (400, "validation_failed".to_owned()), "longer than Go can say");
     assert!(ban("2h").await.json()["banned_until"].is_string());
     assert_eq!(
         (sign_in().await.status.as_u16(), sign_in().await.json()["error_code"].as_str()),
@@ -116,12 +117,53 @@ async fn a_server_gets_the_link_that_a_letter_would_hold() {
     let ask = async |kind: &str, email: &str| {
         world.admin(&key, Method::POST, "/generate_link", json!({ "type": kind, "email": email })).await
     };
-    assert_eq!(code(&ask("magiclink", "ada@example.com").await), (404, "user_not_found".to_owned()));
-    let link = ask("invite", "ada@example.com").await.json();
-    let verify = json!({ "type": "invite", "token_hash": link["hashed_token"] });
-    let session = send(world.post_supabase("/auth/v1/verify", &verify)).await;
-    assert_eq!((session.status.as_u16(), &session.json()["user"]["id"]), (200, &link["id"]));
+    assert_eq!(code(&ask("recovery", "ada@example.com").await), (404, "user_not_found".to_owned()));
+    for (kind, email, given) in [
+        ("invite", "ada@example.com", "invite"),
+        ("recovery", "ada@example.com", "recovery"),
+        ("magiclink", "ada@example.com", "magiclink"),
+        ("magiclink", "new@example.com", "signup"),
+    ] {
+        let link = ask(kind, email).await.json();
+        assert_eq!(link["verification_type"], given, "{kind} of {email}");
+        assert!(link["action_link"].as_str().unwrap().contains(&format!("type={given}")), "{link}");
+        let verify = json!({ "type": given, "token_hash": link["hashed_token"] });
+        let session = send(world.post_supabase("/auth/v1/verify", &verify)).await;
+        assert_eq!((session.status.as_u16(), &session.json()["user"]["id"]), (200, &link["id"]));
+    }
+    for kind in ["signup", "invite"] {
+        assert_eq!(code(&ask(kind, "ada@example.com").await), (422, "email_exists".to_owned()));
+    }
     assert_eq!(code(&ask("phone", "ada@example.com").await), (400, "validation_failed".to_owned()));
+}
+
+#[tokio::test]
+async fn a_link_to_sign_up_keeps_the_password_it_was_made_with() {
+    let world = World::start().await;
+    let key = world.secret_key().await;
+    let ask = async |password: &str| {
+        let body =
+            json!({ "type": "signup", "email": "ada@example.com", "password": password, "data": { "team": "blue" } });
+        world.admin(&key, Method::POST, "/generate_link", body).await
+    };
+    assert_eq!(code(&ask("short").await), (422, "weak_password".to_owned()));
+    let link = ask(PASSWORD).await.json();
+    assert_eq!(link["user_metadata"]["team"], "blue");
+    assert_eq!(world.sign_in("ada@example.com").await.user, link["id"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn a_password_that_an_administrator_sets_ends_every_session() {
+    let world = World::start().await;
+    let key = world.secret_key().await;
+    let ada = world.sign_up("ada@example.com").await;
+    let change = async |body: Value| world.admin(&key, Method::PUT, &format!("/users/{}", ada.user), body).await.status;
+    assert_eq!(change(json!({ "user_metadata": { "a": 1 } })).await, 200);
+    let refreshed = world.refresh(&ada.refresh).await;
+    assert_eq!(refreshed.status, 200, "other changes end none");
+    assert_eq!(change(json!({ "password": "another horse" })).await, 200);
+    let refresh = refreshed.json()["refresh_token"].as_str().unwrap().to_owned();
+    assert_eq!(world.refresh(&refresh).await.status, 400);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions` and `GET /v1/models`.
 
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -120,9 +120,10 @@ pub(crate) async fn models(State(gateway): State<Gateway>, headers: HeaderMap) -
 /// `GET /v1/models/{id}`
 pub(crate) async fn model(
     State(gateway): State<Gateway>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, GatewayError> {
+    let Path(id) = id?;
     let Json(models) = models(State(gateway), headers).await?;
     let all = models.get("data").and_then(Value::as_array).into_iter().flatten();
     let found = all.into_iter().find(|model| model.get("id").and_then(Value::as_str) == Some(&id)).cloned();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use axum::Json;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -129,6 +129,12 @@ impl From<BytesRejection> for GatewayError {
             }
             _ => Self::invalid("The body could not be read to its end"),
         }
+    }
+}
+
+impl From<PathRejection> for GatewayError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::invalid(rejection.body_text())
     }
 }
 

@@ -86,7 +86,7 @@ impl Gateway {
             rate.map_err(|wait| too_fast(tier, wait))?;
         }
         let (prompt, choices, asked) =
-            (self.responder.prompt_at_most(request), request.choices(), request.max_tokens());
+            (self.responder.prompt_at_most(request), request.written(), request.max_tokens());
         let mut chat = Reservation {
             request_id: request_id.to_owned(),
             user_id: caller.user_id.clone(),
@@ -101,10 +101,11 @@ impl Gateway {
                 let today = ledger::today(db, &chat.user_id, now)?;
                 let allowance = Allowance { tokens: Some(tier.tokens_per_day), cost_nanos: None };
                 let used = Amount { tokens: today.tokens.saturating_add(today.reserved), cost_nanos: 0 };
-                answer = answer.min(allowance.room(used, prompt, choices));
-                if answer < 1 || today.requests >= tier.requests_per_day {
+                let room = allowance.room(used, prompt, choices);
+                if room < 1 || today.requests >= tier.requests_per_day {
                     return Ok(Err(day_is_spent(tier, today)));
                 }
+                answer = answer.min(room);
             }
             let balances = ledger::balances(db, &chat)?;
             for balance in &balances {

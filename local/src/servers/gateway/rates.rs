@@ -13,7 +13,8 @@ impl Rates {
     /// Counts a request, or says in how many milliseconds there is room for it.
     pub(super) fn take(&self, user: &str, per_minute: usize, now: i64) -> Result<(), i64> {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        users.retain(|_, times| times.back().is_some_and(|last| now - last < MINUTE_MS));
+        // Times of the future are from before the clock was put right.
+        users.retain(|_, times| times.back().is_some_and(|last| (0..MINUTE_MS).contains(&(now - last))));
         let times = users.entry(user.to_owned()).or_default();
         while times.front().is_some_and(|first| now - first >= MINUTE_MS) {
             times.pop_front();
@@ -42,6 +43,8 @@ mod tests {
         assert_eq!(rates.take("ada", 2, 60_000), Ok(()), "the first has left the minute");
         assert_eq!(rates.take("ada", 2, 60_999), Err(1));
         assert_eq!(rates.take("ada", 2, 200_000), Ok(()));
+        assert_eq!((rates.take("bob", 1, 900_000), rates.take("bob", 1, 900_001)), (Ok(()), Err(59_999)));
+        assert_eq!(rates.take("bob", 1, 300_000), Ok(()), "a clock that was put back locks nobody out");
         assert_eq!(rates.0.lock().unwrap().len(), 1, "nothing is kept of users who are gone");
     }
 }

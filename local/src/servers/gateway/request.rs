@@ -11,6 +11,8 @@ use crate::domain::limits::MOST_TOKENS;
 /// The names under which OpenAI-compatible servers take the answer's length.
 const LIMITS: [&str; 6] =
     ["max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens", "n_predict", "num_predict"];
+/// How many answers are given, and among how many they are the best, with the servers that know it.
+const CHOICES: [&str; 2] = ["n", "best_of"];
 /// As many answers as OpenAI gives.
 const MOST_CHOICES: i64 = 128;
 
@@ -37,9 +39,11 @@ impl ChatRequest {
         if body.get("model").is_some_and(|model| !model.is_string() && !model.is_null()) {
             return Err(GatewayError::invalid("model must be a text"));
         }
-        let n = body.get("n").filter(|n| !n.is_null());
-        if n.is_some_and(|n| n.as_i64().is_none_or(|n| !(1..=MOST_CHOICES).contains(&n))) {
-            return Err(GatewayError::invalid(format!("n must be a whole number from 1 to {MOST_CHOICES}")));
+        for name in CHOICES {
+            let count = body.get(name).filter(|count| !count.is_null());
+            if count.is_some_and(|count| count.as_i64().is_none_or(|count| !(1..=MOST_CHOICES).contains(&count))) {
+                return Err(GatewayError::invalid(format!("{name} must be a whole number from 1 to {MOST_CHOICES}")));
+            }
         }
         let stream = match body.get("stream") {
             None | Some(Value::Null) => false,
@@ -74,6 +78,11 @@ impl ChatRequest {
     /// How many answers are asked for.
     pub(crate) fn choices(&self) -> i64 {
         self.body.get("n").and_then(Value::as_i64).unwrap_or(1)
+    }
+
+    /// How many answers a model may write for it, those included that it throws away.
+    pub(crate) fn written(&self) -> i64 {
+        CHOICES.iter().filter_map(|name| self.body.get(*name)?.as_i64()).max().unwrap_or(1)
     }
 
     /// Bounds the length of each answer, whatever limits the caller set.

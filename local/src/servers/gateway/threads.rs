@@ -1,6 +1,7 @@
 //! `/v1/threads`, and the part that stored conversations play in a chat.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use behest_client::wire::is_id;
@@ -26,10 +27,11 @@ pub(crate) async fn list(
 /// `GET /v1/threads/{id}`
 pub(crate) async fn get(
     State(gateway): State<Gateway>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Thread>, GatewayError> {
     gateway.shared.counters.add("threads.get");
+    let Path(id) = id?;
     let user = gateway.caller(&headers).await?.uid;
     let thread = gateway.shared.store.run(move |db| threads::get(db, &user, &id)).await?;
     thread.map(Json).ok_or_else(not_found)
@@ -38,10 +40,11 @@ pub(crate) async fn get(
 /// `GET /v1/threads/{id}/messages`: oldest first.
 pub(crate) async fn messages(
     State(gateway): State<Gateway>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Vec<Value>>, GatewayError> {
     gateway.shared.counters.add("threads.messages");
+    let Path(id) = id?;
     let user = gateway.caller(&headers).await?.uid;
     let found = gateway.shared.store.run(move |db| {
         let known = threads::get(db, &user, &id)?.is_some();
@@ -58,10 +61,11 @@ pub(crate) async fn messages(
 /// `DELETE /v1/threads/{id}`
 pub(crate) async fn delete(
     State(gateway): State<Gateway>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, GatewayError> {
     gateway.shared.counters.add("threads.delete");
+    let Path(id) = id?;
     let user = gateway.caller(&headers).await?.uid;
     let deleted = gateway.shared.store.run(move |db| threads::delete(db, &user, &id)).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_found()) }
@@ -90,10 +94,11 @@ impl Gateway {
     ) -> Result<Turn, GatewayError> {
         let (user, thread) = (user_id.clone(), thread_id.clone());
         let stored = self.shared.store.run(move |db| threads::messages(db, &user, &thread)).await?;
+        let continues = !stored.is_empty();
         let stored = stored.into_iter().map(|(message, _)| message).collect();
         let (all, messages) = merge(stored, request.take_messages());
         request.set_messages(all);
-        Ok(Turn { user_id, thread_id, messages })
+        Ok(Turn { user_id, thread_id, continues, messages })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `rest/v1/profiles` as PostgREST answers with row-level rules: everybody reads their own row, nobody writes.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -63,6 +63,12 @@ impl From<anyhow::Error> for RestError {
     }
 }
 
+impl From<PathRejection> for RestError {
+    fn from(_: PathRejection) -> Self {
+        Self::no_such_path()
+    }
+}
+
 impl IntoResponse for RestError {
     fn into_response(self) -> Response {
         let body = json!({ "code": self.code, "details": self.details, "hint": null, "message": self.message });
@@ -91,10 +97,11 @@ impl Supabase {
 /// `GET /{table}?select=…&column=eq.value`
 pub(crate) async fn read(
     State(supabase): State<Supabase>,
-    Path(table): Path<String>,
+    table: Result<Path<String>, PathRejection>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, RestError> {
+    let Path(table) = table?;
     if table != TABLE {
         return Err(RestError::no_such_table(&table));
     }
@@ -137,7 +144,8 @@ pub(crate) async fn read(
 }
 
 /// `rest/v1/rpc/{function}`: there is none.
-pub(crate) async fn call(Path(function): Path<String>) -> RestError {
+pub(crate) async fn call(function: Result<Path<String>, PathRejection>) -> RestError {
+    let Ok(Path(function)) = function else { return RestError::no_such_path() };
     let message = format!("Could not find the function public.{function} in the schema cache");
     RestError::new(StatusCode::NOT_FOUND, "PGRST202", message)
 }
@@ -145,9 +153,10 @@ pub(crate) async fn call(Path(function): Path<String>) -> RestError {
 /// Every other method: the table is granted for reading only.
 pub(crate) async fn write(
     State(supabase): State<Supabase>,
-    Path(table): Path<String>,
+    table: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> RestError {
+    let Ok(Path(table)) = table else { return RestError::no_such_path() };
     if table != TABLE {
         return RestError::no_such_table(&table);
     }

@@ -11,11 +11,16 @@ use futures_util::stream;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use self::schema::Room;
 use super::reply::Reply;
 use super::request::ChatRequest;
 
 /// The name of the model that is none.
 pub(crate) const MODEL: &str = "behest-local";
+
+/// As many tools as OpenAI takes.
+const MOST_CALLS: usize = 128;
+const LONGEST_NAME: usize = 64;
 
 /// The built-in responder.
 #[derive(Debug)]
@@ -132,7 +137,8 @@ impl Completion {
         format!("data: {chunk}\n\n").into()
     }
 
-    fn events(&self) -> Vec<Bytes> {
+    /// One after the other, as they are asked for: there may be very many.
+    fn events(self) -> impl Iterator<Item = Bytes> + Send {
         let mut deltas = vec![(json!({ "role": "assistant", "content": "" }), None)];
         deltas.extend(self.words.iter().map(|word| (json!({ "content": word }), None)));
         for (index, call) in self.calls.iter().enumerate() {
@@ -143,14 +149,13 @@ impl Completion {
             deltas.extend(call.arguments.iter().map(|text| (piece(text), None)));
         }
         deltas.push((json!({}), Some(self.finish_reason)));
-        let chunk = |(delta, finish_reason): &(Value, Option<&str>), index: usize| {
-            self.chunk(&json!([{ "index": index, "delta": delta, "finish_reason": finish_reason }]), None)
-        };
-        let mut events: Vec<_> =
-            deltas.iter().flat_map(|delta| (0..self.choices).map(move |index| chunk(delta, index))).collect();
-        events.push(self.chunk(&json!([]), Some(self.usage())));
-        events.push(Bytes::from_static(b"data: [DONE]\n\n"));
-        events
+        let end = [self.chunk(&json!([]), Some(self.usage())), Bytes::from_static(b"data: [DONE]\n\n")];
+        let chunks = (0..deltas.len() * self.choices).filter_map(move |at| {
+            let (delta, finish_reason) = deltas.get(at / self.choices)?;
+            let choice = json!([{ "index": at % self.choices, "delta": delta, "finish_reason": finish_reason }]);
+            Some(self.chunk(&choice, None))
+        });
+        chunks.chain(end)
     }
 }
 
@@ -163,8 +168,9 @@ impl Call {
 /// The tools to call: the one that is named, one at least if one is required, else those that the user speaks of.
 fn calls(body: &Map<String, Value>, question: &str, last_role: &str) -> Vec<Call> {
     let functions = body.get("tools").and_then(Value::as_array).into_iter().flatten();
-    let functions: Vec<_> = functions.filter_map(|tool| tool.get("function")).collect();
     let name = |function: &Value| function.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let functions = functions.filter_map(|tool| tool.get("function"));
+    let functions: Vec<_> = functions.filter(|function| name(function).len() <= LONGEST_NAME).collect();
     let spoken_of =
         || functions.iter().copied().filter(|function| last_role == "user" && question.contains(&name(function)));
     let choice = body.get("tool_choice").unwrap_or(&Value::Null);
@@ -179,8 +185,11 @@ fn calls(body: &Map<String, Value>, question: &str, last_role: &str) -> Vec<Call
     if body.get("parallel_tool_calls") == Some(&Value::Bool(false)) {
         called.truncate(1);
     }
+    called.truncate(MOST_CALLS);
+    let mut room = Room::default();
     let call = |function: &Value| {
-        let arguments = schema::fill(function.get("parameters").unwrap_or(&json!({ "type": "object" }))).to_string();
+        let none = json!({ "type": "object" });
+        let arguments = schema::fill(function.get("parameters").unwrap_or(&none), &mut room).to_string();
         let arguments = arguments.split_inclusive(',').map(str::to_owned).collect();
         Call { id: format!("call_{}", Uuid::new_v4().simple()), name: name(function), arguments }
     };
@@ -191,10 +200,12 @@ fn calls(body: &Map<String, Value>, question: &str, last_role: &str) -> Vec<Call
 fn said(body: &Map<String, Value>, question: &str, last: (&str, &str), messages: usize) -> Vec<String> {
     let format = body.get("response_format").unwrap_or(&Value::Null);
     let (mut text, between) = match format.get("type").and_then(Value::as_str) {
-        Some("json_object") => (json!({ "question": question, "messages": messages }).to_string(), ','),
+        Some("json_object") => {
+            (json!({ "question": words::shortened(question), "messages": messages }).to_string(), ',')
+        }
         Some("json_schema") => {
             let schema = format.pointer("/json_schema/schema").unwrap_or(&Value::Null);
-            (schema::fill(schema).to_string(), ',')
+            (schema::fill(schema, &mut Room::default()).to_string(), ',')
         }
         _ if last.0 == "tool" => (words::about_tool(last.1), ' '),
         _ if question.to_lowercase().contains("markdown") => (words::MARKDOWN.to_owned(), ' '),
@@ -244,6 +255,26 @@ mod tests {
         let answer = answer(&json!({ "messages": [{ "role": "user", "content": "Hi" }], "max_tokens": 3 }));
         assert_eq!(answer.whole()["choices"][0]["finish_reason"], "length");
         assert_eq!(answer.whole()["usage"]["completion_tokens"], 3);
-        assert_eq!(answer.events().len(), 1 + 3 + 3);
+        assert_eq!(answer.events().count(), 1 + 3 + 3);
+    }
+
+    #[test]
+    fn a_large_request_has_no_larger_answer() {
+        let many = json!({ "type": "array", "items": { "$ref": "#" }, "minItems": 100 });
+        let tool = |name: String| json!({ "function": { "name": name, "parameters": many } });
+        let tools: Vec<Value> = (0..1000).map(|n| tool(n.to_string())).chain([tool("long".repeat(100_000))]).collect();
+        let ask = |more: Value| {
+            let question = ",".repeat(100_000) + &(0..1000).map(|n| format!("{n},")).collect::<String>();
+            let mut body = json!({ "messages": [{ "role": "user", "content": question }], "n": 128 });
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            answer(&body)
+        };
+        let object = ask(json!({ "response_format": { "type": "json_object" } }));
+        assert!(object.words.len() < 400, "{}", object.words.len());
+        let called = ask(json!({ "tools": tools }));
+        let size: usize = called.calls.iter().map(|call| call.name.len() + call.arguments.concat().len()).sum();
+        assert!(called.calls.len() == 128 && size < 256 * 1024, "{} calls of {size} bytes", called.calls.len());
+        // The first of very many events costs no more than one.
+        assert!(called.events().next().is_some());
     }
 }

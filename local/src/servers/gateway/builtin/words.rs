@@ -35,7 +35,8 @@ pub(super) fn about_tool(result: &str) -> String {
 pub(super) const MARKDOWN: &str = "# A heading\n\nSome **bold** and *slanted* words, `code`, and a [link](https://example.com).\n\n\
      1. one\n2. two\n   - and a half\n\n> A quotation.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```rust\nfn main() {}\n```\n";
 
-fn shortened(text: &str) -> String {
+/// The beginning of a text.
+pub(super) fn shortened(text: &str) -> String {
     let mut short: String = text.chars().take(LONGEST_ECHO).collect();
     if short.len() < text.len() {
         short.push('…');

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
@@ -50,8 +50,9 @@ pub(super) struct Paging {
 /// `GET /admin/users?page=1&per_page=50`
 pub(super) async fn list(
     State(supabase): State<Supabase>,
-    Query(Paging { page, per_page }): Query<Paging>,
+    query: Result<Query<Paging>, QueryRejection>,
 ) -> Result<Response, AuthError> {
+    let Query(Paging { page, per_page }) = query?;
     let number = |name: &str, text: &str, otherwise: i64| match text {
         "" => Ok(otherwise),
         text => {
@@ -74,8 +75,12 @@ pub(super) async fn list(
     Ok((headers, Json(json!({ "users": users, "aud": AUTHENTICATED }))).into_response())
 }
 
+/// A user's id, as it stands in the path.
+type Id = Result<Path<String>, PathRejection>;
+
 /// `GET /admin/users/{id}`
-pub(super) async fn show(State(supabase): State<Supabase>, Path(id): Path<String>) -> Reply {
+pub(super) async fn show(State(supabase): State<Supabase>, id: Id) -> Reply {
+    let Path(id) = id?;
     let user = supabase.shared.store.run(move |db| users::by_id(db, &id)).await?;
     Ok(Json(user_json(&user.ok_or_else(unknown)?)))
 }
@@ -140,11 +145,8 @@ pub(super) async fn create(State(supabase): State<Supabase>, body: Result<Bytes,
 }
 
 /// `PUT /admin/users/{id}`
-pub(super) async fn update(
-    State(supabase): State<Supabase>,
-    Path(id): Path<String>,
-    body: Result<Bytes, BytesRejection>,
-) -> Reply {
+pub(super) async fn update(State(supabase): State<Supabase>, id: Id, body: Result<Bytes, BytesRejection>) -> Reply {
+    let Path(id) = id?;
     let asked: Attributes = parse(body)?;
     let user = supabase.shared.store.run(move |db| users::by_id(db, &id)).await?.ok_or_else(unknown)?;
     let changes = asked.changes(&supabase, Some(&user)).await?;
@@ -153,13 +155,17 @@ pub(super) async fn update(
         if changes.banned_until.flatten().is_some() {
             sessions::end(db, SignOut::Global, &user.id, "")?;
         }
+        if changes.password_hash.is_some() {
+            sessions::end_for_new_password(db, &user, "")?;
+        }
         users::change(db, &user.id, &changes, now)
     });
     Ok(Json(user_json(&changed.await?.ok_or_else(taken)?)))
 }
 
 /// `DELETE /admin/users/{id}`
-pub(super) async fn delete(State(supabase): State<Supabase>, Path(id): Path<String>) -> Reply {
+pub(super) async fn delete(State(supabase): State<Supabase>, id: Id) -> Reply {
+    let Path(id) = id?;
     if supabase.shared.store.run(move |db| users::delete(db, &id)).await? {
         Ok(Json(json!({})))
     } else {
@@ -173,25 +179,46 @@ struct Link {
     r#type: String,
     #[serde(default)]
     email: String,
+    #[serde(default)]
+    password: String,
+    data: Option<Map<String, Value>>,
     redirect_to: Option<String>,
 }
 
 /// `POST /admin/generate_link`: what a letter would hold, for servers that send it themselves.
 pub(super) async fn generate_link(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
-    let Link { r#type, email, redirect_to } = parse(body)?;
+    let Link { r#type: mut kind, email, password, data, redirect_to } = parse(body)?;
     let email = address(&email)?;
-    let (purpose, adds) = match r#type.as_str() {
-        "signup" | "invite" => ("sign-in", true),
-        "magiclink" => ("sign-in", false),
-        "recovery" => ("recovery", false),
+    let known = supabase.user(&email).await?;
+    let purpose = match (kind.as_str(), &known) {
+        ("signup" | "invite", Some(_)) => return Err(taken()),
+        ("recovery", None) => return Err(unknown()),
+        ("signup", None) => "sign-up",
+        ("invite", None) => "invitation",
+        ("recovery", Some(_)) => "recovery",
+        ("magiclink", Some(_)) => "sign-in",
+        // Whoever is not known yet signs up by it.
+        ("magiclink", None) => {
+            "signup".clone_into(&mut kind);
+            "sign-up"
+        }
         _ => return Err(AuthError::bad_request("validation_failed", "Invalid email action link type requested")),
     };
-    let (now, looked_up) = (supabase.shared.clock.now_ms(), email.clone());
-    let user = supabase.shared.store.run(move |db| match users::by_email(db, &looked_up)? {
-        None if adds => users::add(db, Some(&looked_up), None, &json!({}), now),
-        found => Ok(found),
-    });
-    let user = user.await?.ok_or_else(unknown)?;
+    let user = match known {
+        Some(user) => user,
+        None => {
+            let hash = match password.as_str() {
+                "" => None,
+                _ => {
+                    check_password(&password)?;
+                    Some(supabase.hasher.hash(password).await?)
+                }
+            };
+            let (to, metadata, now) = (email.clone(), json!(data.unwrap_or_default()), supabase.shared.clock.now_ms());
+            let added = supabase.shared.store.run(move |db| users::add(db, Some(&to), hash.as_deref(), &metadata, now));
+            added.await?.ok_or_else(taken)?
+        }
+    };
     let redirect = redirect_to.unwrap_or_default();
     let letter = otp::write(&supabase, email, purpose, json!({}), &Challenge::default(), &redirect).await?;
     let mut reply = user_json(&user);
@@ -199,7 +226,7 @@ pub(super) async fn generate_link(State(supabase): State<Supabase>, body: Result
     reply["email_otp"] = json!(letter.code);
     reply["hashed_token"] = json!(letter.token_hash);
     reply["redirect_to"] = json!(redirect);
-    reply["verification_type"] = json!(r#type);
+    reply["verification_type"] = json!(kind);
     Ok(Json(reply))
 }
 
@@ -213,9 +240,10 @@ struct Invitation {
 /// `POST /invite`: somebody new, and a letter with the way in.
 pub(super) async fn invite(
     State(supabase): State<Supabase>,
-    Query(Redirect { redirect_to }): Query<Redirect>,
+    query: Result<Query<Redirect>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
+    let Query(Redirect { redirect_to }) = query?;
     let Invitation { email, data } = parse(body)?;
     let (email, data, now) = (address(&email)?, json!(data.unwrap_or_default()), supabase.shared.clock.now_ms());
     let (to, metadata) = (email.clone(), data.clone());
@@ -242,7 +270,9 @@ fn duration(text: &str) -> Option<Duration> {
         seconds = seconds.checked_add(digits.parse::<u64>().ok()?.checked_mul(unit)?)?;
         digits.clear();
     }
-    (digits.is_empty() && seconds > 0).then(|| Duration::from_secs(seconds))
+    // No duration of Go's is longer than so many nanoseconds.
+    (digits.is_empty() && (1..=i64::MAX as u64 / 1_000_000_000).contains(&seconds))
+        .then(|| Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -253,7 +283,7 @@ mod tests {
     fn durations_are_written_as_in_go() {
         let seconds = |text| duration(text).map(|duration| duration.as_secs());
         assert_eq!((seconds("24h"), seconds("1h30m"), seconds("45s")), (Some(86_400), Some(5400), Some(45)));
-        for bad in ["", "0s", "h", "24", "1d", "-1h", "99999999999999999999h"] {
+        for bad in ["", "0s", "h", "24", "1d", "-1h", "9999999999h", "99999999999999999999h"] {
             assert_eq!(seconds(bad), None, "{bad}");
         }
     }

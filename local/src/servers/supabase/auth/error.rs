@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::Json;
 use axum::extract::Request;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -83,6 +83,18 @@ impl From<BytesRejection> for AuthError {
             }
             _ => Self::bad_request("bad_json", "Could not read request body"),
         }
+    }
+}
+
+impl From<QueryRejection> for AuthError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request("validation_failed", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for AuthError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request("validation_failed", rejection.body_text())
     }
 }
 

@@ -15,8 +15,13 @@ const LONGEST_PASSWORD: usize = 72;
 pub(super) type Reply = Result<Json<Value>, AuthError>;
 
 pub(super) fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, AuthError> {
-    serde_json::from_slice(&body?)
-        .map_err(|why| AuthError::bad_request("bad_json", format!("Could not parse request body as JSON: {why}")))
+    let bad = |why: serde_json::Error| {
+        AuthError::bad_request("bad_json", format!("Could not parse request body as JSON: {why}"))
+    };
+    let mut fields: Map<String, Value> = serde_json::from_slice(&body?).map_err(bad)?;
+    // As in Go, where a field that is null is one that is not there: some clients send what they leave out.
+    fields.retain(|_, value| !value.is_null());
+    serde_json::from_value(Value::Object(fields)).map_err(bad)
 }
 
 /// The address in the form it is stored, if it has the form of one.

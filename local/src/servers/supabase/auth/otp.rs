@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -53,10 +53,11 @@ pub(super) struct Redirect {
 /// `POST /otp`
 pub(super) async fn send(
     State(supabase): State<Supabase>,
-    Query(Redirect { redirect_to }): Query<Redirect>,
+    query: Result<Query<Redirect>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
     supabase.shared.counters.add("auth.otp");
+    let Query(Redirect { redirect_to }) = query?;
     let asked: OtpRequest = parse(body)?;
     if !asked.phone.is_empty() {
         return Err(AuthError::unprocessable("phone_provider_disabled", "Unsupported phone provider"));
@@ -73,10 +74,11 @@ pub(super) async fn send(
 /// `POST /recover`, and `POST /resend` alike: a letter only if there is such a user, and an answer that does not tell.
 pub(super) async fn recover(
     State(supabase): State<Supabase>,
-    Query(Redirect { redirect_to }): Query<Redirect>,
+    query: Result<Query<Redirect>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
     supabase.shared.counters.add("auth.recover");
+    let Query(Redirect { redirect_to }) = query?;
     let asked: OtpRequest = parse(body)?;
     let email = address(&asked.email)?;
     if supabase.user(&email).await?.is_none() {
@@ -107,9 +109,10 @@ pub(super) async fn write(
     let token_hash = kept.token_hash.clone();
     let limited = supabase.rate_limits.are_on();
     let soon = supabase.shared.store.run(move |db| {
-        let next = flows::last_code(db, &kept.email)?.unwrap_or(i64::MIN / 2) + BETWEEN_LETTERS_MS;
-        if limited && now < next {
-            return Ok(Some((next - now).div_euclid(1000).max(1)));
+        let since = flows::last_code(db, &kept.email)?.map(|last| now - last);
+        // A letter of the future is one from before the clock was put right.
+        if let Some(since) = since.filter(|since| limited && (0..BETWEEN_LETTERS_MS).contains(since)) {
+            return Ok(Some((BETWEEN_LETTERS_MS - since).div_euclid(1000).max(1)));
         }
         flows::put_code(db, &kept, now)?;
         Ok(None)
@@ -121,6 +124,7 @@ pub(super) async fn write(
     let kind = match purpose {
         "recovery" => "recovery",
         "invitation" => "invite",
+        "sign-up" => "signup",
         _ => "magiclink",
     };
     let query = [("token", token_hash.as_str()), ("type", kind), ("redirect_to", redirect_to)];
@@ -197,9 +201,10 @@ pub(super) struct Opened {
 /// `GET /verify`: the link of a letter was opened. Back to the page, with a session or with what went wrong.
 pub(super) async fn open(
     State(supabase): State<Supabase>,
-    Query(Opened { kind, token, redirect_to }): Query<Opened>,
+    query: Result<Query<Opened>, QueryRejection>,
 ) -> Result<Response, AuthError> {
     supabase.shared.counters.add("auth.verify");
+    let Query(Opened { kind, token, redirect_to }) = query?;
     is_known(&kind)?;
     let mut back = supabase.way_back(&redirect_to)?;
     let now = supabase.shared.clock.now_ms();
@@ -227,7 +232,7 @@ pub(super) async fn open(
 }
 
 impl Supabase {
-    async fn user(&self, email: &str) -> Result<Option<users::User>, AuthError> {
+    pub(super) async fn user(&self, email: &str) -> Result<Option<users::User>, AuthError> {
         let email = email.to_owned();
         Ok(self.shared.store.run(move |db| users::by_email(db, &email)).await?)
     }

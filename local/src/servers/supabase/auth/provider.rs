@@ -61,7 +61,7 @@ pub(crate) async fn page(
     asked: Result<Query<Authorize>, QueryRejection>,
 ) -> Result<Response, AuthError> {
     supabase.shared.counters.add("auth.authorize");
-    let Query(asked) = asked.map_err(|why| AuthError::bad_request("validation_failed", why.body_text()))?;
+    let Query(asked) = asked?;
     asked.check()?;
     Ok(show(&supabase, &asked, None))
 }

@@ -67,7 +67,8 @@ impl RateLimits {
         let Some(levels) = &self.0 else { return true };
         let mut levels = levels.lock().unwrap_or_else(PoisonError::into_inner);
         let level = levels.entry((who, bucket)).or_insert(Level { tokens: BURST, at: now });
-        let refilled = (now - level.at) as f64 * bucket.per_five_minutes() / FIVE_MINUTES_MS;
+        // Less than no time is what a clock says that was put back.
+        let refilled = (now - level.at).max(0) as f64 * bucket.per_five_minutes() / FIVE_MINUTES_MS;
         *level = Level { tokens: (level.tokens + refilled).min(BURST), at: now };
         let enough = level.tokens >= 1.0;
         if enough {
@@ -106,6 +107,8 @@ mod tests {
         assert_eq!(taken(bob, 2_000), 30, "each address alone");
         assert_eq!(taken(ada, 10_000_000), 30, "and never more than the burst");
         assert!(limits.take(ada, Bucket::Verify, 10_000_000), "each kind alone");
+        assert_eq!(taken(ada, 0), 0);
+        assert_eq!(taken(ada, 2_000), 1, "a clock that was put back locks nobody out");
         assert_eq!(RateLimits::new(false).0.as_ref().map(|_| ()), None);
     }
 }

@@ -41,7 +41,7 @@ pub(crate) async fn update(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, AuthError> {
     supabase.shared.counters.add("auth.user.update");
-    let (user, _) = supabase.signed_in(&headers).await?;
+    let (user, session) = supabase.signed_in(&headers).await?;
     let change: Change = parse(body)?;
     if change.app_metadata.is_some() {
         return Err(AuthError::forbidden("not_admin", "Updating app_metadata requires admin privileges"));
@@ -62,13 +62,18 @@ pub(crate) async fn update(
         changes.password_hash = Some(supabase.hasher.hash(change.password).await?);
     }
     if let Some(data) = change.data {
-        changes.metadata = Some(merged(user.metadata, data));
+        changes.metadata = Some(merged(user.metadata.clone(), data));
     }
     let now = supabase.shared.clock.now_ms();
-    let changed = supabase.shared.store.run(move |db| users::change(db, &user.id, &changes, now)).await?;
+    let changed = supabase.shared.store.run(move |db| {
+        if changes.password_hash.is_some() {
+            sessions::end_for_new_password(db, &user, &session.session_id)?;
+        }
+        users::change(db, &user.id, &changes, now)
+    });
     let taken =
         || AuthError::unprocessable("email_exists", "A user with this email address has already been registered");
-    Ok(Json(user_json(&changed.ok_or_else(taken)?)))
+    Ok(Json(user_json(&changed.await?.ok_or_else(taken)?)))
 }
 
 /// `POST /logout?scope=global|local|others`, global if it does not say.

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Result;
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
@@ -56,10 +57,17 @@ impl Functions {
     pub(crate) fn routes(self, supabase: Supabase) -> Router {
         let state = (self, supabase);
         Router::new()
-            .route("/{name}", any(|state, Path(name): Path<String>, request| call(state, name, String::new(), request)))
+            .route(
+                "/{name}",
+                any(|state, path: Result<Path<String>, PathRejection>, request| {
+                    call(state, path.map(|Path(name)| (name, String::new())), request)
+                }),
+            )
             .route(
                 "/{name}/{*rest}",
-                any(|state, Path((name, rest)): Path<(String, String)>, request| call(state, name, rest, request)),
+                any(|state, path: Result<Path<_>, PathRejection>, request| {
+                    call(state, path.map(|Path(path)| path), request)
+                }),
             )
             .fallback(|| async { not_found() })
             .with_state(state)
@@ -68,10 +76,10 @@ impl Functions {
 
 async fn call(
     State((functions, supabase)): State<(Functions, Supabase)>,
-    name: String,
-    rest: String,
+    path: Result<(String, String), PathRejection>,
     request: Request,
 ) -> Response {
+    let Ok((name, rest)) = path else { return not_found() };
     if leaves_its_place(&rest) {
         return not_found();
     }
