@@ -29,7 +29,7 @@ const signedIn = (came) => (came?.access_token ? { user: came.user ?? null, sess
 
 /** By what a user is known. */
 const contact = ({ email, phone }) =>
-  email === undefined ? { phone: requireText("phone", phone).trim() } : { email: requireText("email", email).trim() };
+  email || !phone ? { email: requireText("email", email).trim() } : { phone: requireText("phone", phone).trim() };
 
 const captcha = (options) => ({ gotrue_meta_security: { captcha_token: options?.captchaToken } });
 
@@ -137,11 +137,11 @@ export function authOver(open, url, detectsReturn) {
       ),
     verifyOtp: (given) =>
       signIn(VERIFY, () => {
+        const name = given.token_hash ? "token_hash" : "token";
+        const secret = requireText(name, given[name]).trim();
         const type = requireText("type", given.type);
-        const hash = given.token_hash;
-        const token = hash ?? requireText("token", given.token).trim();
-        const body = hash ? { token_hash: requireText("token_hash", hash), type } : { ...contact(given), token, type };
-        return { secret: token, recovers: type === "recovery" || undefined, body };
+        const whose = given.token_hash ? {} : contact(given);
+        return { secret, recovers: type === "recovery", body: { ...whose, [name]: secret, type } };
       }),
     async signInWithOAuth({ provider, options }) {
       let address;

@@ -59,7 +59,7 @@ pub(super) fn read(number: u32, text: &str) -> Result<Call, Error> {
     op.secret = given.text("secret").unwrap_or_default().into();
     op.redirect_to = given.text("redirectTo");
     op.verifier = given.text("verifier");
-    if given.raw("recovers").is_some() {
+    if given.raw("recovers") == Some("true") {
         op.event = AuthEvent::PasswordRecovery;
     }
     if let Some(name) = given.text("scope") {
