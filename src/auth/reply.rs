@@ -69,15 +69,17 @@ const MEANINGS: [(&str, Reason, &str); 10] = [
     ),
 ];
 /// The session that was sent is none any more.
-const ENDED: &str = "session_not_found session_expired refresh_token_not_found refresh_token_already_used user_not_found \
-                     user_banned bad_jwt";
+pub(super) const ENDED: &str = "session_not_found session_expired refresh_token_not_found refresh_token_already_used \
+                                user_not_found user_banned";
 
 /// What a refusal means here, and what to do.
 fn meaning(status: u16, code: &str) -> Option<(Reason, &'static str)> {
     let known = MEANINGS.iter().find(|(codes, ..)| is_one_of(codes, code));
     match known {
         Some((_, reason, hint)) => Some((*reason, hint)),
-        None if is_one_of(ENDED, code) => Some((Reason::SessionRevoked, "The session has ended. Sign in again.")),
+        None if is_one_of(ENDED, code) || code == "bad_jwt" => {
+            Some((Reason::SessionRevoked, "The session has ended. Sign in again."))
+        }
         None if status == 401 => Some((Reason::InvalidApiKey, "Check the project's URL and its publishable key.")),
         None => None,
     }

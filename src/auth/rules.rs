@@ -1,6 +1,6 @@
 //! When a session is renewed, and what becomes of it then: decisions only. What is stored, sent and told is done elsewhere.
 
-use super::reply::is_one_of;
+use super::reply::{ENDED, is_one_of};
 use super::session::AuthSession;
 use super::words::AuthEvent;
 use crate::engine::{Moment, back_off};
@@ -171,11 +171,10 @@ impl Came {
 /// Can it be another time? Only what Supabase Auth itself refuses for good ends a session: a proxy's page, a wrong key and a
 /// refused origin are no reason to sign anybody out.
 fn may_pass(error: &Error) -> bool {
-    // Older servers name nothing, and say it in OAuth's words.
-    const ENDED: &str = "refresh_token_not_found refresh_token_already_used session_not_found session_expired user_banned \
-                         user_not_found validation_failed invalid_grant";
     let refused = matches!(error.status(), Some(400 | 401 | 403 | 404 | 422));
-    let named = error.code().is_some_and(|code| is_one_of(ENDED, code));
+    // Older servers name nothing, and say it in OAuth's words.
+    let ends = |code: &str| is_one_of(ENDED, code) || matches!(code, "validation_failed" | "invalid_grant");
+    let named = error.code().is_some_and(ends);
     !(refused && named)
 }
 
