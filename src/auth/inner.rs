@@ -8,12 +8,14 @@ use futures_util::future::{Either, select};
 
 use super::flight::Flight;
 use super::keeper::Keeper;
+use super::news::News;
 use super::renewing::{LOCK_LIMIT, Next, Renewed, Renewing, Wanted};
 use super::reply::{Answer, no_answer};
 use super::requests::Ask;
 use super::session::AuthSession;
 use crate::engine::Moment;
 use crate::platform::{self, Request, Response, Transport};
+use crate::text::lossy;
 use crate::wire::{millis, retry_after};
 use crate::{Error, Reason};
 
@@ -28,6 +30,7 @@ pub(super) struct Inner {
     /// Is the transport the one that needs tokio?
     pub(super) is_default: bool,
     pub(super) keeper: Arc<Keeper>,
+    pub(super) news: Arc<News>,
     pub(super) renewal: Mutex<Option<Flight<Renewed>>>,
 }
 
@@ -38,9 +41,9 @@ impl Inner {
 
     /// Renews the session, or finds that somebody else has.
     pub(super) async fn renew(self: Arc<Self>, asked: AuthSession, wanted: Wanted) -> Renewed {
-        let _lock = self.keeper.lock(|| self.transport.sleep(millis(LOCK_LIMIT))).await;
+        let _lock = self.news.lock(&self.keeper, || self.transport.sleep(millis(LOCK_LIMIT))).await;
         let mut renewing = Renewing::new(asked, wanted);
-        let mut next = renewing.begin(&self.keeper, self.now());
+        let mut next = renewing.go_on(&self.keeper, self.now());
         loop {
             next = match next {
                 Next::Send(ask) => {
@@ -49,20 +52,20 @@ impl Inner {
                 }
                 Next::Pause(pause) => {
                     self.transport.sleep(millis(pause)).await;
-                    renewing.paused(&self.keeper, self.now())
+                    renewing.go_on(&self.keeper, self.now())
                 }
                 Next::End(renewed) => return renewed,
             };
         }
     }
 
-    pub(super) async fn send(&self, ask: Ask) -> Result<Vec<u8>, Error> {
+    pub(super) async fn send(&self, ask: Ask) -> Result<Answer, Error> {
         if self.is_default && platform::nothing_runs_here().is_some() {
             return Err(crate::client::dropped());
         }
         let answer = std::pin::pin!(self.answer(&ask));
         match select(answer, self.transport.sleep(self.timeout)).await {
-            Either::Left((answer, _)) => answer?.accepted(&ask.secret),
+            Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(super::reply::late()),
         }
     }
@@ -79,7 +82,7 @@ impl Inner {
     }
 }
 
-async fn whole(mut response: Response) -> Result<Vec<u8>, Error> {
+async fn whole(mut response: Response) -> Result<String, Error> {
     let mut body = Vec::new();
     while let Some(chunk) = poll_fn(|context| response.body.poll_chunk(context)).await {
         body.extend(chunk.map_err(|failure| no_answer(failure.message()))?);
@@ -87,5 +90,5 @@ async fn whole(mut response: Response) -> Result<Vec<u8>, Error> {
             return Err(Error::new(Reason::InvalidResponse, "the answer of Supabase Auth is larger than 1 MiB"));
         }
     }
-    Ok(body)
+    Ok(lossy(&body).into_owned())
 }

@@ -30,6 +30,9 @@
 //! and a dead network leave the session as it is. Only Supabase Auth's own word that the session is over ends it.
 #![cfg_attr(not(feature = "auth"), allow(dead_code, unused_imports, unreachable_pub))]
 
+mod back;
+#[cfg(feature = "auth")]
+mod bodies;
 #[cfg(feature = "auth")]
 mod cookies;
 #[cfg(feature = "auth")]
@@ -37,8 +40,12 @@ mod flight;
 #[cfg(feature = "auth")]
 mod inner;
 mod keeper;
+#[cfg(feature = "auth")]
+mod news;
 mod op;
+#[cfg(feature = "auth")]
 mod options;
+#[cfg(feature = "auth")]
 mod pkce;
 mod renewing;
 mod reply;
@@ -48,25 +55,28 @@ mod session;
 mod storage;
 #[cfg(feature = "auth")]
 mod supabase;
-mod tabs;
+mod words;
 
 #[cfg(feature = "auth")]
 pub use cookies::CookieStorage;
-pub use options::{AuthEvent, AuthOptions, Scope, UserChanges, VerifyType};
+#[cfg(feature = "auth")]
+pub use options::{AuthOptions, UserChanges, VerifyType};
 pub use session::{AuthSession, User};
-pub use storage::{MemoryStorage, Storage, StorageError};
+#[cfg(feature = "auth")]
+pub use storage::MemoryStorage;
+pub use storage::{Storage, StorageError};
 #[cfg(feature = "auth")]
 pub use supabase::{SignUp, Subscription, Supabase, SupabaseBuilder};
+pub use words::{AuthEvent, Scope};
 
 /// What the npm package's face is built on, beside the above.
 #[cfg(all(feature = "js", target_arch = "wasm32"))]
 pub(crate) mod parts {
-    pub(crate) use super::keeper::{Keeper, Sharing};
-    pub(crate) use super::op::{Done, Kind, Op, Place};
-    pub(crate) use super::pkce::{BROUGHT_BACK, Back};
+    pub(crate) use super::back::Back;
+    pub(crate) use super::keeper::{Audience, Keeper};
+    pub(crate) use super::op::{Done, Kind, Op};
     pub(crate) use super::renewing::{Found, LOCK_LIMIT, Next, Renewed, Renewing, Wanted};
     pub(crate) use super::reply::{Answer, late, no_answer};
     pub(crate) use super::requests::Ask;
-    pub(crate) use super::storage::{Kept, usual_storage_key};
-    pub(crate) use super::tabs::{Held, Tabs};
+    pub(crate) use super::storage::Kept;
 }

@@ -2,13 +2,13 @@
 //! sends the request stands between them.
 
 use super::keeper::Keeper;
-use super::options::{AuthEvent, AuthOptions, Scope, UserChanges, VerifyType};
-use super::pkce::{challenge, verifier};
 use super::renewing::signed_out;
-use super::reply;
+use super::reply::{self, Answer};
 use super::requests::Ask;
 use super::session::{AuthSession, User};
+use super::words::{AuthEvent, Scope};
 use crate::engine::Moment;
+use crate::object::Object;
 use crate::{Error, Reason, Secret};
 
 /// supabase-js's mark of a verifier that is for a forgotten password.
@@ -16,16 +16,18 @@ const RECOVERY: &str = "/recovery";
 
 /// What is to be done. Flat, since what each of them needs moves through every step of browsers' modules.
 pub(crate) struct Op {
-    kind: Kind,
-    /// An address, or a telephone number.
-    contact: String,
-    /// A password, a code, the hash of a link.
-    secret: Secret,
-    verify: VerifyType,
-    scope: Scope,
-    changes: UserChanges,
+    pub(crate) kind: Kind,
+    /// What Supabase Auth is told: a JSON object, or nothing.
+    pub(crate) body: String,
+    /// A password, a code, the hash of a link: what the answer must not say again.
+    pub(crate) secret: Secret,
+    /// Where letters lead to.
+    pub(crate) redirect_to: Option<String>,
+    /// What a way back must bring. Its challenge stands in the body.
+    pub(crate) verifier: Option<String>,
+    pub(crate) scope: Scope,
     /// What a sign-in is told as.
-    event: AuthEvent,
+    pub(crate) event: AuthEvent,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -36,7 +38,6 @@ pub(crate) enum Kind {
     Code,
     Recovery,
     Verify,
-    VerifyHash,
     Exchange,
     User,
     Update,
@@ -50,59 +51,17 @@ pub(crate) enum Done {
     Nothing,
 }
 
-/// Where an operation is done: whose session, with what random bytes.
-pub(crate) struct Place<'a> {
-    pub(crate) keeper: &'a Keeper,
-    pub(crate) options: &'a AuthOptions,
-    pub(crate) random: &'a dyn Fn() -> [u8; 16],
-}
-
-impl Place<'_> {
-    /// The challenge of a new verifier, which is kept for the way back.
-    pub(super) fn challenge(&self, mark: &str) -> String {
-        let verifier = verifier([(self.random)(), (self.random)()]);
-        self.keeper.keep_verifier(Some(&[&verifier, mark].concat()));
-        challenge(&verifier)
-    }
-
-    /// The address to send the browser to.
-    pub(crate) fn sign_in_url(&self, project: &str, provider: &str) -> String {
-        self.options.authorize(project, provider, &self.challenge(""))
-    }
-}
-
 impl Op {
     pub(crate) fn new(kind: Kind) -> Self {
         Self {
             kind,
-            contact: String::new(),
+            body: String::new(),
             secret: Secret::from(""),
-            verify: VerifyType::Email,
+            redirect_to: None,
+            verifier: None,
             scope: Scope::Global,
-            changes: UserChanges::new(),
             event: AuthEvent::SignedIn,
         }
-    }
-
-    pub(crate) fn contact(self, contact: &str) -> Self {
-        Self { contact: contact.trim_ascii().to_owned(), ..self }
-    }
-
-    pub(crate) fn secret(self, secret: &str) -> Self {
-        Self { secret: secret.into(), ..self }
-    }
-
-    pub(crate) fn verify(self, kind: VerifyType) -> Self {
-        let event = if kind == VerifyType::Recovery { AuthEvent::PasswordRecovery } else { AuthEvent::SignedIn };
-        Self { verify: kind, event, ..self }
-    }
-
-    pub(crate) fn scope(self, scope: Scope) -> Self {
-        Self { scope, ..self }
-    }
-
-    pub(crate) fn changes(self, changes: UserChanges) -> Self {
-        Self { changes, ..self }
     }
 
     /// Is it done in the name of the signed-in user?
@@ -124,30 +83,51 @@ impl Op {
     }
 
     /// The request; in the name of a session, if it is the user's.
-    pub(crate) fn ask(&mut self, place: &Place<'_>, session: Option<&AuthSession>) -> Result<Ask, Error> {
-        let (options, contact, secret) = (place.options, &*self.contact, self.secret.expose());
-        let token = || session.map(AuthSession::access_token).ok_or_else(signed_out);
-        Ok(match self.kind {
-            Kind::Password => Ask::password(contact, secret, options),
-            Kind::SignUp => Ask::sign_up(contact, secret, &place.challenge(""), options),
-            Kind::Anonymous => Ask::anonymous(options),
-            Kind::Code => Ask::code(contact, &place.challenge(""), options),
-            Kind::Recovery => Ask::recovery(contact, &place.challenge(RECOVERY), options),
-            Kind::Verify => Ask::verify(contact, secret.trim_ascii(), self.verify),
-            Kind::VerifyHash => Ask::verify_hash(secret, self.verify),
-            Kind::Exchange => {
-                let kept = place.keeper.verifier().ok_or_else(begun_elsewhere)?;
-                place.keeper.keep_verifier(None);
-                let verifier = kept.strip_suffix(RECOVERY);
-                if verifier.is_some() {
-                    self.event = AuthEvent::PasswordRecovery;
-                }
-                Ask::exchange(secret, verifier.unwrap_or(&kept))
-            }
-            Kind::User => Ask::who(token()?),
-            Kind::Update => Ask::change(token()?, &self.changes, options),
-            Kind::SignOut => Ask::sign_out(token()?, self.scope),
-        })
+    pub(crate) fn ask(&mut self, keeper: &Keeper, session: Option<&AuthSession>) -> Result<Ask, Error> {
+        if let Some(verifier) = &self.verifier {
+            let mark = if self.kind == Kind::Recovery { RECOVERY } else { "" };
+            keeper.keep_verifier(Some(&[verifier, mark].concat()));
+        }
+        if self.kind == Kind::Exchange {
+            self.exchange(keeper)?;
+        }
+        let (method, path) = match self.kind {
+            Kind::Password => ("POST", "/token?grant_type=password"),
+            Kind::SignUp | Kind::Anonymous => ("POST", "/signup"),
+            Kind::Code => ("POST", "/otp"),
+            Kind::Recovery => ("POST", "/recover"),
+            Kind::Verify => ("POST", "/verify"),
+            Kind::Exchange => ("POST", "/token?grant_type=pkce"),
+            Kind::User => ("GET", "/user"),
+            Kind::Update => ("PUT", "/user"),
+            Kind::SignOut => ("POST", "/logout"),
+        };
+        let mut ask = Ask::new(method, path, &self.body);
+        if self.kind == Kind::SignOut {
+            ask.parameter("scope", self.scope.as_str());
+        }
+        if let Some(url) = &self.redirect_to {
+            ask.parameter("redirect_to", url);
+        }
+        if self.is_users() {
+            ask.bearer = Some(session.ok_or_else(signed_out)?.access_token().clone());
+        }
+        Ok(ask)
+    }
+
+    /// The code goes with the verifier that was kept for it, once.
+    fn exchange(&mut self, keeper: &Keeper) -> Result<(), Error> {
+        let kept = keeper.verifier().ok_or_else(begun_elsewhere)?;
+        keeper.keep_verifier(None);
+        let verifier = kept.strip_suffix(RECOVERY);
+        if verifier.is_some() {
+            self.event = AuthEvent::PasswordRecovery;
+        }
+        let verifier = verifier.unwrap_or(&kept);
+        let code = self.secret.expose();
+        self.body = Object::new().text("auth_code", code).text("code_verifier", verifier).finish();
+        self.secret = verifier.into();
+        Ok(())
     }
 
     /// What becomes of the answer to [`ask`](Self::ask), asked in the name of `session`.
@@ -155,9 +135,11 @@ impl Op {
         &self,
         keeper: &Keeper,
         session: Option<&AuthSession>,
-        answer: Result<Vec<u8>, Error>,
+        answer: Result<Answer, Error>,
         now: Moment,
     ) -> Result<Done, Error> {
+        let secret = session.map_or(&self.secret, AuthSession::access_token);
+        let answer = answer.and_then(|answer| answer.accepted(secret));
         if let Some(session) = session {
             return match self.kind {
                 Kind::SignOut => signed_out_by(self.scope, keeper, session, answer),
@@ -181,7 +163,7 @@ impl Op {
     }
 }
 
-fn user_of(keeper: &Keeper, session: &AuthSession, answer: Result<Vec<u8>, Error>) -> Result<Done, Error> {
+fn user_of(keeper: &Keeper, session: &AuthSession, answer: Result<String, Error>) -> Result<Done, Error> {
     let answer = answer.and_then(|body| reply::user(&body));
     match &answer {
         Ok(user) => keeper.changed(session, user),
@@ -195,7 +177,7 @@ fn signed_out_by(
     scope: Scope,
     keeper: &Keeper,
     session: &AuthSession,
-    answer: Result<Vec<u8>, Error>,
+    answer: Result<String, Error>,
 ) -> Result<Done, Error> {
     if scope != Scope::Others {
         keeper.end(session);
@@ -213,6 +195,7 @@ fn begun_elsewhere() -> Error {
     Error::new(Reason::SessionRefused, message).with_hint(Some(hint.to_owned()))
 }
 
+#[cfg(feature = "auth")]
 impl Done {
     pub(super) fn session(self) -> Result<AuthSession, Error> {
         match self {

@@ -3,8 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::reply::refused_in_address;
-use crate::Error;
+use super::back::Back;
 use crate::base64::encode_url;
 use crate::text::{cut, lossy, split_once};
 
@@ -64,26 +63,8 @@ impl<'a> Address<'a> {
     }
 }
 
-/// What a redirect brings back.
-pub(crate) const BROUGHT_BACK: [&str; 5] = ["code", "error", "error_code", "error_description", "sb"];
-
-/// What it brought back.
-pub(crate) enum Back {
-    Code(String),
-    Refused(Error),
-}
-
-impl Back {
-    /// By the parameters of the page's address.
-    pub(crate) fn of(parameter: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
-        // `error` alone may be anybody's.
-        if let (Some(error), Some(description)) = (parameter("error"), parameter("error_description")) {
-            let code = parameter("error_code").unwrap_or(error);
-            return Some(Self::Refused(refused_in_address(&code, &description)));
-        }
-        parameter("code").map(Self::Code)
-    }
-}
+/// What a redirect brings back. (`pkg/lib/auth/auth.js` has the same.)
+pub(super) const BROUGHT_BACK: [&str; 5] = ["code", "error", "error_code", "error_description", "sb"];
 
 /// As forms encode it: `+` is a space.
 fn decode(text: &str) -> String {

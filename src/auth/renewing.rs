@@ -2,11 +2,11 @@
 //! sends and waits decides nothing.
 
 use super::keeper::Keeper;
-use super::options::AuthEvent;
-use super::reply;
+use super::reply::{self, Answer};
 use super::requests::Ask;
 use super::rules::{Came, Step, Then};
 use super::session::AuthSession;
+use super::words::AuthEvent;
 use crate::engine::Moment;
 use crate::{Error, Reason};
 
@@ -100,8 +100,19 @@ impl Renewing {
         Self { asked, forced: wanted.forced, rounds: 0, sent: None, tries: 0, came: None, looks: 0 }
     }
 
-    /// No other tab renews it now.
-    pub(crate) fn begin(&mut self, keeper: &Keeper, now: Moment) -> Next {
+    /// No other tab renews it now, or a pause is over.
+    pub(crate) fn go_on(&mut self, keeper: &Keeper, now: Moment) -> Next {
+        match (&self.came, &self.sent) {
+            (None, None) => self.begin(keeper, now),
+            (None, Some(session)) => self.send(session.clone()),
+            _ => {
+                self.looks += 1;
+                self.judge(keeper, now)
+            }
+        }
+    }
+
+    fn begin(&mut self, keeper: &Keeper, now: Moment) -> Next {
         let Some(session) = keeper.read() else { return Next::End(Ok(None)) };
         let is_asked_for = self.forced && session.has_tokens_of(&self.asked);
         if !is_asked_for && keeper.step(&session, now) == Step::Use {
@@ -123,7 +134,9 @@ impl Renewing {
     }
 
     /// What Supabase Auth made of the refresh token.
-    pub(crate) fn answered(&mut self, keeper: &Keeper, answer: Result<Vec<u8>, Error>, now: Moment) -> Next {
+    pub(crate) fn answered(&mut self, keeper: &Keeper, answer: Result<Answer, Error>, now: Moment) -> Next {
+        let Some(sent) = &self.sent else { return self.begin(keeper, now) };
+        let answer = answer.and_then(|answer| answer.accepted(sent.refresh_token()));
         let came = Came::of(answer.and_then(|body| reply::session(&body, now.wall / 1000.0)));
         // An answer that was lost is given again: Supabase takes the token before the newest one.
         if came.may_be_asked_again()
@@ -134,17 +147,6 @@ impl Renewing {
         }
         self.came = Some((came, now));
         self.judge(keeper, now)
-    }
-
-    /// The pause is over.
-    pub(crate) fn paused(&mut self, keeper: &Keeper, now: Moment) -> Next {
-        match (&self.came, &self.sent) {
-            (None, Some(session)) => self.send(session.clone()),
-            _ => {
-                self.looks += 1;
-                self.judge(keeper, now)
-            }
-        }
     }
 
     fn judge(&mut self, keeper: &Keeper, now: Moment) -> Next {

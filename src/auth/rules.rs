@@ -1,7 +1,8 @@
 //! When a session is renewed, and what becomes of it then: decisions only. What is stored, sent and told is done elsewhere.
 
-use super::AuthEvent;
+use super::reply::{ENDED, is_one_of};
 use super::session::AuthSession;
+use super::words::AuthEvent;
 use crate::engine::{Moment, back_off};
 use crate::wire::as_millis;
 use crate::{Error, Reason};
@@ -71,10 +72,6 @@ pub(super) enum Then {
 }
 
 impl Rules {
-    pub(super) fn known(&self) -> Option<&AuthSession> {
-        self.known.as_ref()
-    }
-
     /// This is stored now. What changed, if something did?
     pub(super) fn see(&mut self, stored: Option<&AuthSession>) -> Option<AuthEvent> {
         let event = match (&self.known, stored) {
@@ -174,18 +171,10 @@ impl Came {
 /// Can it be another time? Only what Supabase Auth itself refuses for good ends a session: a proxy's page, a wrong key and a
 /// refused origin are no reason to sign anybody out.
 fn may_pass(error: &Error) -> bool {
-    const ENDED: [&str; 7] = [
-        "refresh_token_not_found",
-        "refresh_token_already_used",
-        "session_not_found",
-        "session_expired",
-        "user_banned",
-        "user_not_found",
-        "validation_failed",
-    ];
     let refused = matches!(error.status(), Some(400 | 401 | 403 | 404 | 422));
     // Older servers name nothing, and say it in OAuth's words.
-    let named = error.code().is_some_and(|code| ENDED.contains(&code) || code == "invalid_grant");
+    let ends = |code: &str| is_one_of(ENDED, code) || matches!(code, "validation_failed" | "invalid_grant");
+    let named = error.code().is_some_and(ends);
     !(refused && named)
 }
 

@@ -1,10 +1,13 @@
 //! Where a session is kept between two visits.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "auth")]
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "auth")]
 use crate::platform::page;
 use crate::platform::{MaybeSend, MaybeSync};
+#[cfg(feature = "auth")]
 use crate::text::{cut, find};
 #[cfg(feature = "auth")]
 use crate::{Error, Reason};
@@ -66,61 +69,69 @@ pub trait Storage: MaybeSend + MaybeSync + 'static {
 pub type StorageError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A storage that ends with the program. Clones are the same storage.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryStorage(Arc<Mutex<Few>>);
+#[cfg(feature = "auth")]
+#[derive(Clone, Default)]
+pub struct MemoryStorage(Arc<Mutex<Memory>>);
 
-/// Names and texts: so few that a search is quickest.
-type Few = Vec<(String, Hidden)>;
-
-/// What is stored holds tokens.
-#[derive(Clone)]
-struct Hidden(String);
-
-impl std::fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
-}
-
+#[cfg(feature = "auth")]
 impl MemoryStorage {
     /// An empty one.
     pub fn new() -> Self {
         Self::default()
     }
-
-    fn all(&self) -> MutexGuard<'_, Few> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read(&self, name: &str) -> Option<String> {
-        self.all().iter().find(|(known, _)| known == name).map(|(_, value)| value.0.clone())
-    }
-
-    fn write(&self, name: &str, value: Option<&str>) {
-        let mut all = self.all();
-        all.retain(|(known, _)| known != name);
-        all.extend(value.map(|value| (name.to_owned(), Hidden(value.to_owned()))));
-    }
 }
 
+#[cfg(feature = "auth")]
 impl Storage for MemoryStorage {
     fn get(&self, name: &str) -> Result<Option<String>, StorageError> {
-        Ok(self.read(name))
+        Ok(lock(&self.0).read(name))
     }
 
     fn set(&self, name: &str, value: &str) -> Result<(), StorageError> {
-        self.write(name, Some(value));
+        lock(&self.0).write(name, Some(value));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> Result<(), StorageError> {
-        self.write(name, None);
+        lock(&self.0).write(name, None);
         Ok(())
     }
 }
 
+/// What is stored holds tokens.
+#[cfg(feature = "auth")]
+impl std::fmt::Debug for MemoryStorage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStorage").finish_non_exhaustive()
+    }
+}
+
+/// Names and texts: so few that a search is quickest.
+#[derive(Default)]
+struct Memory(Vec<(String, String)>);
+
+impl Memory {
+    fn read(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    fn write(&mut self, name: &str, value: Option<&str>) {
+        if let Some(place) = self.0.iter().position(|(known, _)| known == name) {
+            self.0.swap_remove(place);
+        }
+        if let Some(value) = value {
+            self.0.push((name.to_owned(), value.to_owned()));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The name of the session that supabase-js has, too: the host's first label says which project it is.
-pub(crate) fn usual_storage_key(url: &str) -> String {
+#[cfg(feature = "auth")]
+pub(super) fn usual_storage_key(url: &str) -> String {
     let host = find(url, "://").and_then(|at| url.get(at + 3..)).unwrap_or(url);
     let end = host.bytes().position(|byte| matches!(byte, b'/' | b':' | b'.')).unwrap_or(host.len());
     ["sb-", &cut(host, 0, end).to_ascii_lowercase(), "-auth-token"].concat()
@@ -153,35 +164,35 @@ fn unavailable(why: String) -> StorageError {
 /// A storage, and the memory that stands in for it once it has failed.
 pub(crate) struct Kept {
     storage: Box<dyn Storage>,
-    memory: MemoryStorage,
     state: Mutex<State>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    Works,
-    Failed,
+#[derive(Default)]
+struct State {
+    memory: Memory,
+    has_failed: bool,
 }
 
 impl Kept {
     pub(crate) fn new(storage: Box<dyn Storage>) -> Self {
-        Self { storage, memory: MemoryStorage::new(), state: Mutex::new(State::Works) }
+        Self { storage, state: Mutex::default() }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<String> {
         let stored = self.works().then(|| self.storage.get(name)).and_then(|read| self.noted(read));
+        let mut state = lock(&self.state);
         match stored {
             // What was there last is what a later failure leaves.
             Some(stored) => {
-                self.memory.write(name, stored.as_deref());
+                state.memory.write(name, stored.as_deref());
                 stored
             }
-            None => self.memory.read(name),
+            None => state.memory.read(name),
         }
     }
 
     pub(super) fn set(&self, name: &str, value: Option<&str>) {
-        self.memory.write(name, value);
+        lock(&self.state).memory.write(name, value);
         if self.works() {
             let written = match value {
                 Some(value) => self.storage.set(name, value),
@@ -196,22 +207,18 @@ impl Kept {
 
     /// Do others see what is stored?
     pub(super) fn works(&self) -> bool {
-        *self.state() == State::Works
+        !lock(&self.state).has_failed
     }
 
     fn noted<T>(&self, result: Result<T, StorageError>) -> Option<T> {
         if result.is_err() {
-            *self.state() = State::Failed;
+            lock(&self.state).has_failed = true;
         }
         result.ok()
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "auth"))]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -271,7 +278,7 @@ mod tests {
         kept.set("a", Some("1"));
         storage.what.store(2, Ordering::SeqCst);
         kept.set("a", Some("2"));
-        assert_eq!(storage.inner.read("a"), None);
+        assert_eq!(storage.inner.get("a").unwrap(), None);
     }
 
     #[test]

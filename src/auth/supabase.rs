@@ -4,16 +4,18 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::back::Back;
 use super::flight::Flight;
 use super::inner::Inner;
-use super::keeper::{Keeper, Sharing};
-use super::op::{Done, Kind, Op, Place};
-use super::options::{AuthEvent, AuthOptions, Scope, UserChanges, VerifyType};
-use super::pkce::{Address, BROUGHT_BACK, Back};
+use super::keeper::Keeper;
+use super::news::{News, Sharing};
+use super::op::{Done, Kind, Op};
+use super::options::{AuthOptions, UserChanges, VerifyType};
+use super::pkce::{Address, BROUGHT_BACK, challenge, verifier};
 use super::renewing::{Found, Renewed, Wanted, signed_out};
 use super::session::{AuthSession, User};
 use super::storage::{Kept, MemoryStorage, PageStorage, Storage, usual_storage_key};
-use super::tabs::PageTabs;
+use super::words::{AuthEvent, Scope};
 #[cfg(doc)]
 use crate::Reason;
 use crate::client::{ClientBuilder, Problems, SessionSource, Watcher};
@@ -98,19 +100,21 @@ impl SupabaseBuilder {
         // What nobody else can write changes only here; the page's storage has a channel.
         let (storage, sharing): (Box<dyn Storage>, _) = match self.storage {
             Some(storage) => (storage, Sharing::Untold),
-            None if page::has_storage() => (Box::new(PageStorage), Sharing::Tabs(Box::new(PageTabs::open))),
+            None if page::has_storage() => (Box::new(PageStorage), Sharing::Tabs),
             None => (Box::new(MemoryStorage::new()), Sharing::Nobody),
         };
         let is_default = self.transport.is_none();
         let transport = self.transport.unwrap_or_else(|| Arc::new(DefaultTransport::default()));
         let storage_key = self.storage_key.unwrap_or_else(|| usual_storage_key(&url));
+        let (keeper, news) = News::open(Kept::new(storage), storage_key, sharing);
         let inner = Inner {
             url,
             key: self.key,
             timeout: self.timeout,
             transport,
             is_default,
-            keeper: Keeper::new(Kept::new(storage), storage_key, sharing),
+            keeper,
+            news,
             renewal: Mutex::default(),
         };
         Ok(Supabase { inner: OnThread::new(Arc::new(inner)), options: Arc::default() })
@@ -185,7 +189,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] if they do not fit; [`Error::code`] is Supabase's own.
     pub async fn sign_in_with_password(&self, contact: &str, password: &str) -> Result<AuthSession, Error> {
-        self.run(Op::new(Kind::Password).contact(contact).secret(password)).await?.session()
+        self.run(Op::password(contact, password, &self.options)).await?.session()
     }
 
     /// Makes a new user, who is signed in, unless the project wants the address confirmed first.
@@ -193,7 +197,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::InvalidRequest`] for an address that has an account and for a weak password, where Supabase tells.
     pub async fn sign_up(&self, contact: &str, password: &str) -> Result<SignUp, Error> {
-        Ok(match self.run(Op::new(Kind::SignUp).contact(contact).secret(password)).await? {
+        Ok(match self.run(Op::sign_up(contact, password, self.verifier(), &self.options)).await? {
             Done::Session(session) => SignUp::SignedIn(session),
             done => SignUp::ConfirmationSent(done.user()?),
         })
@@ -204,7 +208,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::InvalidRequest`] if the project has no anonymous users.
     pub async fn sign_in_anonymously(&self) -> Result<AuthSession, Error> {
-        self.run(Op::new(Kind::Anonymous)).await?.session()
+        self.run(Op::anonymous(&self.options)).await?.session()
     }
 
     /// Sends a code and a link to sign in with. The code goes to [`verify_code`](Self::verify_code); the link leads to
@@ -214,7 +218,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::RateLimited`] if the last one was sent a moment ago.
     pub async fn send_code(&self, contact: &str) -> Result<(), Error> {
-        self.run(Op::new(Kind::Code).contact(contact)).await.map(drop)
+        self.run(Op::code(contact, self.verifier(), &self.options)).await.map(drop)
     }
 
     /// Sends a link with which a forgotten password is replaced. Who comes back by it is signed in
@@ -223,7 +227,7 @@ impl Supabase {
     /// # Errors
     /// As [`send_code`](Self::send_code). That the address is unknown is no error.
     pub async fn send_password_recovery(&self, email: &str) -> Result<(), Error> {
-        self.run(Op::new(Kind::Recovery).contact(email)).await.map(drop)
+        self.run(Op::recovery(email, self.verifier(), &self.options)).await.map(drop)
     }
 
     /// Signs in with the code that was sent to this address or telephone.
@@ -231,7 +235,7 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] if it has expired or is wrong.
     pub async fn verify_code(&self, contact: &str, code: &str, kind: VerifyType) -> Result<AuthSession, Error> {
-        self.run(Op::new(Kind::Verify).contact(contact).secret(code).verify(kind)).await?.session()
+        self.run(Op::verify(contact, code, kind)).await?.session()
     }
 
     /// Signs in with the `token_hash` of a letter's link, for letters whose template links to a page of yours. It works
@@ -240,14 +244,16 @@ impl Supabase {
     /// # Errors
     /// [`Reason::SessionRefused`] if it has expired or was used.
     pub async fn verify_token_hash(&self, token_hash: &str, kind: VerifyType) -> Result<AuthSession, Error> {
-        self.run(Op::new(Kind::VerifyHash).secret(token_hash).verify(kind)).await?.session()
+        self.run(Op::verify_hash(token_hash, kind)).await?.session()
     }
 
     /// The address to send the browser to, so that the user signs in with a provider: `github`, `google`, … It comes back
     /// to [`AuthOptions::redirect_to`], and there to [`return_from_redirect`](Self::return_from_redirect) (in a page) or
     /// [`returned`](Self::returned).
     pub fn sign_in_url(&self, provider: &str) -> String {
-        self.at(|place| place.sign_in_url(&self.inner.url, provider))
+        let verifier = self.verifier();
+        self.inner.keeper.keep_verifier(Some(&verifier));
+        self.options.authorize(&self.inner.url, provider, &challenge(&verifier))
     }
 
     /// Ends a sign-in that left the page: call it as the page loads. The code is taken out of the browser's address bar. `None`
@@ -278,7 +284,7 @@ impl Supabase {
     /// # Errors
     /// As [`returned`](Self::returned).
     pub async fn exchange_code(&self, code: &str) -> Result<AuthSession, Error> {
-        self.run(Op::new(Kind::Exchange).secret(code)).await?.session()
+        self.run(Op::exchange_code(code)).await?.session()
     }
 
     /// The signed-in user, as Supabase Auth knows it now.
@@ -295,7 +301,7 @@ impl Supabase {
     /// # Errors
     /// As [`user`](Self::user), and [`Reason::InvalidRequest`] for what the project refuses.
     pub async fn update_user(&self, changes: UserChanges) -> Result<User, Error> {
-        self.run(Op::new(Kind::Update).changes(changes)).await?.user()
+        self.run(Op::change(changes, &self.options)).await?.user()
     }
 
     /// Signs out. Whatever the server says, nobody is signed in here afterwards (unless only [`Scope::Others`] were to be).
@@ -303,7 +309,7 @@ impl Supabase {
     /// # Errors
     /// If other devices could not be signed out: the server was not reached.
     pub async fn sign_out(&self, scope: Scope) -> Result<(), Error> {
-        self.run(Op::new(Kind::SignOut).scope(scope)).await.map(drop)
+        self.run(Op::sign_out(scope)).await.map(drop)
     }
 
     /// Calls `listener` with who is signed in now, and at every change from now on, in this and other tabs, until the
@@ -322,9 +328,9 @@ impl Supabase {
         &self,
         listener: impl Fn(AuthEvent, Option<&AuthSession>) + MaybeSend + MaybeSync + 'static,
     ) -> Subscription {
-        let keeper = self.inner.keeper.clone();
-        let id = keeper.listen(Arc::new(listener));
-        Subscription { keeper: OnThread::new(keeper), id }
+        let inner = &self.inner;
+        let id = inner.news.listen(&inner.keeper, Arc::new(listener));
+        Subscription { to: OnThread::new((inner.keeper.clone(), inner.news.clone())), id }
     }
 
     async fn run(&self, mut op: Op) -> Result<Done, Error> {
@@ -335,14 +341,15 @@ impl Supabase {
             },
             false => None,
         };
-        let ask = self.at(|place| op.ask(place, session.as_ref()))?;
+        let ask = op.ask(&self.inner.keeper, session.as_ref())?;
         let answer = self.inner.send(ask).await;
         op.finish(&self.inner.keeper, session.as_ref(), answer, self.inner.now())
     }
 
-    fn at<T>(&self, work: impl FnOnce(&Place<'_>) -> T) -> T {
-        let inner = &**self.inner;
-        work(&Place { keeper: &inner.keeper, options: &self.options, random: &|| inner.transport.random() })
+    /// A new one, for a way back.
+    fn verifier(&self) -> String {
+        let random = || self.inner.transport.random();
+        verifier([random(), random()])
     }
 
     async fn bring_back(&self, back: Option<Back>) -> Result<Option<AuthSession>, Error> {
@@ -382,13 +389,14 @@ impl SessionSource for Supabase {
     }
 
     fn watch(&self, changed: Watcher) -> bool {
-        let keeper = &self.inner.keeper;
-        keeper.listen(Arc::new(move |event: AuthEvent, session: Option<&AuthSession>| {
+        let news = &self.inner.news;
+        let listener = move |event: AuthEvent, session: Option<&AuthSession>| {
             if event != AuthEvent::InitialSession || session.is_some() {
                 changed(session.map(AuthSession::access_token));
             }
-        }));
-        keeper.hears_of_all()
+        };
+        news.listen(&self.inner.keeper, Arc::new(listener));
+        news.is_of_all()
     }
 }
 
@@ -423,7 +431,8 @@ impl fmt::Debug for SupabaseBuilder {
 /// A listener's stay: dropped, it is told nothing any more. [`forget`](Self::forget) lets it stay for ever.
 #[must_use = "the listener is called as long as the subscription is kept"]
 pub struct Subscription {
-    keeper: OnThread<Arc<Keeper>>,
+    /// The keeper, too: whoever is told of its changes keeps it.
+    to: OnThread<(Arc<Keeper>, Arc<News>)>,
     id: u64,
 }
 
@@ -436,7 +445,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.keeper.forget(self.id);
+        self.to.1.forget(self.id);
     }
 }
 

@@ -15,16 +15,19 @@ impl<T> Default for Table<T> {
 impl<T> Table<T> {
     /// Puts a value under this number, in place of the one that was there.
     pub(crate) fn set(&mut self, id: Id, value: T) {
-        self.put(id, Box::new(value));
+        drop(self.put(id, Box::new(value)));
     }
 
     /// The same code for whatever is boxed, and so only once in a module.
     #[inline(never)]
-    fn put(&mut self, id: Id, value: Box<T>) {
+    fn put(&mut self, id: Id, value: Box<T>) -> Option<Box<T>> {
         let place = self.0.partition_point(|(other, _)| *other < id);
         match self.0.get_mut(place) {
-            Some((other, old)) if *other == id => *old = value,
-            _ => self.0.insert(place, (id, value)),
+            Some((other, old)) if *other == id => Some(std::mem::replace(old, value)),
+            _ => {
+                self.0.insert(place, (id, value));
+                None
+            }
         }
     }
 

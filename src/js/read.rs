@@ -13,17 +13,6 @@ impl<'a> Given<'a> {
     pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
         Some(self.0.as_ref()?.get(name)?.raw())
     }
-
-    /// An object as it is written.
-    pub(super) fn object(&self, name: &str) -> Option<&'a str> {
-        Some(self.0.as_ref()?.get(name)?).filter(|json| json.is_object()).map(Json::raw)
-    }
-
-    /// Every field that is a text, with its name.
-    pub(super) fn texts(&self) -> Vec<(String, String)> {
-        let fields = self.0.iter().flat_map(Fields::iter);
-        fields.filter_map(|(name, json)| Some((name.text(), json.text()?))).collect()
-    }
 }
 
 impl Given<'_> {

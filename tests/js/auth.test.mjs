@@ -128,6 +128,45 @@ for (const [library, create] of Object.entries(LIBRARIES)) {
   });
 }
 
+test("what is sent is what supabase-js sends", LIMIT, async () => {
+  const email = "ada@example.com";
+  const options = { captchaToken: "cap", data: { name: 'Ada "L"' } };
+  const asks = [
+    (auth) => auth.signInWithPassword({ email, password: 'p"w', options: { captchaToken: "cap" } }),
+    (auth) => auth.signInWithPassword({ phone: "+491701234567", password: PASSWORD }),
+    (auth) => auth.signUp({ email, password: PASSWORD, options: { ...options, emailRedirectTo: "https://a.b/?c=d" } }),
+    (auth) => auth.signInAnonymously({ options }),
+    (auth) => auth.signInAnonymously(),
+    (auth) => auth.signInWithOtp({ email, options: { ...options, shouldCreateUser: false, emailRedirectTo: "https://a.b/" } }),
+    (auth) => auth.signInWithOtp({ email }),
+    (auth) => auth.resetPasswordForEmail(email, { captchaToken: "cap", redirectTo: "https://a.b/" }),
+  ];
+  const sentBy = async (make) => {
+    const sent = [];
+    const fetch = async (input, init) => {
+      const request = new Request(input, init);
+      const body = await request.json();
+      // A new one each time.
+      if (body.code_challenge) body.code_challenge = body.code_challenge.length;
+      sent.push([request.method, new URL(request.url).pathname, [...new URL(request.url).searchParams], body]);
+      return new Response('{"code":"weak_password"}', { status: 422 });
+    };
+    const auth = make(fetch);
+    for (const ask of asks) assert.ok((await ask(auth)).error);
+    return sent;
+  };
+  const theirs = await sentBy(
+    (fetch) =>
+      createSupabase(stack.supabase, stack.publishableKey, {
+        auth: { storage: storage(), flowType: "pkce", autoRefreshToken: false, detectSessionInUrl: false },
+        realtime: { transport: class {} },
+        global: { fetch },
+      }).auth,
+  );
+  assert.equal(theirs.length, asks.length);
+  assert.deepEqual(await sentBy((fetch) => ours(storage(), { fetch }).auth), theirs);
+});
+
 for (const [writer, reader] of [Object.keys(LIBRARIES), Object.keys(LIBRARIES).reverse()]) {
   test(`what ${writer} stores, ${reader} goes on with`, LIMIT, async () => {
     const kept = storage();
@@ -301,9 +340,8 @@ test("when the module stops, calls reject, and the next one goes on with what is
     const poison = () => {
       if (isPoisoned) throw new WebAssembly.RuntimeError("unreachable");
     };
-    const random = (bytes) => (poison(), host.random(bytes));
     const read = (...given) => (poison(), host.read(...given));
-    return createGlue(guard, { ...host, random, read });
+    return createGlue(guard, { ...host, read });
   };
   const create = authClientFactory(poisonous, () => WebAssembly.compile(wasm));
   const { auth } = create({ url: stack.supabase, publishableKey: stack.publishableKey, behestUrl: stack.gateway, storage: storage() });
@@ -388,6 +426,18 @@ test(`${ROUNDS} rounds of two tabs renewing at once with both libraries: nobody 
   assert.equal((await tabs[1].evaluate(() => libraries.ours.getUser())).error, null, "the session still stands at the server");
   t.diagnostic(`${ROUNDS} rounds, ${renewals} renewals at the server, ${discarded} discarded by supabase-js, 0 signed out`);
   await context.close();
+});
+
+test("without HTTPS nothing can be hashed: the proof is the verifier itself, and the way back works", LIMIT, async (t) => {
+  t.after(() => delete crypto.subtle);
+  Object.defineProperty(crypto, "subtle", { configurable: true, value: undefined });
+  const { auth } = ours();
+  const options = { redirectTo: `${stack.page}/`, skipBrowserRedirect: true };
+  const { url } = (await auth.signInWithOAuth({ provider: "github", options })).data;
+  assert.equal(new URL(url).searchParams.get("code_challenge_method"), "plain");
+  const email = address();
+  const code = new URL(await provider(url, email)).searchParams.get("code");
+  assert.equal((await auth.exchangeCodeForSession(code)).data.user.email, email);
 });
 
 test("a provider leads back to the page, signed in, with nothing left in its address", LIMIT, async () => {

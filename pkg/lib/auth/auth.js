@@ -1,15 +1,49 @@
-import { BehestError } from "../error.js";
+import { BehestError, requireText } from "../error.js";
+import { proof } from "./proof.js";
+
+/** What a call can be: `src/js/auth/calls.rs` has the same numbers. */
+const SESSION = 0;
+const INITIAL = 1;
+const REFRESH = 2;
+const LEAVING = 3;
+const RETURNING = 4;
+const RETURNED = 5;
+const PASSWORD = 6;
+const SIGN_UP = 7;
+const ANONYMOUS = 8;
+const CODE = 9;
+const RECOVERY = 10;
+const VERIFY = 11;
+const EXCHANGE = 12;
+const USER = 13;
+const UPDATE = 14;
+const SIGN_OUT = 15;
+
+/** What a redirect brings back. */
+const BROUGHT_BACK = ["code", "error", "error_code", "error_description", "sb"];
 
 const NOBODY = { user: null, session: null };
 
 /** A session, or the user of one whose address is still to be confirmed. */
 const signedIn = (came) => (came?.access_token ? { user: came.user ?? null, session: came } : { user: came, session: null });
 
+/** By what a user is known. */
+const contact = ({ email, phone }) =>
+  email || !phone ? { email: requireText("email", email).trim() } : { phone: requireText("phone", phone).trim() };
+
+const captcha = (options) => ({ gotrue_meta_security: { captcha_token: options?.captchaToken } });
+
+/** A letter, or a sign-up that may need one, whose link leads back here. */
+async function letter(body, options, redirectTo = options?.emailRedirectTo) {
+  const { verifier, ...challenge } = await proof();
+  return { verifier, redirectTo, body: { ...body, ...captcha(options), ...challenge } };
+}
+
 /**
  * `auth` as supabase-js has it: the same names, arguments and answers. `open` makes the driver, which tells the function that it
- * is given of every change.
+ * is given of every change. `url` is the project's.
  */
-export function authOver(open, detectsReturn) {
+export function authOver(open, url, detectsReturn) {
   const listeners = new Set();
   let initialized;
   let isReturning = false;
@@ -28,18 +62,18 @@ export function authOver(open, detectsReturn) {
   async function comeBack(text) {
     if (!/[?#&](code|error)=/.test(text)) return;
     isReturning = true;
-    const url = new URL(text);
-    const fragment = new URLSearchParams(url.hash.slice(1));
-    const brought = Object.fromEntries([...fragment, ...url.searchParams]);
-    const names = await driver.call("returning", brought);
-    if (!names) return;
-    if (names.some((name) => fragment.has(name))) {
-      for (const name of names) fragment.delete(name);
-      url.hash = fragment;
+    const page = new URL(text);
+    const fragment = new URLSearchParams(page.hash.slice(1));
+    const brought = Object.fromEntries([...fragment, ...page.searchParams]);
+    if (!(await driver.call(RETURNING, brought))) return;
+    const isInFragment = BROUGHT_BACK.some((name) => fragment.has(name));
+    for (const name of BROUGHT_BACK) {
+      fragment.delete(name);
+      page.searchParams.delete(name);
     }
-    for (const name of names) url.searchParams.delete(name);
-    history.replaceState(history.state, "", url);
-    await driver.call("returned", brought);
+    if (isInFragment) page.hash = fragment;
+    history.replaceState(history.state, "", page);
+    await driver.call(RETURNED, brought);
   }
 
   const initialize = () =>
@@ -50,21 +84,20 @@ export function authOver(open, detectsReturn) {
       )
       .finally(() => (isReturning = false)));
 
-  /** `{ data, error }`: what goes wrong is given back, as supabase-js does; only a defect is thrown. */
-  async function answer(empty, shape, name, given, then) {
+  /** `{ data, error }`: what goes wrong is given back, as supabase-js does; only a defect is thrown. `prepare` gives what is said. */
+  async function answer(empty, shape, kind, prepare, then) {
     await initialize();
     try {
-      return { data: shape(await driver.call(name, given, then)), error: null };
+      return { data: shape(await driver.call(kind, await prepare?.(), then)), error: null };
     } catch (error) {
       if (error instanceof BehestError) return { data: empty, error };
       throw error;
     }
   }
 
-  const signIn = (name, given) => answer(NOBODY, signedIn, name, given);
-  const user = (name, given) => answer({ user: null }, (user) => ({ user }), name, given);
-  const nothing = (data, name, given) => answer(data, () => data, name, given);
-  const letter = ({ options, ...rest }) => ({ ...rest, ...options, redirectTo: options?.emailRedirectTo });
+  const signIn = (kind, prepare) => answer(NOBODY, signedIn, kind, prepare);
+  const user = (kind, prepare) => answer({ user: null }, (user) => ({ user }), kind, prepare);
+  const nothing = (data, kind, prepare) => answer(data, () => data, kind, prepare);
 
   /** `isQuiet`: it is not told who is signed in already, and so needs no module. */
   function listen(callback, isQuiet) {
@@ -78,31 +111,60 @@ export function authOver(open, detectsReturn) {
       return session;
     };
     // Before whatever is told next. Without a module, nobody is known.
-    if (!isQuiet) void answer(null, (session) => session, "initial", {}, begin).then(({ error }) => error && begin(null));
+    if (!isQuiet) void answer(null, (session) => session, INITIAL, undefined, begin).then(({ error }) => error && begin(null));
     const unsubscribe = () => void listeners.delete(listener);
     return { data: { subscription: { id: crypto.randomUUID?.() ?? String(Math.random()), callback, unsubscribe } } };
   }
 
   const auth = {
     initialize,
-    signInWithPassword: ({ options, ...given }) => signIn("password", { ...given, ...options }),
-    signUp: (given) => signIn("signUp", letter(given)),
-    signInAnonymously: (given) => signIn("anonymous", given?.options),
-    signInWithOtp: (given) => nothing(NOBODY, "code", letter(given)),
-    verifyOtp: (given) => signIn("verify", given),
+    signInWithPassword: ({ options, ...given }) =>
+      signIn(PASSWORD, () => {
+        const password = requireText("password", given.password);
+        return { secret: password, body: { ...contact(given), password, ...captcha(options) } };
+      }),
+    signUp: ({ options, ...given }) =>
+      signIn(SIGN_UP, async () => {
+        const password = requireText("password", given.password);
+        const said = await letter({ ...contact(given), password, data: options?.data ?? {} }, options);
+        return { secret: password, ...said };
+      }),
+    signInAnonymously: ({ options } = {}) =>
+      signIn(ANONYMOUS, () => ({ body: { data: options?.data ?? {}, ...captcha(options) } })),
+    signInWithOtp: ({ options, ...given }) =>
+      nothing(NOBODY, CODE, () =>
+        letter({ ...contact(given), create_user: options?.shouldCreateUser ?? true, data: options?.data ?? {} }, options),
+      ),
+    verifyOtp: (given) =>
+      signIn(VERIFY, () => {
+        const name = given.token_hash ? "token_hash" : "token";
+        const secret = requireText(name, given[name]).trim();
+        const type = requireText("type", given.type);
+        const whose = given.token_hash ? {} : contact(given);
+        return { secret, recovers: type === "recovery", body: { ...whose, [name]: secret, type } };
+      }),
     async signInWithOAuth({ provider, options }) {
-      const found = await answer({ provider, url: null }, (url) => ({ provider, url }), "provider", { provider, ...options });
-      const { url } = found.data;
-      if (url && !options?.skipBrowserRedirect) globalThis.location?.assign(url);
+      let address;
+      const prepare = async () => {
+        const { verifier, ...challenge } = await proof();
+        const { redirectTo: redirect_to, scopes, queryParams } = options ?? {};
+        const asked = { provider: requireText("provider", provider), redirect_to, scopes, ...challenge, ...queryParams };
+        const query = new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== undefined));
+        address = `${url}/auth/v1/authorize?${query}`;
+        return { verifier };
+      };
+      const found = await answer({ provider, url: null }, () => ({ provider, url: address }), LEAVING, prepare);
+      if (found.data.url && !options?.skipBrowserRedirect) globalThis.location?.assign(address);
       return found;
     },
-    exchangeCodeForSession: (code) => signIn("exchange", { code }),
-    resetPasswordForEmail: (email, options) => nothing({}, "recovery", { email, ...options }),
-    getSession: () => answer({ session: null }, (session) => ({ session }), "session"),
-    refreshSession: () => signIn("refresh"),
-    getUser: () => user("user"),
-    updateUser: (changes, options) => user("update", { ...changes, redirectTo: options?.emailRedirectTo }),
-    signOut: async (options) => ({ error: (await nothing(null, "signOut", options)).error }),
+    exchangeCodeForSession: (code) => signIn(EXCHANGE, () => ({ secret: requireText("code", code) })),
+    resetPasswordForEmail: (email, options) =>
+      nothing({}, RECOVERY, () => letter(contact({ email }), options, options?.redirectTo)),
+    getSession: () => answer({ session: null }, (session) => ({ session }), SESSION),
+    refreshSession: () => signIn(REFRESH),
+    getUser: () => user(USER),
+    updateUser: (body, options) => user(UPDATE, () => ({ body, redirectTo: options?.emailRedirectTo })),
+    signOut: async (options) => ({ error: (await nothing(null, SIGN_OUT, () => options)).error }),
     onAuthStateChange: (callback) => listen(callback, false),
   };
   // Not later than the page's own script: a router may change the address.

@@ -12,12 +12,13 @@ export function authClientFactory(createGlue, compile) {
   const createPlain = clientFactory(loaderOf);
 
   return function createClient(options) {
-    const { url, publishableKey, storageKey, detectSessionInUrl, ...rest } = checked(options);
+    const { url, publishableKey, storageKey = usualStorageKey(options.url), detectSessionInUrl, ...rest } = checked(options);
     const { storage, sharing } = placeOf(options);
-    const config = { url: baseUrl(url), key: publishableKey, storageKey, sharing };
-    const open = (told) => authDriver({ load: loaderOf(options), config, storage, fetch: options.fetch, told });
+    const config = { url: baseUrl(url), key: publishableKey, storageKey };
+    const isShared = sharing === "page";
+    const open = (told) => authDriver({ load: loaderOf(options), config, isShared, storage, fetch: options.fetch, told });
     const isPage = typeof document !== "undefined";
-    const { auth, driver, listen } = authOver(open, isPage && detectSessionInUrl !== false);
+    const { auth, driver, listen } = authOver(open, config.url, isPage && detectSessionInUrl !== false);
     const { getSession } = auth;
     const source =
       sharing === "untold" || options.storage
@@ -34,6 +35,9 @@ export function authClientFactory(createGlue, compile) {
     });
   };
 }
+
+/** supabase-js has the session there, too. */
+const usualStorageKey = (url) => `sb-${new URL(url).hostname.split(".")[0]}-auth-token`;
 
 function sessionOf({ data, error }) {
   if (error) throw error;

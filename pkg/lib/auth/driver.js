@@ -1,9 +1,10 @@
 import { BehestError, words } from "../error.js";
 import { storages } from "./host.js";
 
-/** What a request came to, where it did not come to a status. */
+/** What was waited for, where it was no answer with a status. */
 const BROKEN = 0;
 const LATE = 1;
+const DONE = 2;
 
 /** As long as supabase-js waits for its server. */
 const LONGEST_MS = 8_000;
@@ -14,12 +15,12 @@ let last = 0;
 /**
  * Carries out what the module says of sign-in: with `fetch`, timers, the page's locks and its channel. It decides nothing.
  *
- * `load` gives the running module; `config` is what that is told. `told` hears of every change: an event and the session.
+ * `load` gives the running module; `config` is what that is told; `isShared` says whether the page's
+ * other tabs have the session, too. `told` hears of every change: an event and the session.
  */
-export function authDriver({ load, config, storage, fetch, told }) {
+export function authDriver({ load, config, isShared, storage, fetch, told }) {
   const face = (last += 1);
   storages.set(face, storage);
-  const isPage = config.sharing === "page";
   let instance;
   let channel;
   let unlock;
@@ -35,7 +36,8 @@ export function authDriver({ load, config, storage, fetch, told }) {
       leave();
       instance = loaded;
       registry.register(driver, { instance, face }, driver);
-      carryOut(ask("authOpen", face, JSON.stringify(config)));
+      ask("authOpen", face, config.url, config.key, config.storageKey);
+      if (isShared) listen();
     }
     return loaded;
   }
@@ -49,23 +51,24 @@ export function authDriver({ load, config, storage, fetch, told }) {
   }
 
   /** What a call waited for has come, unless it was given up. */
-  function came(id, status = BROKEN, text = "", retryAfter = "", traceId = "") {
-    if (pending.delete(id)) tell("authCame", id, status, text, retryAfter, Date.parse(retryAfter), traceId);
+  function came(id, status = DONE, text = "", traceId = "", retryAfter = "") {
+    if (pending.delete(id)) tell("authCame", id, status, text, traceId, retryAfter, Date.parse(retryAfter));
   }
 
   const look = () => carryOut(ask("authLook", face));
 
+  /** Other tabs tell of changes. */
+  function listen() {
+    try {
+      channel = new BroadcastChannel(config.storageKey);
+      channel.onmessage = look;
+    } catch {
+      // Without one, the storage's own event tells.
+    }
+    addEventListener("storage", look);
+  }
+
   const actions = {
-    open(key) {
-      if (!isPage) return;
-      try {
-        channel = new BroadcastChannel(key);
-        channel.onmessage = look;
-      } catch {
-        // Without one, the storage's own event tells.
-      }
-      addEventListener("storage", look);
-    },
     tell: (event, session = null) => channel?.postMessage({ event, session }),
     told,
     done: (id, value) => settle(id, "resolve", value),
@@ -88,7 +91,7 @@ export function authDriver({ load, config, storage, fetch, told }) {
         const response = await (fetch ? fetch(new Request(url, init)) : globalThis.fetch(url, init));
         const header = (name) => response.headers.get(name) ?? "";
         const traceId = header("x-trace-id") || header("x-request-id");
-        came(id, response.status, await response.text(), header("retry-after"), traceId);
+        came(id, response.status, await response.text(), traceId, header("retry-after"));
       } catch (thrown) {
         came(id, BROKEN, words(thrown));
       } finally {
@@ -96,14 +99,14 @@ export function authDriver({ load, config, storage, fetch, told }) {
       }
     },
     /** Where there are no locks, or none is to be had in time, it goes on without one. */
-    async lock(id, time, name) {
+    async lock(id, time) {
       const controller = new AbortController();
       const { signal } = controller;
       const timer = setTimeout(() => controller.abort(), time);
       pending.set(id, () => controller.abort());
       try {
-        if (!isPage) return came(id);
-        await navigator.locks.request(name, { signal }, () => {
+        if (!isShared) return came(id);
+        await navigator.locks.request(`lock:${config.storageKey}`, { signal }, () => {
           clearTimeout(timer);
           return new Promise((free) => {
             unlock = free;
@@ -126,18 +129,18 @@ export function authDriver({ load, config, storage, fetch, told }) {
   }
 
   const driver = {
-    /** A call by its name, with what it needs to know. `then` is called before whatever happens next. */
-    async call(name, given = {}, then = (value) => value) {
+    /** A call of this kind, with what it needs to know. `then` is called before whatever happens next. */
+    async call(kind, given = {}, then = (value) => value) {
       const json = JSON.stringify(given);
       const running = await ready();
       if (!running.alive) throw running.error;
       // Closed meanwhile.
-      if (running !== instance) return driver.call(name, given, then);
+      if (running !== instance) return driver.call(kind, given, then);
       return new Promise((resolve, reject) => {
         calls.set((lastCall += 1), { resolve: (value) => resolve(then(value)), reject });
         // As long as something is under way, it is told when the module stops.
         instance.drivers.add(driver);
-        tell("authCall", lastCall, name, json);
+        tell("authCall", lastCall, kind, json);
       });
     },
     /** The module stopped. */
@@ -158,7 +161,7 @@ export function authDriver({ load, config, storage, fetch, told }) {
     unlock?.();
     registry.unregister(driver);
     instance = undefined;
-    if (!isPage) return;
+    if (!isShared) return;
     channel?.close();
     removeEventListener("storage", look);
   }

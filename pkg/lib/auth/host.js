@@ -23,7 +23,6 @@ const host = {
       return false;
     }
   },
-  random: (bytes) => void crypto.getRandomValues(bytes),
 };
 
 /** The glue of the module with sign-in, which has a host. */

@@ -2,15 +2,13 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use crate::auth::parts::{Held, Tabs};
-use crate::auth::{Storage, StorageError};
+use crate::auth::parts::Audience;
+use crate::auth::{AuthEvent, AuthSession, Storage, StorageError};
 use crate::engine::Id;
 use crate::js::write::Json;
-use crate::platform::BoxFuture;
 
 #[wasm_bindgen(js_namespace = host)]
 extern "C" {
@@ -18,28 +16,19 @@ extern "C" {
     fn read(face: Id, name: &str) -> String;
     /// Removes without a text. False if that cannot be.
     fn write(face: Id, name: &str, text: Option<&str>) -> bool;
-    /// Fills it with random bytes.
-    fn random(bytes: &mut [u8]);
 }
 
-pub(super) fn random_bytes() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    random(&mut bytes);
-    bytes
+thread_local! {
+    /// What is to be done, as it is written by several.
+    static OUT: RefCell<Json> = RefCell::default();
 }
 
-/// What is to be done, as it is written by several.
-#[derive(Clone, Default)]
-pub(super) struct Out(Rc<RefCell<Json>>);
+pub(super) fn out(write: impl FnOnce(&mut Json)) {
+    OUT.with_borrow_mut(write);
+}
 
-impl Out {
-    pub(super) fn write(&self, write: impl FnOnce(&mut Json)) {
-        write(&mut self.0.borrow_mut());
-    }
-
-    pub(super) fn take(&self) -> String {
-        self.0.borrow_mut().finish()
-    }
+pub(super) fn take_out() -> String {
+    OUT.with_borrow_mut(Json::finish)
 }
 
 /// The application's storage.
@@ -80,15 +69,15 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The channel. The lock is an action of its own: see `Face::want`.
-pub(super) struct HostTabs(pub(super) Out);
+/// Listeners and tabs, which JavaScript knows.
+pub(super) struct HostAudience;
 
-impl Tabs for HostTabs {
-    fn tell(&self, event: &str, session: Option<&str>) {
-        self.0.write(|out| out.value("tell", &[], Some(event), session));
+impl Audience for HostAudience {
+    fn told(&self, event: AuthEvent, session: Option<&AuthSession>) {
+        out(|out| out.value("told", &[], Some(event.as_str()), session.map(AuthSession::json)));
     }
 
-    fn lock(&self, _: String, _: BoxFuture<'static, ()>) -> BoxFuture<'static, Option<Box<dyn Held>>> {
-        Box::pin(std::future::ready(None))
+    fn broadcast(&self, event: AuthEvent, session: Option<&AuthSession>) {
+        out(|out| out.value("tell", &[], Some(event.as_str()), session.map(AuthSession::json)));
     }
 }

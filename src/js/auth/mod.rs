@@ -5,94 +5,60 @@ mod calls;
 mod host;
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use wasm_bindgen::prelude::*;
 
-use super::read::{fields, present};
+use super::read::present;
+use crate::auth::AuthSession;
 use crate::auth::parts::{
-    Answer, Ask, BROUGHT_BACK, Done, Found, Keeper, Kept, LOCK_LIMIT, Next, Place, Renewed, Renewing, Sharing, Wanted,
-    late, no_answer, usual_storage_key,
+    Answer, Ask, Done, Found, Keeper, Kept, LOCK_LIMIT, Next, Renewed, Renewing, Wanted, late, no_answer,
 };
-use crate::auth::{AuthEvent, AuthOptions, AuthSession};
 use crate::engine::{Id, Moment, Table};
-use crate::json::quote;
 use crate::{Error, wire};
 use calls::Call;
-use host::{HostStorage, HostTabs, Out, random_bytes};
+use host::{HostAudience, HostStorage, out, take_out};
 
 /// The number of the renewal among those of calls.
 const RENEWAL: Id = 0;
-/// What a request came to, where it did not come to a status.
+/// What was waited for, where it was no answer with a status.
 const BROKEN: u32 = 0;
 const LATE: u32 = 1;
+const DONE: u32 = 2;
 
 /// One project of the page.
 struct Face {
     url: String,
     key: String,
-    keeper: Arc<Keeper>,
-    out: Out,
+    keeper: Keeper,
     calls: Table<Caller>,
     renewal: Option<Renewal>,
 }
 
 struct Caller {
     call: Call,
-    options: AuthOptions,
     /// In whose name it was sent.
     session: Option<AuthSession>,
-    /// What the answer must not say again.
-    secret: String,
 }
 
 /// The renewal that these calls wait for.
 struct Renewal {
     renewing: Renewing,
-    stage: Stage,
     waiting: Vec<Id>,
-}
-
-/// What a renewal waits for.
-enum Stage {
-    Lock,
-    /// The answer, which must not say this again.
-    Answer(String),
-    Pause,
 }
 
 thread_local! {
     static FACES: RefCell<Table<Face>> = RefCell::default();
 }
 
-/// A project under this number, by `{url, key, storageKey, sharing}`, which the caller has checked. Gives what is to be done.
+/// A project under this number: its URL, its key, and the name of its session in the storage.
 #[wasm_bindgen(js_name = authOpen)]
-pub fn open(face: Id, config: &str) -> String {
-    let given = fields(config);
-    let text = |name| given.text(name).unwrap_or_default();
-    let url = text("url");
-    let storage_key = given.text("storageKey").unwrap_or_else(|| usual_storage_key(&url));
-    let out = Out::default();
-    let tabs = HostTabs(out.clone());
-    let sharing = match &*text("sharing") {
-        // JavaScript says by itself when to look: [`look`].
-        "page" => Sharing::Tabs(Box::new(|_, _| Some(Box::new(tabs)))),
-        "nobody" => Sharing::Nobody,
-        _ => Sharing::Untold,
-    };
-    out.write(|out| out.value("open", &[], Some(&storage_key), None));
-    let keeper = Keeper::new(Kept::new(Box::new(HostStorage(face))), storage_key, sharing);
-    let told = out.clone();
-    keeper.listen(Arc::new(move |event: AuthEvent, session: Option<&AuthSession>| {
-        // Told by JavaScript itself, to each listener of its own.
-        if event != AuthEvent::InitialSession {
-            told.write(|out| out.value("told", &[], Some(event.as_str()), session.map(AuthSession::json)));
-        }
-    }));
-    let to_do = out.take();
-    let made = Face { url, key: text("key"), keeper, out, calls: Table::default(), renewal: None };
+pub fn open(face: Id, url: String, key: String, storage_key: String) {
+    let keeper = Keeper::new(Kept::new(Box::new(HostStorage(face))), storage_key, Box::new(HostAudience));
+    // Who is signed in already is no news.
+    keeper.read();
+    drop(take_out());
+    let made = Face { url, key, keeper, calls: Table::default(), renewal: None };
     FACES.with_borrow_mut(|faces| faces.set(face, made));
-    to_do
 }
 
 /// Nobody needs the project any more.
@@ -104,19 +70,18 @@ pub fn close(face: Id) {
 
 /// A call begins under this number, with what its kind needs to know as a JSON object. Gives what is to be done.
 #[wasm_bindgen(js_name = authCall)]
-pub fn call(face: Id, wall: f64, monotonic: f64, call: Id, name: &str, given: &str) -> String {
-    with(face, |face| match calls::read(name, given) {
-        Ok((kind, options)) => {
-            let caller = Caller { call: kind, options, session: None, secret: String::new() };
-            face.calls.set(call, caller);
+pub fn call(face: Id, wall: f64, monotonic: f64, call: Id, kind: u32, given: &str) -> String {
+    with(face, |face| match calls::read(kind, given) {
+        Ok(kind) => {
+            face.calls.set(call, Caller { call: kind, session: None });
             face.begin(call, Moment { wall, monotonic });
         }
-        Err(error) => face.settle(call, Err(error)),
+        Err(error) => face.settle(call, Err(&error)),
     })
 }
 
 /// What a call, or the renewal, waited for has come. Of a request its status and body; or [`BROKEN`] with the host's words, or
-/// [`LATE`]. Of anything else nothing. What is not there is empty, or no number. Gives what is to be done.
+/// [`LATE`]. Of anything else [`DONE`]. What is not there is empty, or no number. Gives what is to be done.
 #[wasm_bindgen(js_name = authCame)]
 #[expect(clippy::too_many_arguments, reason = "plain values cross cheapest")]
 pub fn came(
@@ -125,23 +90,26 @@ pub fn came(
     monotonic: f64,
     call: Id,
     status: u32,
-    text: &str,
+    text: String,
+    trace_id: &str,
     retry_after: &str,
     retry_date: f64,
-    trace_id: &str,
 ) -> String {
-    let retry_date = Some(retry_date).filter(|date| !date.is_nan());
-    let answer = match status {
-        BROKEN => Err(no_answer(text)),
-        LATE => Err(late()),
-        _ => Ok(Answer {
-            status: status as u16,
-            body: text.as_bytes().to_vec(),
-            retry_after: wire::retry_after(retry_after, retry_date, wall),
-            trace_id: present(trace_id),
-        }),
-    };
-    with(face, |face| face.came(call, answer, Moment { wall, monotonic }))
+    let now = Moment { wall, monotonic };
+    with(face, |face| {
+        let answer = match status {
+            DONE => return face.go_on(now),
+            BROKEN => Err(no_answer(&text)),
+            LATE => Err(late()),
+            _ => Ok(Answer {
+                status: status as u16,
+                body: text,
+                retry_after: wire::retry_after(retry_after, Some(retry_date).filter(|date| !date.is_nan()), wall),
+                trace_id: present(trace_id),
+            }),
+        };
+        face.answered(call, answer, now);
+    })
 }
 
 /// Others may have changed what is stored. Gives what is to be done.
@@ -151,11 +119,8 @@ pub fn look(face: Id) -> String {
 }
 
 fn with(face: Id, event: impl FnOnce(&mut Face)) -> String {
-    FACES.with_borrow_mut(|faces| {
-        let Some(face) = faces.get_mut(face) else { return String::new() };
-        event(face);
-        face.out.take()
-    })
+    FACES.with_borrow_mut(|faces| faces.get_mut(face).map(event));
+    take_out()
 }
 
 impl Face {
@@ -166,16 +131,12 @@ impl Face {
             Call::Refresh => self.want(id, true, now),
             Call::Do(op) if op.is_users() => self.want(id, false, now),
             Call::Do(_) => self.send(id),
-            Call::Provider(provider) => {
-                let place = Place { keeper: &self.keeper, options: &caller.options, random: &random_bytes };
-                let url = place.sign_in_url(&self.url, provider);
-                self.settle(id, Ok(quoted(&url)));
+            Call::Leaving(verifier) => {
+                self.keeper.keep_verifier(Some(verifier));
+                self.settle(id, Ok(NOTHING));
             }
-            Call::Returning if self.keeper.verifier().is_some() => {
-                let names = BROUGHT_BACK.map(quoted).join(",");
-                self.settle(id, Ok(["[", &names, "]"].concat()));
-            }
-            Call::Returning | Call::Nothing => self.settle(id, Ok(nothing())),
+            Call::Returning if self.keeper.verifier().is_some() => self.settle(id, Ok("true")),
+            Call::Returning | Call::Nothing => self.settle(id, Ok(NOTHING)),
         }
     }
 
@@ -188,9 +149,8 @@ impl Face {
                 Some(renewal) => renewal.waiting.push(id),
                 None => {
                     let renewing = Renewing::new(session, wanted);
-                    self.renewal = Some(Renewal { renewing, stage: Stage::Lock, waiting: vec![id] });
-                    let name = ["lock:", self.keeper.key()].concat();
-                    self.out.write(|out| out.value("lock", &[RENEWAL, LOCK_LIMIT as Id], Some(&name), None));
+                    self.renewal = Some(Renewal { renewing, waiting: vec![id] });
+                    out(|out| out.action("lock", &[RENEWAL, LOCK_LIMIT as Id]));
                 }
             },
         }
@@ -198,80 +158,63 @@ impl Face {
 
     fn found(&mut self, id: Id, found: Result<Option<AuthSession>, Error>) {
         let Some(caller) = self.calls.get_mut(id) else { return };
-        let session = match &caller.call {
-            Call::Do(op) => op.session(found, &self.keeper),
-            Call::Initial => return self.settle(id, Ok(maybe(found.unwrap_or_else(|_| self.keeper.read())))),
-            _ => return self.settle(id, found.map(maybe)),
+        let found = match &caller.call {
+            Call::Do(op) => match op.session(found, &self.keeper) {
+                Ok(Some(session)) => {
+                    caller.session = Some(session);
+                    return self.send(id);
+                }
+                nobody => nobody,
+            },
+            Call::Initial => Ok(found.unwrap_or_else(|_| self.keeper.read())),
+            _ => found,
         };
-        match session {
-            Ok(None) => self.settle(id, Ok(nothing())),
-            Ok(session) => {
-                caller.session = session;
-                self.send(id);
-            }
-            Err(error) => self.settle(id, Err(error)),
-        }
+        self.settle(id, found.as_ref().map(|session| session.as_ref().map_or(NOTHING, AuthSession::json)));
     }
 
     fn send(&mut self, id: Id) {
-        let Some(caller) = self.calls.get_mut(id) else { return };
-        let Call::Do(op) = &mut caller.call else { return };
-        let place = Place { keeper: &self.keeper, options: &caller.options, random: &random_bytes };
-        match op.ask(&place, caller.session.as_ref()) {
-            Ok(ask) => {
-                caller.secret.clone_from(&ask.secret);
-                self.request(id, &ask);
-            }
-            Err(error) => self.settle(id, Err(error)),
+        let Some(Caller { call: Call::Do(op), session }) = self.calls.get_mut(id) else { return };
+        match op.ask(&self.keeper, session.as_ref()) {
+            Ok(ask) => self.request(id, &ask),
+            Err(error) => self.settle(id, Err(&error)),
         }
     }
 
     fn request(&self, id: Id, ask: &Ask) {
         let (url, headers) = (ask.url(&self.url), ask.headers(&self.key));
-        self.out.write(|out| out.send(id, id, ask.method, &url, &headers, ask.body.as_deref().map(Some)));
+        out(|out| out.send(id, id, ask.method, &url, &headers, ask.body.as_deref().map(Some)));
     }
 
-    fn came(&mut self, id: Id, answer: Result<Answer, Error>, now: Moment) {
-        if id == RENEWAL {
-            return self.renewal_goes_on(answer, now);
+    fn answered(&mut self, id: Id, answer: Result<Answer, Error>, now: Moment) {
+        if let Some(Renewal { renewing, .. }) = self.renewal.as_mut().filter(|_| id == RENEWAL) {
+            let next = renewing.answered(&self.keeper, answer, now);
+            return self.renew(next, now);
         }
-        let Some(caller) = self.calls.get(id) else { return };
-        let Call::Do(op) = &caller.call else { return };
-        let answer = answer.and_then(|answer| answer.accepted(&caller.secret));
-        let done = op.finish(&self.keeper, caller.session.as_ref(), answer, now);
-        let value = done.map(|done| match done {
-            Done::Session(session) => session.json().to_owned(),
-            Done::User(user) => user.json().to_owned(),
-            Done::Nothing => nothing(),
-        });
-        self.settle(id, value);
+        let Some(Caller { call: Call::Do(op), session }) = self.calls.get(id) else { return };
+        match op.finish(&self.keeper, session.as_ref(), answer, now) {
+            Ok(Done::Session(session)) => self.settle(id, Ok(session.json())),
+            Ok(Done::User(user)) => self.settle(id, Ok(user.json())),
+            Ok(Done::Nothing) => self.settle(id, Ok(NOTHING)),
+            Err(error) => self.settle(id, Err(&error)),
+        }
     }
 
-    fn renewal_goes_on(&mut self, answer: Result<Answer, Error>, now: Moment) {
-        let Some(Renewal { renewing, stage, .. }) = &mut self.renewal else { return };
-        let next = match stage {
-            Stage::Lock => renewing.begin(&self.keeper, now),
-            Stage::Pause => renewing.paused(&self.keeper, now),
-            Stage::Answer(secret) => {
-                let answer = answer.and_then(|answer| answer.accepted(secret));
-                renewing.answered(&self.keeper, answer, now)
-            }
-        };
+    fn go_on(&mut self, now: Moment) {
+        let Some(Renewal { renewing, .. }) = &mut self.renewal else { return };
+        let next = renewing.go_on(&self.keeper, now);
+        self.renew(next, now);
+    }
+
+    fn renew(&mut self, next: Next, now: Moment) {
         match next {
-            Next::Send(ask) => {
-                *stage = Stage::Answer(ask.secret.clone());
-                self.request(RENEWAL, &ask);
-            }
-            Next::Pause(pause) => {
-                *stage = Stage::Pause;
-                self.out.write(|out| out.action("sleep", &[RENEWAL, pause as Id]));
-            }
+            Next::Send(ask) => self.request(RENEWAL, &ask),
+            Next::Pause(pause) => out(|out| out.action("sleep", &[RENEWAL, pause as Id])),
             Next::End(renewed) => self.renewed(&renewed, now),
         }
     }
 
     fn renewed(&mut self, renewed: &Renewed, now: Moment) {
-        self.out.write(|out| out.action("unlock", &[]));
+        out(|out| out.action("unlock", &[]));
         let waiting = self.renewal.take().map(|renewal| renewal.waiting);
         for id in waiting.unwrap_or_default() {
             let forced = matches!(self.calls.get(id), Some(Caller { call: Call::Refresh, .. }));
@@ -281,26 +224,14 @@ impl Face {
     }
 
     /// The call ends with this value, as JSON.
-    fn settle(&mut self, id: Id, value: Result<String, Error>) {
+    fn settle(&mut self, id: Id, value: Result<&str, &Error>) {
         let settled = self.calls.remove(id);
         drop(settled);
-        self.out.write(|out| match &value {
+        out(|out| match value {
             Ok(value) => out.value("done", &[id], None, Some(value)),
             Err(error) => out.fail(id, error),
         });
     }
 }
 
-fn nothing() -> String {
-    "null".to_owned()
-}
-
-fn maybe(session: Option<AuthSession>) -> String {
-    session.map_or_else(nothing, |session| session.json().to_owned())
-}
-
-fn quoted(text: &str) -> String {
-    let mut json = String::new();
-    quote(text, &mut json);
-    json
-}
+const NOTHING: &str = "null";

@@ -19,8 +19,7 @@ use crate::tools::{Tools, npm};
 
 /// Unwinding, source locations and `Debug` output are what a small module can do without: a panic traps at once, and the
 /// guard in the package turns the trap into a rejected promise.
-const SMALLEST: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none \
-                        --cfg=sha2_backend_soft=\"compact\"";
+const SMALLEST: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none";
 
 /// The same flags wherever the crate is built for browsers, so that the builds share their work.
 pub(crate) const BROWSER_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js"];
@@ -195,14 +194,20 @@ fn bind(tools: &Tools, module: &Path, work: &Path, build: Build, name: &str) -> 
     step("wasm-bindgen", &mut bindgen)
 }
 
+/// Rust's stack lies lowest in the memory, so that what overflows it traps: nothing else has an address in the first kilobyte, and
+/// pointers need no check against wrapping around.
+const STACK_LIES_LOWEST: &str = "--low-memory-unused";
+
 fn optimise(bound: &Path, shipped: &Path) -> Result<Names> {
     let small = bound.with_extension("small.wasm");
-    step("wasm-opt -Oz", npm::program("wasm-opt")?.args(["-Oz", "--converge"]).arg(bound).arg("-o").arg(&small))?;
+    let mut optimise = npm::program("wasm-opt")?;
+    optimise.args(["-Oz", "--converge", STACK_LIES_LOWEST]).arg(bound).arg("-o").arg(&small);
+    step("wasm-opt -Oz", &mut optimise)?;
     // Renaming once, in a run of its own: it prints the map of names. Two passes later, functions stand in an order
     // that brotli likes better.
     let mut rename = npm::program("wasm-opt")?;
     rename.args(["--minify-imports-and-exports-and-modules", "--strip-debug", "--strip-producers", "-Oz", "-Oz"]);
-    rename.arg("--strip-target-features").arg(small).arg("-o").arg(shipped);
+    rename.args(["--strip-target-features", STACK_LIES_LOWEST]).arg(small).arg("-o").arg(shipped);
     Names::parse(&output(&mut rename).with_context(|| format!("wasm-opt failed: {rename:?}"))?)
 }
 
