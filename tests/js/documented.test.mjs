@@ -1,7 +1,6 @@
 /** Every block of code in the README and in docs/ is run: here, or where `ELSEWHERE` says. A block that nothing runs fails. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { access, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";
@@ -18,6 +17,7 @@ import { launch, openPage } from "./support/browser.mjs";
 import { blocks, commands } from "./support/guide.mjs";
 import { TYPED } from "./support/typed-guides.mjs";
 import { LIMIT } from "./support/limits.mjs";
+import { listen } from "./support/loopback.mjs";
 import { installPackage } from "./support/package.mjs";
 import { required } from "./support/required.mjs";
 import { startStack } from "./support/stack.mjs";
@@ -108,7 +108,7 @@ const messages = [{ role: "user", content: "What is a token?" }];
 
 /** A client for blocks that begin with one. */
 async function client(options = {}) {
-  const { createClient } = await import(pathToFileURL(path.join(installed.packageFolder, "node.js")).href);
+  const { createClient } = await installed.load("node.js");
   return createClient({ supabase, behestUrl: stack.gateway, ...options });
 }
 
@@ -152,17 +152,15 @@ async function inPage(script, headers, look) {
     const [type, body] = url === "/app.js" ? ["text/javascript", script] : ["text/html", PAGE];
     response.writeHead(200, { "content-type": type, ...headers }).end(body);
   });
-  site.listen(0, "127.0.0.1");
-  await once(site, "listening");
+  const { url, stop } = await listen(site);
   const { page, context, complaints } = await openPage(browser);
   try {
-    await page.goto(`http://127.0.0.1:${site.address().port}/`);
+    await page.goto(url);
     await look(page);
     assert.deepEqual(complaints, []);
   } finally {
     await context.close();
-    site.closeAllConnections();
-    site.close();
+    await stop();
   }
 }
 
@@ -236,7 +234,7 @@ const RUN = [
   [
     "README.md",
     "$ cargo xtask pack",
-    (block) => xtask(block, { [`npm install ./${path.basename(required("BEHEST_TARBALL", "the tarball"))}`]: () => access(installed.packageFolder) }),
+    (block) => xtask(block, { [`npm install ../behest-client/pkg/${path.basename(required("BEHEST_TARBALL", "the tarball"))}`]: () => access(installed.packageFolder) }),
   ],
   ["README.md", 'import { createClient } from "behest-client";', README_JS],
   ["README.md", 'import { createTokenEndpoint } from "behest-client/server";', endpoint],
@@ -316,7 +314,7 @@ const RUN = [
     "docs/quickstart.md",
     "// Vue",
     async ({ text }) => {
-      const { chatStore } = await import(pathToFileURL(path.join(installed.packageFolder, "chat.js")).href);
+      const { chatStore } = await installed.load("chat.js");
       const chat = chatStore(await client());
       const known = { chat };
       const out = await runs(`import { effectScope, onScopeDispose, shallowRef } from "@vue/reactivity";\nconst scope = effectScope();\nscope.run(() => {\n${text}\nout.state = state; });\nout.scope = scope;`, known);
@@ -331,7 +329,7 @@ const RUN = [
     "docs/quickstart.md",
     "// Solid",
     async ({ text }) => {
-      const { chatStore } = await import(pathToFileURL(path.join(installed.packageFolder, "chat.js")).href);
+      const { chatStore } = await installed.load("chat.js");
       const chat = chatStore(await client());
       const out = await runs(`import { createRoot, from } from "solid-js/dist/solid.js";\ncreateRoot((dispose) => {\n${text}\nout.state = state; out.dispose = dispose; });`, { chat });
       await chat.send("Hi!");

@@ -11,12 +11,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
-import { freePort } from "./support/free-port.mjs";
 import { launch, openPage } from "./support/browser.mjs";
 import { steps } from "./support/guide.mjs";
-import { TYPED } from "./support/typed-guides.mjs";
+import { freePorts } from "./support/loopback.mjs";
 import { required } from "./support/required.mjs";
 import { startStack, wwwFolder } from "./support/stack.mjs";
+import { TYPED } from "./support/typed-guides.mjs";
 
 /** A first build takes minutes. */
 const LIMIT = { timeout: 900_000 };
@@ -29,7 +29,7 @@ let data;
 const folders = [];
 
 before(async () => {
-  port = await freePort();
+  [port] = await freePorts(1);
   folders.push(await mkdtemp(path.join(tmpdir(), "behest-starts-")));
   const trunk = path.join(import.meta.dirname, "support/trunk.mjs");
   await writeFile(path.join(folders[0], "trunk"), `#!/bin/sh\nexec ${process.execPath} ${trunk} "$@"\n`, { mode: 0o755 });

@@ -7,10 +7,11 @@ import { after, before, test } from "node:test";
 import { build } from "vite";
 
 import { launch, openPage } from "../js/support/browser.mjs";
+import { freePorts } from "../js/support/loopback.mjs";
 import { startStack, wwwFolder } from "../js/support/stack.mjs";
 import { html, output, program, project } from "./project.mjs";
 import { typed } from "./quickstart.mjs";
-import { freePorts, serveFolder, serveProgram } from "./serve.mjs";
+import { serveFolder, serveProgram } from "./serve.mjs";
 
 const LIMIT = { timeout: 180_000 };
 const root = path.resolve(import.meta.dirname, "../..");

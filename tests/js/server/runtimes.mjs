@@ -73,7 +73,7 @@ function start(command, args, options, port) {
 const spoken = (line) => Number(/^listening (\d+)$/.exec(line)?.[1]);
 
 /** As wrangler does it: the conditions of Workers, and `.wasm` files left to the host. */
-function bundleWorker(folder, entry) {
+function bundleWorker(folder, entry, wasm) {
   execFileSync(
     program("esbuild"),
     [
@@ -88,10 +88,10 @@ function bundleWorker(folder, entry) {
     ],
     { cwd: folder },
   );
-  cpSync(join(folder, "node_modules/behest-client/dist/server.wasm"), join(folder, "server.wasm"));
+  cpSync(join(folder, "node_modules/behest-client/dist", wasm), join(folder, wasm));
 }
 
-const capnp = (bindings) => `using Workerd = import "/workerd/workerd.capnp";
+const capnp = (wasm, bindings) => `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
@@ -102,17 +102,17 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = (
   modules = [
     (name = "worker.js", esModule = embed "worker.js"),
-    (name = "dist/server.wasm", wasm = embed "server.wasm"),
+    (name = "dist/${wasm}", wasm = embed "${wasm}"),
   ],
   bindings = [${Object.entries(bindings).map(([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)})`)}],
   compatibilityDate = "2026-10-01",
 );
 `;
 
-/** A worker on real workerd: `entry` bundled, `bindings` as its `env`. */
-export function startWorkerd(folder, entry, bindings) {
-  bundleWorker(folder, entry);
-  writeFileSync(join(folder, "worker.capnp"), capnp(bindings));
+/** A worker on real workerd: `entry` bundled, `bindings` as its `env`, with one of the package's modules. */
+export function startWorkerd(folder, entry, bindings, wasm = "server.wasm") {
+  bundleWorker(folder, entry, wasm);
+  writeFileSync(join(folder, "worker.capnp"), capnp(wasm, bindings));
   const heard = (line) => line.startsWith("{") && JSON.parse(line).port;
   return start(program("workerd"), ["serve", "worker.capnp", "--control-fd=3"], { cwd: folder, extra: ["pipe"] }, heard);
 }
