@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-import { installProject } from "../tests/js/server/runtimes.mjs";
+import { installPrograms } from "../tests/js/server/runtimes.mjs";
 import { token } from "../tests/js/server/tokens.mjs";
 import { startUpstream } from "../tests/js/server/upstream.mjs";
 import { median, medians } from "./lib/rounds.mjs";
@@ -26,7 +26,7 @@ const RUNTIMES = ["node", "deno", "bun", "workerd"];
 if (!existsSync("/proc/self/schedstat")) throw new Error("this benchmark reads CPU times from /proc: run it on Linux");
 
 const upstream = await startUpstream();
-const project = installProject(process.env.BEHEST_TARBALL);
+const project = await installPrograms();
 const env = {
   SUPABASE_URL: upstream.url,
   SUPABASE_ANON_KEY: "sb_publishable_default",
@@ -254,5 +254,5 @@ try {
 } finally {
   for (const child of running) child.kill("SIGKILL");
   upstream.stop();
-  project.remove();
+  await project.remove();
 }

@@ -199,7 +199,7 @@ describe("the session source", () => {
         reads += 1;
         return reads === 1 ? null : "a.user.session";
       };
-      const { behest } = await freshClient({ tokenUrl: `${url}/token`, behestUrl: url, getAccessToken });
+      const behest = await clientOf(url, { getAccessToken });
       return [(await failureOf(behest.ask("Hi!"))).reason, await behest.ask("Hi!")];
     }, server.url);
     assert.deepEqual(answers, ["signed_out", "Hello."]);

@@ -116,7 +116,7 @@ test("redirects are not followed", LIMIT, async () => {
     seen.push(request.url);
     response.end("{}");
   }));
-  const gateway = await listen(createServer((request, response) => {
+  const gateway = await listen(createServer((_request, response) => {
     response.writeHead(307, { location: elsewhere.url }).end();
   }));
   const behest = createClient({

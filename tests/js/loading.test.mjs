@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 
 import { launch, openPage } from "./support/browser.mjs";
-import { createClient, installed, lab, setUp, until, urls } from "./support/in-node.mjs";
+import { installed, lab, setUp, until, urls } from "./support/in-node.mjs";
 import { LIMIT } from "./support/limits.mjs";
 import { listen } from "./support/loopback.mjs";
 

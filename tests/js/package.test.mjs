@@ -148,7 +148,6 @@ async function poisonable(gateway, where = "head") {
   });
   const world = new lab.World();
   if (gateway) world.serve((request) => (lab.isMint(request) ? lab.defaultReply(request, world) : gateway(request, world)));
-  const urls = { supabaseUrl: "https://project.example", behestUrl: "https://gateway.example" };
   return { world, state, behest: create({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken, maxRetries: 0 }) };
 }
 

@@ -62,7 +62,7 @@ for (const order of ["before", "after"]) {
 }
 
 test("what was asked before the change, in a turn of its own, ends with its user", LIMIT, async () => {
-  const { world, supabase, connect } = setting();
+  const { supabase, connect } = setting();
   const behest = connect();
   await supabase.change("alice");
   await behest.warm();
@@ -99,7 +99,7 @@ test("a call that was aborted in the turn it was made in is not begun", LIMIT, a
 });
 
 test("a session near its end, and one after `close`, are asked for", LIMIT, async () => {
-  const { world, supabase, connect } = setting();
+  const { supabase, connect } = setting();
   const behest = connect();
   await supabase.change("alice", 60);
   await behest.ask("Hi!");

@@ -1,24 +1,20 @@
 // The five hosts, each started with the packed package installed beside the program.
 import { execFileSync, spawn } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
+import { installPackage } from "../support/package.mjs";
+
 const here = fileURLToPath(new URL(".", import.meta.url));
 const program = (name) => join(here, "../node_modules/.bin", name);
 
-/** A project with the tarball installed and this folder's programs in it. */
-export function installProject(tarball) {
-  const project = mkdtempSync(join(tmpdir(), "behest-runtimes-"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
-  execFileSync("npm", ["install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund", tarball], {
-    cwd: project,
-    stdio: "pipe",
-  });
-  cpSync(here, project, { recursive: true });
-  return { folder: project, remove: () => rmSync(project, { recursive: true, force: true }) };
+/** The installed package with this folder's programs beside it. */
+export async function installPrograms() {
+  const installed = await installPackage();
+  cpSync(here, installed.folder, { recursive: true });
+  return installed;
 }
 
 /** Makes one file of a program of this folder and the packages it imports. */
