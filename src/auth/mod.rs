@@ -31,11 +31,11 @@
 #![cfg_attr(not(feature = "auth"), allow(dead_code, unused_imports, unreachable_pub))]
 
 #[cfg(feature = "auth")]
+mod connection;
+#[cfg(feature = "auth")]
 mod cookies;
 #[cfg(feature = "auth")]
 mod flight;
-#[cfg(feature = "auth")]
-mod inner;
 mod keeper;
 mod op;
 mod options;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::connection::Connection;
 use super::flight::Flight;
-use super::inner::Inner;
 use super::keeper::{Keeper, Sharing};
 use super::op::{Done, Kind, Op, Place};
 use super::options::{AuthEvent, AuthOptions, Scope, UserChanges, VerifyType};
@@ -26,7 +26,7 @@ use crate::{Error, Secret};
 /// it, and panics on any other. See the [module](super) for where the session is and when it is renewed.
 #[derive(Clone)]
 pub struct Supabase {
-    inner: OnThread<Arc<Inner>>,
+    inner: OnThread<Arc<Connection>>,
     options: Arc<AuthOptions>,
 }
 
@@ -104,7 +104,7 @@ impl SupabaseBuilder {
         let is_default = self.transport.is_none();
         let transport = self.transport.unwrap_or_else(|| Arc::new(DefaultTransport::default()));
         let storage_key = self.storage_key.unwrap_or_else(|| usual_storage_key(&url));
-        let inner = Inner {
+        let inner = Connection {
             url,
             key: self.key,
             timeout: self.timeout,
@@ -369,7 +369,7 @@ impl Supabase {
         match &*renewal {
             Some(flight) if !flight.is_over() => flight.clone(),
             _ => {
-                let work = Inner::renew((*self.inner).clone(), session, wanted);
+                let work = Connection::renew((*self.inner).clone(), session, wanted);
                 renewal.insert(Flight::start(&*self.inner.transport, Box::pin(work))).clone()
             }
         }
