@@ -168,7 +168,7 @@ function cpu(pid) {
 function source(runtime, subject, all) {
   const make = {
     behest: 'import { createTokenEndpoint as make } from "behest-client/server";',
-    documented: 'import { documented as make } from "./documented.mjs";',
+    documented: 'import { documented as make } from "../../tests/js/server/documented.mjs";',
   };
   const begin = all ? 'import { host as make } from "./host.mjs";' : make[subject];
   const said = "console.log(`listening ${port}`)";

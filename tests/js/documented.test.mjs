@@ -14,7 +14,7 @@ import { compile } from "svelte/compiler";
 
 import { startBadServer, events, says, DONE } from "./support/bad-server.mjs";
 import { launch, openPage } from "./support/browser.mjs";
-import { blocks, commands } from "./support/guide.mjs";
+import { blocks, commands, filled } from "./support/guide.mjs";
 import { TYPED } from "./support/typed-guides.mjs";
 import { LIMIT } from "./support/limits.mjs";
 import { listen } from "./support/loopback.mjs";
@@ -52,14 +52,6 @@ after(async () => {
   await stack?.stop();
   await installed?.remove();
 });
-
-/** What readers put in by themselves. */
-const filled = (text, { supabase, gateway, publishableKey } = stack) =>
-  Object.entries({
-    "https://your-project.supabase.co": supabase,
-    "https://your-project.behest.app": gateway,
-    "sb_publishable_…": publishableKey,
-  }).reduce((text, [from, to]) => text.replaceAll(from, to), text);
 
 /** One file of a text and the packages it imports; ours is the installed one. */
 async function bundled(contents, { platform = "node", define = {}, plugins = [], loader = "jsx" } = {}) {
@@ -99,7 +91,7 @@ async function runs(text, known = {}, options = {}) {
   const body = text.replaceAll(/^import .*;$/gm, "");
   const module = `${imports}\nconst { ${names.join(", ")} } = globalThis.documented;\n${options.before ?? ""}\n{\n${body}\n${options.after ?? ""}\n}`;
   const file = path.join(installed.folder, `block-${(count += 1)}.mjs`);
-  await writeFile(file, await bundled(filled(module), options));
+  await writeFile(file, await bundled(filled(module, stack), options));
   await import(pathToFileURL(file).href);
   return seen.out;
 }
@@ -136,7 +128,7 @@ const inFile = (file, words) => async () => assert.ok((await read(file)).include
 const doctor = async ({ text }) => {
   const { data } = await supabase.auth.getSession();
   const origin = stack.page;
-  for (const command of commands(filled(text).replaceAll("http://localhost:5173", origin).replace("SUPABASE_ACCESS_TOKEN=… ", ""))) {
+  for (const command of commands(filled(text, stack).replaceAll("http://localhost:5173", origin).replace("SUPABASE_ACCESS_TOKEN=… ", ""))) {
     const [npx, ...args] = command.split(/\s+/);
     assert.equal(npx, "npx");
     const env = { ...process.env, SUPABASE_ACCESS_TOKEN: data.session.access_token, npm_config_offline: "true" };
@@ -415,7 +407,7 @@ const ELSEWHERE = [
   {
     // The suite `examples` types them into an app of Vite's, and drives it.
     covers: async (page, { heading, file }) =>
-      page === "docs/quickstart.md" && heading.startsWith("## React") && file !== undefined && (await read("tests/matrix/examples.test.mjs")).includes('typed(text, "## React"'),
+      page === "docs/quickstart.md" && heading.startsWith("## React") && file !== undefined && (await read("tests/matrix/examples.test.mjs")).includes('steps(text, "## React")'),
   },
   {
     // One that no machine without an account or a registry runs says so to its reader.

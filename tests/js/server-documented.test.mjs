@@ -43,7 +43,7 @@ before(async () => {
     BEHEST_BASE_URL: stack.gateway,
     CORS_ORIGIN: PAGE,
   };
-  hosts.documented = await startFunction(project.folder, bundleProgram("documented.ts", join(project.folder, "documented.js")), variables);
+  hosts.documented = await startFunction(project.folder, bundleProgram("host-documented.mjs", join(project.folder, "documented.js")), variables);
   hosts.ours = await startFunction(project.folder, ours, variables);
 });
 
