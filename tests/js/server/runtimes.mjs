@@ -87,7 +87,8 @@ function bundleWorker(folder, entry, wasm) {
   cpSync(join(folder, "node_modules/behest-client/dist", wasm), join(folder, wasm));
 }
 
-const capnp = (wasm, bindings) => `using Workerd = import "/workerd/workerd.capnp";
+/** What workerd is told: a script, one of the package's modules, and what its `env` holds. */
+export const capnp = (bindings, wasm, script = "worker.js") => `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
@@ -97,7 +98,7 @@ const config :Workerd.Config = (
 );
 const main :Workerd.Worker = (
   modules = [
-    (name = "worker.js", esModule = embed "worker.js"),
+    (name = "${script}", esModule = embed "${script}"),
     (name = "dist/${wasm}", wasm = embed "${wasm}"),
   ],
   bindings = [${Object.entries(bindings).map(([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)})`)}],
@@ -108,7 +109,7 @@ const main :Workerd.Worker = (
 /** A worker on real workerd: `entry` bundled, `bindings` as its `env`, with one of the package's modules. */
 export function startWorkerd(folder, entry, bindings, wasm = "server.wasm") {
   bundleWorker(folder, entry, wasm);
-  writeFileSync(join(folder, "worker.capnp"), capnp(wasm, bindings));
+  writeFileSync(join(folder, "worker.capnp"), capnp(bindings, wasm));
   const heard = (line) => line.startsWith("{") && JSON.parse(line).port;
   return start(program("workerd"), ["serve", "worker.capnp", "--control-fd=3"], { cwd: folder, extra: ["pipe"] }, heard);
 }
