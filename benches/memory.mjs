@@ -1,8 +1,9 @@
 /** What 10,000 streams leave behind that 100 did not: memory, listeners, timers, sockets. In Node, over real HTTP. */
-import { getEventListeners, once, setMaxListeners } from "node:events";
+import { getEventListeners, setMaxListeners } from "node:events";
 import { createServer } from "node:http";
 import { setTimeout as wait } from "node:timers/promises";
 
+import { listen } from "../tests/js/support/loopback.mjs";
 import { cut, MESSAGES, MODEL, streamOf } from "./lib/chat.mjs";
 import { accessToken, tokenBundle } from "./lib/memory-server.mjs";
 import { importPackage, progress, QUICK, report, withPackage } from "./lib/setting.mjs";
@@ -21,8 +22,8 @@ await withPackage(async (installed) => {
   const { createClient } = await importPackage(installed);
   const server = await startServer();
   const client = createClient({
-    tokenUrl: `${server.origin}/functions/v1/behest-token`,
-    behestUrl: server.origin,
+    tokenUrl: `${server.url}/functions/v1/behest-token`,
+    behestUrl: server.url,
     getAccessToken: accessToken,
   });
   const { signal } = new AbortController();
@@ -109,16 +110,9 @@ async function startServer() {
     }
     response.end();
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
   return {
-    origin: `http://127.0.0.1:${server.address().port}`,
+    ...(await listen(server)),
     connections: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
-    async stop() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
-    },
   };
 }
 

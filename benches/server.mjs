@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-import { installProject } from "../tests/js/server/runtimes.mjs";
+import { capnp, installPrograms } from "../tests/js/server/runtimes.mjs";
 import { token } from "../tests/js/server/tokens.mjs";
 import { startUpstream } from "../tests/js/server/upstream.mjs";
 import { median, medians } from "./lib/rounds.mjs";
@@ -26,7 +26,7 @@ const RUNTIMES = ["node", "deno", "bun", "workerd"];
 if (!existsSync("/proc/self/schedstat")) throw new Error("this benchmark reads CPU times from /proc: run it on Linux");
 
 const upstream = await startUpstream();
-const project = installProject(process.env.BEHEST_TARBALL);
+const project = await installPrograms();
 const env = {
   SUPABASE_URL: upstream.url,
   SUPABASE_ANON_KEY: "sb_publishable_default",
@@ -168,7 +168,7 @@ function cpu(pid) {
 function source(runtime, subject, all) {
   const make = {
     behest: 'import { createTokenEndpoint as make } from "behest-client/server";',
-    documented: 'import { documented as make } from "./documented.mjs";',
+    documented: 'import { documented as make } from "../../tests/js/server/documented.mjs";',
   };
   const begin = all ? 'import { host as make } from "./host.mjs";' : make[subject];
   const said = "console.log(`listening ${port}`)";
@@ -201,22 +201,10 @@ function bundle(runtime, subject, all) {
   execFileSync(program("esbuild"), [...options, `--sourcefile=${entry}`], { cwd: join(here, "server"), env: peers, input });
   if (runtime === "workerd") {
     cpSync(join(project.folder, "node_modules/behest-client/dist/server.wasm"), join(folder, "server.wasm"));
-    writeFileSync(join(folder, "worker.capnp"), capnp({ ...env, SUBJECT: subject }));
+    writeFileSync(join(folder, "worker.capnp"), capnp({ ...env, SUBJECT: subject }, "server.wasm", "main.mjs"));
   }
   return folder;
 }
-
-const capnp = (bindings) => `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [(name = "main", worker = .main), (name = "internet", network = (allow = ["public", "private"]))],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-const main :Workerd.Worker = (
-  modules = [(name = "main.mjs", esModule = embed "main.mjs"), (name = "dist/server.wasm", wasm = embed "server.wasm")],
-  bindings = [${Object.entries(bindings).map(([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)})`)}],
-  compatibilityDate = "2026-10-01",
-);
-`;
 
 const COMMANDS = {
   node: [process.execPath, "main.mjs"],
@@ -254,5 +242,5 @@ try {
 } finally {
   for (const child of running) child.kill("SIGKILL");
   upstream.stop();
-  project.remove();
+  await project.remove();
 }

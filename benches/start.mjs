@@ -94,7 +94,7 @@ await withPackage(async (installed) => {
     }
   } finally {
     await browser.close();
-    for (const server of [supabase, gateway, site]) await server.close();
+    for (const server of [supabase, gateway, site]) await server.stop();
   }
 });
 

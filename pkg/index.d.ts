@@ -191,7 +191,10 @@ interface CommonOptions {
   tokenUrl?: string;
   /** Supabase's publishable key, sent to the token function as `apikey`. Not sent by default. */
   apiKey?: string;
-  /** A token is renewed when no more than this is left of its life. Default 60 000. */
+  /**
+   * A token is used until no more than this is left of its life, and renewed in the background before. Default 60 000; of a token
+   * that lives no longer than twice the margin, half its life.
+   */
   marginMs?: number;
   /** How often a call is repeated after a passing failure, always before its first byte. Default 2. */
   maxRetries?: number;

@@ -6,8 +6,8 @@ const DEADLINE_MS = 10_000;
 export class AuthError extends Error {
   name = "AuthError";
 
-  constructor(message, { status, code } = {}) {
-    super(message);
+  constructor(message, { status, code, cause } = {}) {
+    super(message, { cause });
     this.status = status;
     this.code = code;
   }

@@ -38,7 +38,7 @@ export async function inChromium(installed, use) {
     return await use({ page, cpu });
   } finally {
     await browser.close();
-    await server.close();
+    await server.stop();
   }
 }
 

@@ -1,9 +1,10 @@
 /** A small HTTP server on loopback that serves files as a CDN does: compressed by brotli, and cached for ever. */
-import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import path from "node:path";
 import { brotliCompressSync } from "node:zlib";
+
+import { listen } from "../../tests/js/support/loopback.mjs";
 
 /** `handle(request, response)` answers what is no file; it says whether it did. */
 export async function serve(handle = () => false) {
@@ -16,8 +17,7 @@ export async function serve(handle = () => false) {
       response.writeHead(404).end();
     }
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const { url: origin, stop } = await listen(server);
 
   const add = (url, type, content) => {
     const cached = type === "text/html" ? "no-cache" : "public, max-age=31536000, immutable";
@@ -27,7 +27,8 @@ export async function serve(handle = () => false) {
   };
 
   return {
-    origin: `http://127.0.0.1:${server.address().port}`,
+    origin,
+    stop,
     add,
     /** A bundle, and beside it the modules that its `new URL("…", import.meta.url)` name. */
     addScript(url, script, { packageFolder }) {
@@ -35,11 +36,6 @@ export async function serve(handle = () => false) {
         add(path.posix.join(path.posix.dirname(url), name), "application/wasm", readFileSync(path.join(packageFolder, name)));
       }
       return add(url, "text/javascript", script);
-    },
-    async close() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
     },
   };
 }

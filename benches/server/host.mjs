@@ -2,7 +2,7 @@
 import { createTokenEndpoint } from "behest-client/server";
 import * as jose from "jose";
 
-import { documented } from "./documented.mjs";
+import { documented } from "../../tests/js/server/documented.mjs";
 import { mintSubjects } from "./mints.mjs";
 
 const makers = { behest: createTokenEndpoint, documented };

@@ -1,6 +1,6 @@
 import { readerOf } from "./body.js";
 import { beginEarly } from "./early.js";
-import { aborted, BehestError, failure, invalidConfig, words } from "./error.js";
+import { aborted, BehestError, failure, words } from "./error.js";
 import { ChatStream } from "./stream.js";
 import { randomBytes } from "./token.js";
 

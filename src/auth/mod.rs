@@ -34,11 +34,11 @@ mod back;
 #[cfg(feature = "auth")]
 mod bodies;
 #[cfg(feature = "auth")]
+mod connection;
+#[cfg(feature = "auth")]
 mod cookies;
 #[cfg(feature = "auth")]
 mod flight;
-#[cfg(feature = "auth")]
-mod inner;
 mod keeper;
 #[cfg(feature = "auth")]
 mod news;

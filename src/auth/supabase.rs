@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::back::Back;
+use super::connection::Connection;
 use super::flight::Flight;
-use super::inner::Inner;
 use super::keeper::Keeper;
 use super::news::{News, Sharing};
 use super::op::{Done, Kind, Op};
@@ -28,7 +28,7 @@ use crate::{Error, Secret};
 /// it, and panics on any other. See the [module](super) for where the session is and when it is renewed.
 #[derive(Clone)]
 pub struct Supabase {
-    inner: OnThread<Arc<Inner>>,
+    inner: OnThread<Arc<Connection>>,
     options: Arc<AuthOptions>,
 }
 
@@ -107,7 +107,7 @@ impl SupabaseBuilder {
         let transport = self.transport.unwrap_or_else(|| Arc::new(DefaultTransport::default()));
         let storage_key = self.storage_key.unwrap_or_else(|| usual_storage_key(&url));
         let (keeper, news) = News::open(Kept::new(storage), storage_key, sharing);
-        let inner = Inner {
+        let inner = Connection {
             url,
             key: self.key,
             timeout: self.timeout,
@@ -376,7 +376,7 @@ impl Supabase {
         match &*renewal {
             Some(flight) if !flight.is_over() => flight.clone(),
             _ => {
-                let work = Inner::renew((*self.inner).clone(), session, wanted);
+                let work = Connection::renew((*self.inner).clone(), session, wanted);
                 renewal.insert(Flight::start(&*self.inner.transport, Box::pin(work))).clone()
             }
         }

@@ -165,8 +165,8 @@ impl ClientBuilder {
         self
     }
 
-    /// A token is renewed when no more than this is left of its life. Default 60 s; a token that lives
-    /// no longer than twice the margin is renewed at half its life.
+    /// A token is used until no more than this is left of its life, and renewed in the background before. Default 60 s; of a
+    /// token that lives no longer than twice the margin, half its life.
     #[must_use]
     pub fn margin(mut self, margin: Duration) -> Self {
         self.0.config.margin = as_millis(margin);

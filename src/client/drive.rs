@@ -6,10 +6,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::vec::IntoIter;
 
+use super::items::{Item, Queue};
 use super::session::SessionSource;
 use super::spans::Span;
-use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Receive, Table, Want};
-use crate::json::Text;
+use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Table, Want};
 use crate::platform::{self, Body, BoxFuture, Failure, MaybeSend, MaybeSync, Now, Request, Response, Transport};
 use crate::wire::{as_millis, millis};
 use crate::{Error, Reason, Secret};
@@ -70,46 +70,6 @@ pub(crate) enum News {
     Settled(Result<engine::Reply, Error>),
     /// The stream is open, and this request brings it.
     Open(engine::Trace, Id),
-}
-
-/// An item of a stream, and what it changes.
-pub(crate) enum Item {
-    Chunk(String),
-    ToolCall {
-        slot: usize,
-        id: String,
-        name: String,
-        arguments: String,
-    },
-    FinishReason(String),
-    /// As JSON.
-    Usage(String),
-}
-
-/// What has come of a stream.
-pub(crate) type Queue = Vec<Item>;
-
-impl Receive for Queue {
-    fn chunk(&mut self, json: &str) {
-        self.push(Item::Chunk(json.to_owned()));
-    }
-
-    fn text(&mut self, _text: Text<'_>, half: Option<u16>) -> Option<u16> {
-        half
-    }
-
-    fn tool_call(&mut self, slot: usize, id: &str, name: &str, arguments: &str) {
-        let (id, name, arguments) = (id.to_owned(), name.to_owned(), arguments.to_owned());
-        self.push(Item::ToolCall { slot, id, name, arguments });
-    }
-
-    fn finish_reason(&mut self, reason: &str) {
-        self.push(Item::FinishReason(reason.to_owned()));
-    }
-
-    fn usage(&mut self, json: &str) {
-        self.push(Item::Usage(json.to_owned()));
-    }
 }
 
 impl Driver {

@@ -6,6 +6,7 @@ mod chat_store;
 mod config;
 mod drive;
 mod handle;
+mod items;
 mod json;
 mod records;
 mod session;

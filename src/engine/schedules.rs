@@ -272,23 +272,17 @@ impl World {
                     id,
                     &Broken { message: String::new(), unsent: false, is_defect: false },
                 ),
-                1 | 2 => {
-                    let status = [403, 503][how - 1];
+                _ => {
+                    let status = [403, 503].get(how - 1).copied().unwrap_or(200);
                     self.engine.head(self.now, id, Head { status, ..Head::default() });
                     self.pending.insert(id, Pending::Mint { conversation, user, sent, headed: true });
                 }
-                _ => {
-                    self.engine.head(self.now, id, Head { status: 200, ..Head::default() });
-                    self.pending.insert(id, Pending::Mint { conversation, user, sent, headed: true });
-                }
             },
-            Pending::Mint { conversation, user, sent, .. } => {
+            Pending::Mint { user, sent, .. } => {
                 let name = self.tokens.len();
                 self.tokens.push((user, sent));
-                self.pending.insert(id, Pending::Mint { conversation, user, sent, headed: true });
                 let body = format!(r#"{{"token":"token-{name}","ttl":100}}"#);
                 self.engine.bytes(self.now, id, body.as_bytes(), Want::Chunks, &mut ());
-                self.pending.remove(&id);
                 self.engine.end(self.now, id, Want::Chunks, &mut ());
             }
             Pending::Chat { call, headed: false, streams } => match how {

@@ -1,17 +1,16 @@
 /** Sign-in of `behest-client/auth`: case by case as supabase-js, and together with it on one page. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { pathToFileURL } from "node:url";
 
 import { createServerClient } from "@supabase/ssr";
 import { createClient as createSupabase } from "@supabase/supabase-js";
 
 import { launch, openPage } from "./support/browser.mjs";
 import { LIMIT } from "./support/limits.mjs";
+import { listen } from "./support/loopback.mjs";
 import { installPackage } from "./support/package.mjs";
 import { CASES, PASSWORD } from "./support/sign-in-cases.mjs";
 import { startStack, wwwFolder } from "./support/stack.mjs";
@@ -32,15 +31,15 @@ before(async () => {
   installed = await installPackage();
   site = await startSite();
   // A token that was rotated away is honoured for no moment: all that is left is the one before the newest.
-  const more = ["--allow-origin", site.origin, "--reuse-interval-secs", "0"];
+  const more = ["--allow-origin", site.url, "--reuse-interval-secs", "0"];
   stack = await startStack({ packageFolder: wwwFolder, more });
   browser = await launch();
-  ({ createClient, cookieStorage, BehestError } = await import(pathToFileURL(path.join(installed.packageFolder, "auth-node.js")).href));
+  ({ createClient, cookieStorage, BehestError } = await installed.load("auth-node.js"));
 });
 after(async () => {
   await browser?.close();
   await stack?.stop();
-  site?.close();
+  await site?.stop();
   await installed?.remove();
 });
 
@@ -59,13 +58,7 @@ async function startSite() {
       () => response.writeHead(404).end(),
     );
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const close = () => {
-    server.closeAllConnections();
-    server.close();
-  };
-  return { origin: `http://127.0.0.1:${server.address().port}`, close };
+  return listen(server);
 }
 
 let addresses = 0;
@@ -332,8 +325,7 @@ test("a storage that throws is none, and the session lives as long as the client
 });
 
 test("when the module stops, calls reject, and the next one goes on with what is stored", LIMIT, async () => {
-  const part = (name) => import(pathToFileURL(path.join(installed.packageFolder, name)).href);
-  const [{ authClientFactory }, { createGlue }] = [await part("lib/auth/client.js"), await part("dist/auth-glue.js")];
+  const [{ authClientFactory }, { createGlue }] = [await installed.load("lib/auth/client.js"), await installed.load("dist/auth-glue.js")];
   const wasm = await readFile(path.join(installed.packageFolder, "dist/auth.wasm"));
   let isPoisoned = false;
   const poisonous = (guard, host) => {
@@ -356,7 +348,7 @@ test("when the module stops, calls reject, and the next one goes on with what is
 /** A tab with both libraries; `context` shares its storage with the other tabs. */
 async function tabOf(context) {
   const tab = await context.newPage();
-  await tab.goto(`${site.origin}/both`);
+  await tab.goto(`${site.url}/both`);
   await tab.evaluate(
     async ([url, key, behestUrl]) => {
       const [{ createClient: createSupabase }, { createClient }] = await Promise.all([import("/supabase-js.js"), import("/pkg/auth.js")]);
@@ -454,10 +446,10 @@ test("a provider leads back to the page, signed in, with nothing left in its add
       [stack.supabase, stack.publishableKey, stack.gateway],
     );
   const begin = () => {
-    const redirectTo = `${site.origin}/back?tab=2`;
+    const redirectTo = `${site.url}/back?tab=2`;
     void page.evaluate((redirectTo) => auth.signInWithOAuth({ provider: "github", options: { redirectTo } }), redirectTo).catch(() => {});
   };
-  await page.goto(`${site.origin}/`);
+  await page.goto(`${site.url}/`);
   await prepare();
   begin();
   const email = address();
@@ -467,18 +459,18 @@ test("a provider leads back to the page, signed in, with nothing left in its add
   assert.equal(await prepare(), null);
   await page.waitForFunction(() => heard.length > 1);
   assert.deepEqual(await page.evaluate(() => heard), [["INITIAL_SESSION", email], ["SIGNED_IN", email]]);
-  assert.equal(page.url(), `${site.origin}/back?tab=2`);
+  assert.equal(page.url(), `${site.url}/back?tab=2`);
 
   // A code that is not ours is left where it is.
-  await page.goto(`${site.origin}/back?code=somebody-elses`);
+  await page.goto(`${site.url}/back?code=somebody-elses`);
   assert.equal(await prepare(), null);
   assert.match(page.url(), /code=somebody-elses/);
 
   begin();
   await page.getByLabel("E-mail").waitFor();
-  await page.goto(`${site.origin}/back?error=access_denied&error_description=No`);
+  await page.goto(`${site.url}/back?error=access_denied&error_description=No`);
   assert.equal(await prepare(), "session_refused");
-  assert.equal(page.url(), `${site.origin}/back`);
+  assert.equal(page.url(), `${site.url}/back`);
   assert.deepEqual(complaints, []);
   await context.close();
 });
@@ -496,7 +488,7 @@ test("a page that keeps the session in cookies: its server knows the user", LIMI
       },
       asked,
     );
-  await page.goto(`${site.origin}/`);
+  await page.goto(`${site.url}/`);
   const id = await enter();
   await page.reload();
   assert.equal(await enter(), id);
@@ -518,7 +510,7 @@ test("a page without storage, channels or locks is signed in all the same", LIMI
     Object.defineProperty(navigator, "locks", { configurable: true, value: undefined });
     delete globalThis.BroadcastChannel;
   });
-  await page.goto(`${site.origin}/`);
+  await page.goto(`${site.url}/`);
   const found = await page.evaluate(
     async ([url, publishableKey, behestUrl, demoUser]) => {
       const { createClient } = await import("/pkg/auth.js");

@@ -1,39 +1,17 @@
 /** The chat store, in Node.js, against a scripted world: turns, tools, structured output, threads, users. */
 import assert from "node:assert/strict";
-import path from "node:path";
-import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { test } from "node:test";
 
 import * as v from "valibot";
 import { z } from "zod";
 
+import { installed, lab, setUp, until } from "./support/in-node.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
 
-let installed;
-let createClient;
-let chatStore;
-let lab;
-
-before(async () => {
-  installed = await installPackage();
-  const load = (file) => import(pathToFileURL(path.join(installed.packageFolder, file)).href);
-  ({ createClient } = await load("node.js"));
-  ({ chatStore } = await load("chat.js"));
-  lab = await load("testing.js");
-});
-after(() => installed?.remove());
+const { chatStore } = await installed.load("chat.js");
 
 function setting(options = {}) {
-  const world = new lab.World();
-  const { getAccessToken, fetch } = world;
-  const behest = createClient({
-    getAccessToken,
-    fetch,
-    behestUrl: "https://gateway.example",
-    supabaseUrl: "https://project.example",
-    maxRetries: 0,
-  });
+  const { world, behest } = setUp(undefined, { maxRetries: 0 });
   const chat = chatStore(behest, options);
   const seen = [];
   chat.subscribe((state) => seen.push(state));
@@ -54,11 +32,6 @@ const says = (...texts) => lab.stream([...texts.map(lab.delta), lab.finish()]);
 const bodies = (world) =>
   world.requests.filter((request) => request.url.endsWith("/chat/completions")).map(({ body }) => JSON.parse(body));
 const spoken = (messages) => messages.map(({ role, content }) => `${role}: ${content}`);
-
-/** Waits for a condition that the event loop brings about. */
-async function until(condition) {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
-}
 
 const calls = (...made) =>
   lab.stream([

@@ -1,7 +1,6 @@
 /** Every block of code in the README and in docs/ is run: here, or where `ELSEWHERE` says. A block that nothing runs fails. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { access, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";
@@ -15,9 +14,10 @@ import { compile } from "svelte/compiler";
 
 import { startBadServer, events, says, DONE } from "./support/bad-server.mjs";
 import { launch, openPage } from "./support/browser.mjs";
-import { blocks, commands } from "./support/guide.mjs";
+import { blocks, commands, filled } from "./support/guide.mjs";
 import { TYPED } from "./support/typed-guides.mjs";
 import { LIMIT } from "./support/limits.mjs";
+import { listen } from "./support/loopback.mjs";
 import { installPackage } from "./support/package.mjs";
 import { required } from "./support/required.mjs";
 import { startStack } from "./support/stack.mjs";
@@ -52,14 +52,6 @@ after(async () => {
   await stack?.stop();
   await installed?.remove();
 });
-
-/** What readers put in by themselves. */
-const filled = (text, { supabase, gateway, publishableKey } = stack) =>
-  Object.entries({
-    "https://your-project.supabase.co": supabase,
-    "https://your-project.behest.app": gateway,
-    "sb_publishable_…": publishableKey,
-  }).reduce((text, [from, to]) => text.replaceAll(from, to), text);
 
 /** One file of a text and the packages it imports; ours is the installed one. */
 async function bundled(contents, { platform = "node", define = {}, plugins = [], loader = "jsx" } = {}) {
@@ -99,7 +91,7 @@ async function runs(text, known = {}, options = {}) {
   const body = text.replaceAll(/^import .*;$/gm, "");
   const module = `${imports}\nconst { ${names.join(", ")} } = globalThis.documented;\n${options.before ?? ""}\n{\n${body}\n${options.after ?? ""}\n}`;
   const file = path.join(installed.folder, `block-${(count += 1)}.mjs`);
-  await writeFile(file, await bundled(filled(module), options));
+  await writeFile(file, await bundled(filled(module, stack), options));
   await import(pathToFileURL(file).href);
   return seen.out;
 }
@@ -108,7 +100,7 @@ const messages = [{ role: "user", content: "What is a token?" }];
 
 /** A client for blocks that begin with one. */
 async function client(options = {}) {
-  const { createClient } = await import(pathToFileURL(path.join(installed.packageFolder, "node.js")).href);
+  const { createClient } = await installed.load("node.js");
   return createClient({ supabase, behestUrl: stack.gateway, ...options });
 }
 
@@ -136,7 +128,7 @@ const inFile = (file, words) => async () => assert.ok((await read(file)).include
 const doctor = async ({ text }) => {
   const { data } = await supabase.auth.getSession();
   const origin = stack.page;
-  for (const command of commands(filled(text).replaceAll("http://localhost:5173", origin).replace("SUPABASE_ACCESS_TOKEN=… ", ""))) {
+  for (const command of commands(filled(text, stack).replaceAll("http://localhost:5173", origin).replace("SUPABASE_ACCESS_TOKEN=… ", ""))) {
     const [npx, ...args] = command.split(/\s+/);
     assert.equal(npx, "npx");
     const env = { ...process.env, SUPABASE_ACCESS_TOKEN: data.session.access_token, npm_config_offline: "true" };
@@ -152,17 +144,15 @@ async function inPage(script, headers, look) {
     const [type, body] = url === "/app.js" ? ["text/javascript", script] : ["text/html", PAGE];
     response.writeHead(200, { "content-type": type, ...headers }).end(body);
   });
-  site.listen(0, "127.0.0.1");
-  await once(site, "listening");
+  const { url, stop } = await listen(site);
   const { page, context, complaints } = await openPage(browser);
   try {
-    await page.goto(`http://127.0.0.1:${site.address().port}/`);
+    await page.goto(url);
     await look(page);
     assert.deepEqual(complaints, []);
   } finally {
     await context.close();
-    site.closeAllConnections();
-    site.close();
+    await stop();
   }
 }
 
@@ -236,7 +226,7 @@ const RUN = [
   [
     "README.md",
     "$ cargo xtask pack",
-    (block) => xtask(block, { [`npm install ./${path.basename(required("BEHEST_TARBALL", "the tarball"))}`]: () => access(installed.packageFolder) }),
+    (block) => xtask(block, { [`npm install ../behest-client/pkg/${path.basename(required("BEHEST_TARBALL", "the tarball"))}`]: () => access(installed.packageFolder) }),
   ],
   ["README.md", 'import { createClient } from "behest-client";', README_JS],
   ["README.md", 'import { createTokenEndpoint } from "behest-client/server";', endpoint],
@@ -316,7 +306,7 @@ const RUN = [
     "docs/quickstart.md",
     "// Vue",
     async ({ text }) => {
-      const { chatStore } = await import(pathToFileURL(path.join(installed.packageFolder, "chat.js")).href);
+      const { chatStore } = await installed.load("chat.js");
       const chat = chatStore(await client());
       const known = { chat };
       const out = await runs(`import { effectScope, onScopeDispose, shallowRef } from "@vue/reactivity";\nconst scope = effectScope();\nscope.run(() => {\n${text}\nout.state = state; });\nout.scope = scope;`, known);
@@ -331,7 +321,7 @@ const RUN = [
     "docs/quickstart.md",
     "// Solid",
     async ({ text }) => {
-      const { chatStore } = await import(pathToFileURL(path.join(installed.packageFolder, "chat.js")).href);
+      const { chatStore } = await installed.load("chat.js");
       const chat = chatStore(await client());
       const out = await runs(`import { createRoot, from } from "solid-js/dist/solid.js";\ncreateRoot((dispose) => {\n${text}\nout.state = state; out.dispose = dispose; });`, { chat });
       await chat.send("Hi!");
@@ -422,7 +412,7 @@ const ELSEWHERE = [
   {
     // The suite `examples` types them into an app of Vite's, and drives it.
     covers: async (page, { heading, file }) =>
-      page === "docs/quickstart.md" && heading.startsWith("## React") && file !== undefined && (await read("tests/matrix/examples.test.mjs")).includes('typed(text, "## React"'),
+      page === "docs/quickstart.md" && heading.startsWith("## React") && file !== undefined && (await read("tests/matrix/examples.test.mjs")).includes('steps(text, "## React")'),
   },
   {
     // One that no machine without an account or a registry runs says so to its reader.

@@ -3,47 +3,30 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import { DONE, events, goodChat, hang, reply, says, startBadServer } from "./support/bad-server.mjs";
-import { launch, openPage } from "./support/browser.mjs";
+import { openPage } from "./support/browser.mjs";
 import { addHelpers } from "./support/in-page.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
-import { startStack } from "./support/stack.mjs";
+import { browser, stack } from "./support/setting.mjs";
 
-let installed;
-let stack;
 let server;
-let browser;
 let page;
 let opened;
 
 before(async () => {
-  installed = await installPackage();
-  stack = await startStack(installed);
   server = await startBadServer();
-  browser = await launch();
   opened = await openPage(browser);
   page = opened.page;
   await addHelpers(opened.context);
   await page.goto(stack.page);
 });
 
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-  await stack?.stop();
-  await installed?.remove();
-});
+after(() => server?.stop());
 
 /** Asks the bad server; `more` are options of the client. */
 const ask = (more = {}) =>
   page.evaluate(
     async ([url, more]) => {
-      const { behest } = await freshClient({
-        tokenUrl: `${url}/token`,
-        behestUrl: url,
-        getAccessToken: async () => "a.user.session",
-        ...more,
-      });
+      const behest = await clientOf(url, more);
       return failureOf(behest.ask("Hi!"));
     },
     [server.url, more],
@@ -53,12 +36,7 @@ const ask = (more = {}) =>
 const stream = (more = {}) =>
   page.evaluate(
     async ([url, more]) => {
-      const { behest } = await freshClient({
-        tokenUrl: `${url}/token`,
-        behestUrl: url,
-        getAccessToken: async () => "a.user.session",
-        ...more,
-      });
+      const behest = await clientOf(url, more);
       const stream = await behest.chat.completions.create({ messages: [{ role: "user", content: "Hi!" }], stream: true });
       let told;
       const read = async () => {
@@ -79,6 +57,15 @@ const stream = (more = {}) =>
 
 const ONCE = { maxRetries: 0 };
 
+/** One call of a server that answers so gives this error. */
+async function holds(answers, more, { reason, status }) {
+  server.use(answers);
+  const error = await ask({ ...ONCE, ...more });
+  assert.ok(error.typed, JSON.stringify(error));
+  assert.deepEqual([error.reason, error.status], [reason, status], error.message);
+  assert.match(error.message, /\.$/, "a full sentence");
+}
+
 describe("the token function", () => {
   for (const [what, token, reason, status, more] of [
     ["answers nothing", reply(200, ""), "invalid_bundle", 200],
@@ -95,11 +82,7 @@ describe("the token function", () => {
     ["never answers", hang, "timeout", undefined, { timeouts: { tokenMs: 300 } }],
   ]) {
     test(`${what}: ${reason}`, LIMIT, async () => {
-      server.use({ token });
-      const error = await ask({ ...ONCE, ...more });
-      assert.ok(error.typed, JSON.stringify(error));
-      assert.deepEqual([error.reason, error.status], [reason, status], error.message);
-      assert.match(error.message, /\.$/, "a full sentence");
+      await holds({ token }, more, { reason, status });
       assert.equal(server.attempts("chat"), 0, "the gateway was not asked");
     });
   }
@@ -118,11 +101,7 @@ describe("the gateway", () => {
     ["never answers", hang, "timeout", undefined, { timeouts: { firstByteMs: 300 } }],
   ]) {
     test(`${what}: ${reason}`, LIMIT, async () => {
-      server.use({ chat });
-      const error = await ask({ ...ONCE, ...more });
-      assert.ok(error.typed, JSON.stringify(error));
-      assert.deepEqual([error.reason, error.status], [reason, status], error.message);
-      assert.match(error.message, /\.$/, "a full sentence");
+      await holds({ chat }, more, { reason, status });
       assert.equal(server.attempts("chat"), 1);
     });
   }
@@ -201,7 +180,7 @@ describe("the session source", () => {
       const error = await page.evaluate(
         async ([url, name, more]) => {
           const getAccessToken = globalThis[name];
-          const { behest } = await freshClient({ tokenUrl: `${url}/token`, behestUrl: url, getAccessToken, ...more });
+          const behest = await clientOf(url, { getAccessToken, ...more });
           return failureOf(behest.ask("Hi!"));
         },
         [server.url, name, more],
@@ -220,7 +199,7 @@ describe("the session source", () => {
         reads += 1;
         return reads === 1 ? null : "a.user.session";
       };
-      const { behest } = await freshClient({ tokenUrl: `${url}/token`, behestUrl: url, getAccessToken });
+      const behest = await clientOf(url, { getAccessToken });
       return [(await failureOf(behest.ask("Hi!"))).reason, await behest.ask("Hi!")];
     }, server.url);
     assert.deepEqual(answers, ["signed_out", "Hello."]);
@@ -241,8 +220,7 @@ describe("the WebAssembly module", () => {
       await fresh.page.route("**/*.wasm", (route) => (bad ? route.fulfill(response) : route.continue()));
       await fresh.page.goto(stack.page);
       await fresh.page.evaluate(async (url) => {
-        const getAccessToken = () => "a.user.session";
-        ({ behest: globalThis.client } = await freshClient({ tokenUrl: `${url}/token`, behestUrl: url, getAccessToken }));
+        globalThis.client = await clientOf(url);
       }, server.url);
       const error = await fresh.page.evaluate(() => failureOf(client.ask("Hi!")));
       assert.ok(error.typed, JSON.stringify(error));

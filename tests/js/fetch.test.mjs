@@ -1,40 +1,15 @@
 /** `behest.fetch`: the client's rules for requests of other libraries. In Node.js, against a scripted world. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { createServer } from "node:http";
-import path from "node:path";
-import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { test } from "node:test";
 
+import { lab, sent, setUp, until } from "./support/in-node.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
-
-let installed;
-let createClient;
-let lab;
-
-before(async () => {
-  installed = await installPackage();
-  const load = (file) => import(pathToFileURL(path.join(installed.packageFolder, file)).href);
-  ({ createClient } = await load("node.js"));
-  lab = await load("testing.js");
-});
-after(() => installed?.remove());
+import { listen } from "./support/loopback.mjs";
 
 const GATEWAY = "https://gateway.example/base";
 
-function setting(options = {}) {
-  const world = new lab.World();
-  const { getAccessToken, fetch } = world;
-  const behest = createClient({
-    getAccessToken,
-    fetch,
-    behestUrl: GATEWAY,
-    supabaseUrl: "https://project.example",
-    ...options,
-  });
-  return { world, behest };
-}
+const setting = (options = {}) => setUp(undefined, { behestUrl: GATEWAY, ...options });
 
 const CHAT = `${GATEWAY}/v1/chat/completions`;
 const asks = (body = {}, more = {}) => ({
@@ -43,7 +18,6 @@ const asks = (body = {}, more = {}) => ({
   body: JSON.stringify({ messages: [], ...body }),
   ...more,
 });
-const sent = (world) => world.requests.filter((request) => !lab.isMint(request));
 
 test("a request below the gateway's URL gets token and session, and loses what is another server's", LIMIT, async () => {
   const { world, behest } = setting();
@@ -92,14 +66,12 @@ test("no other server is sent the token", LIMIT, async () => {
     seen.push(request.headers.authorization);
     response.end("theirs");
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const elsewhere = `http://127.0.0.1:${server.address().port}`;
+  const { url: elsewhere, stop } = await listen(server);
   try {
     const { world, behest } = setting({ behestUrl: `${elsewhere}/base` });
     // Another origin, a sibling of the base path, and a way out of it.
     for (const url of [
-      `http://localhost:${server.address().port}/base/v1`,
+      `${elsewhere.replace("127.0.0.1", "localhost")}/base/v1`,
       `${elsewhere}/basement/v1`,
       `${elsewhere}/base/../v1/models`,
     ]) {
@@ -115,7 +87,7 @@ test("no other server is sent the token", LIMIT, async () => {
     assert.ok(seen.length >= 2);
     assert.equal(world.requests.length, 0);
   } finally {
-    server.close();
+    await stop();
   }
 });
 
@@ -259,8 +231,3 @@ test("a conversation's fetch keeps its session, its thread and its budget", LIMI
   assert.equal((await spent.json()).error.code, "budget_exhausted");
   assert.equal(sent(world).length, 1);
 });
-
-/** Waits for a condition that the event loop brings about. */
-async function until(condition) {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
-}

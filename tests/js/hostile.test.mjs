@@ -1,39 +1,16 @@
 /** What hostile servers and wrong callers do to the packed package: each a promise that was once broken. */
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import net from "node:net";
+import { test } from "node:test";
+import { inspect } from "node:util";
 import { runInNewContext } from "node:vm";
 
+import { createClient, decodeToken, fails, installed, lab, messages, sent, setUp, streamOf, until, urls } from "./support/in-node.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
+import { listen } from "./support/loopback.mjs";
 
-let installed;
-let lab;
-let createClient, BehestError, decodeToken;
 
-before(async () => {
-  installed = await installPackage();
-  const entry = (name) => import(pathToFileURL(`${installed.packageFolder}/${name}`).href);
-  ({ createClient, BehestError, decodeToken } = await entry("node.js"));
-  lab = await entry("testing.js");
-});
-after(() => installed?.remove());
-
-const urls = { supabaseUrl: "https://project.example", behestUrl: "https://gateway.example" };
-const messages = [{ role: "user", content: "Hi!" }];
-const fails = (reason) => (error) => error instanceof BehestError && error.reason === reason;
-
-function setUp(gateway, options = {}) {
-  const world = new lab.World();
-  if (gateway) world.serve((request) => (lab.isMint(request) ? lab.defaultReply(request, world) : gateway(request, world)));
-  return { world, behest: createClient({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken, ...options }) };
-}
-
-const streamOf = (behest, options) => behest.chat.completions.create({ messages, stream: true }, options);
-const until = async (condition) => {
-  while (!condition()) await new Promise(setImmediate);
-};
 
 test("a callback that gives Alice, then Bob, then null is believed each time", LIMIT, async () => {
   const answers = ["alice", "bob", null];
@@ -46,19 +23,18 @@ test("a callback that gives Alice, then Bob, then null is believed each time", L
   await behest.ask("as Alice");
   await behest.ask("as Bob");
   await assert.rejects(behest.ask("as nobody"), fails("signed_out"));
-  const bearers = world.requests.filter((request) => !lab.isMint(request)).map(({ headers }) => headers.authorization);
+  const bearers = sent(world).map(({ headers }) => headers.authorization);
   assert.deepEqual(bearers, ["Bearer token-1", "Bearer token-2"]);
 });
 
 test("what one user asks never leaves under the next one's token", LIMIT, async () => {
   let release;
   const held = new Promise((resolve) => (release = resolve));
-  const world = new lab.World();
+  const { world, behest } = setUp();
   world.serve(async (request) => {
     if (lab.isMint(request)) await held;
     return lab.defaultReply(request, world);
   });
-  const behest = createClient({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken });
   const conversation = behest.conversation({ threadId: "alices" });
   const [call, threaded] = [behest.ask("Alice's"), conversation.ask("Alice's")];
   for (const pending of [call, threaded]) pending.catch(() => {});
@@ -70,7 +46,7 @@ test("what one user asks never leaves under the next one's token", LIMIT, async 
   await assert.rejects(call, fails("user_changed"));
   await assert.rejects(threaded, fails("user_changed"));
   assert.equal(await behest.ask("Bob's"), "Hello");
-  assert.deepEqual(world.requests.filter((request) => !lab.isMint(request)).map(({ body }) => JSON.parse(body).messages[0].content), ["Bob's"]);
+  assert.deepEqual(sent(world).map(({ body }) => JSON.parse(body).messages[0].content), ["Bob's"]);
 });
 
 test("a conversation ends with its user", LIMIT, async () => {
@@ -136,23 +112,21 @@ test("a Response of another realm is one, a locked body is said to be", LIMIT, a
 
 test("redirects are not followed", LIMIT, async () => {
   const seen = [];
-  const elsewhere = createServer((request, response) => {
+  const elsewhere = await listen(createServer((request, response) => {
     seen.push(request.url);
     response.end("{}");
-  }).listen(0, "127.0.0.1");
-  const gateway = createServer((request, response) => {
-    const to = `http://127.0.0.1:${elsewhere.address().port}/`;
-    response.writeHead(307, { location: to }).end();
-  }).listen(0, "127.0.0.1");
-  await until(() => elsewhere.listening && gateway.listening);
+  }));
+  const gateway = await listen(createServer((_request, response) => {
+    response.writeHead(307, { location: elsewhere.url }).end();
+  }));
   const behest = createClient({
-    behestUrl: `http://127.0.0.1:${gateway.address().port}`,
-    tokenUrl: `http://127.0.0.1:${gateway.address().port}/token`,
+    behestUrl: gateway.url,
+    tokenUrl: `${gateway.url}/token`,
     getAccessToken: () => "opaque",
   });
   await assert.rejects(behest.ask("Hi!"), /redirect/);
   assert.deepEqual(seen, []);
-  for (const server of [elsewhere, gateway]) server.close().closeAllConnections();
+  for (const server of [elsewhere, gateway]) await server.stop();
 });
 
 test("a wait beyond the call's limit is told at once; one of 26 digits is no `at once`", LIMIT, async () => {
@@ -171,9 +145,8 @@ test("limits of any size are limits", LIMIT, async () => {
 });
 
 test("a mint that drips is bounded as a whole", LIMIT, async () => {
-  const world = new lab.World();
+  const { world, behest } = setUp(undefined, { timeouts: { tokenMs: 200 } });
   world.serve(() => lab.stream([...'{"token":"t","ttl":900}'].flatMap((letter) => [letter, lab.wait(40)])));
-  const behest = createClient({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken, timeouts: { tokenMs: 200 } });
   await assert.rejects(behest.ask("Hi!"), (error) => fails("timeout")(error) && /200 ms/.test(error.message));
 });
 
@@ -302,10 +275,9 @@ test("an error shows no credential that a server echoes, and keeps plain words",
   const { behest } = setUp(echo);
   const error = await behest.ask("Hi!").catch((error) => error);
   assert.doesNotMatch(`${error.message}${JSON.stringify(error)}`, /token-1\b/);
-  const world = new lab.World();
-  world.serve(({ headers }) => lab.json(401, { message: `bad ${headers.authorization}` }));
-  const refused = createClient({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken });
-  const shown = await refused.ask("Hi!").catch((error) => `${error.message}${JSON.stringify(error)}`);
+  const refused = setUp();
+  refused.world.serve(({ headers }) => lab.json(401, { message: `bad ${headers.authorization}` }));
+  const shown = await refused.behest.ask("Hi!").catch((error) => `${error.message}${JSON.stringify(error)}`);
   assert.ok(!shown.includes(session) && shown.includes("[credential]"), shown);
   for (const [body, said] of [["Unauthorized: no plan", /no plan/], ['{"detail":"Not enough"}', /Not enough/], ['{"detail":[{"loc":["body"],"msg":"field required"}]}', /field required/]]) {
     const plain = setUp(() => lab.json(400, body));
@@ -314,19 +286,15 @@ test("an error shows no credential that a server echoes, and keeps plain words",
 });
 
 test("no cause of an error keeps the bytes of a token reply that Node could not read", LIMIT, async () => {
-  const { createServer } = await import("node:net");
-  const server = createServer((socket) => {
+  const server = await listen(net.createServer((socket) => {
     const body = '{"token":"a-token-of-somebody","ttl":900}';
-    socket.on("error", () => {}).end(`HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 7\r\n\r\n${body}`);
-  }).listen(0, "127.0.0.1");
-  await until(() => server.listening);
-  const at = `http://127.0.0.1:${server.address().port}`;
-  const behest = createClient({ behestUrl: at, tokenUrl: `${at}/token`, getAccessToken: () => "opaque", maxRetries: 0 });
+    socket.on("error", () => {}).resume().end(`HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 7\r\n\r\n${body}`);
+  }));
+  const behest = createClient({ behestUrl: server.url, tokenUrl: `${server.url}/token`, getAccessToken: () => "opaque", maxRetries: 0 });
   const error = await behest.ask("Hi!").catch((error) => error);
   assert.ok(fails("network")(error) && error.cause);
-  const { inspect } = await import("node:util");
   assert.doesNotMatch(inspect(error, { depth: null, showHidden: true }), /a-token-of-somebody/);
-  server.close();
+  await server.stop();
 });
 
 test("wrong callers are told so in our own errors", LIMIT, async () => {
@@ -383,7 +351,7 @@ test("an Error whose message is no string harms only its own call", LIMIT, async
 
 test("without WebAssembly the error says so", LIMIT, async () => {
   const { WebAssembly } = globalThis;
-  const fresh = await import(`${pathToFileURL(`${installed.packageFolder}/node.js`).href}?fresh`);
+  const fresh = await installed.load("node.js", "?fresh");
   try {
     delete globalThis.WebAssembly;
     const behest = fresh.createClient({ ...urls, getAccessToken: () => null });

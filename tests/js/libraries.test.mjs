@@ -1,8 +1,6 @@
 /** Libraries that speak OpenAI's API, through `behest.fetch`, against behest-local: they stream, call a tool, are cancelled. */
 import assert from "node:assert/strict";
-import path from "node:path";
 import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
 
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { tool as langchainTool } from "@langchain/core/tools";
@@ -23,7 +21,7 @@ let behest;
 before(async () => {
   installed = await installPackage();
   stack = await startStack(installed);
-  const { createClient } = await import(pathToFileURL(path.join(installed.packageFolder, "node.js")).href);
+  const { createClient } = await installed.load("node.js");
   const supabase = createSupabase(stack.supabase, stack.publishableKey, {
     auth: { persistSession: false, autoRefreshToken: false },
     realtime: { transport: class {} },

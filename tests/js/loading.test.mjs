@@ -3,46 +3,27 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
-import { pathToFileURL } from "node:url";
 
 import { launch, openPage } from "./support/browser.mjs";
+import { installed, lab, setUp, until, urls } from "./support/in-node.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
+import { listen } from "./support/loopback.mjs";
 
-let installed;
-let lab;
-let createClient;
-let wasm;
+const wasm = await readFile(`${installed.packageFolder}/dist/behest.wasm`);
 
-before(async () => {
-  installed = await installPackage();
-  const entry = (name) => import(pathToFileURL(`${installed.packageFolder}/${name}`).href);
-  ({ createClient } = await entry("node.js"));
-  lab = await entry("testing.js");
-  wasm = await readFile(`${installed.packageFolder}/dist/behest.wasm`);
-});
-after(() => installed?.remove());
-
-const URLS = { supabaseUrl: "https://project.example", behestUrl: "https://gateway.example" };
 const counts = ({ sessionReads, mints, chats }) => ({ sessionReads, mints, chats });
-const until = async (condition) => {
-  while (!condition()) await new Promise(setImmediate);
-};
 
 /** A client whose module comes when the test says so. */
 function slowClient(options = {}) {
-  const world = new lab.World();
-  const { fetch, getAccessToken } = world;
   let [arrive, fail] = [];
   const promise = new Promise((resolve, reject) => ([arrive, fail] = [() => resolve(wasm), reject]));
   promise.catch(() => {});
-  const behest = createClient({ ...URLS, fetch, getAccessToken, maxRetries: 0, ...options, wasmModule: promise });
-  return { world, behest, arrive, fail };
+  return { ...setUp(undefined, { maxRetries: 0, ...options, wasmModule: promise }), arrive, fail };
 }
 
 /** What a supabase-js client shows of itself, for the user of this world. */
 function supabaseOf(world) {
-  const supabase = { supabaseUrl: URLS.supabaseUrl };
+  const supabase = { supabaseUrl: urls.supabaseUrl };
   supabase.auth = {
     getSession: async () => ({ data: { session: { access_token: await world.getAccessToken() } }, error: null }),
     onAuthStateChange(tell) {
@@ -202,17 +183,15 @@ describe("in a browser", () => {
 
   before(async () => {
     browser = await launch();
-    server = createServer(async (request, response) => {
+    server = await listen(createServer(async (request, response) => {
       const { pathname } = new URL(request.url, "http://localhost");
       const [headers, body] = files[pathname] ?? [{ "content-type": "text/html" }, "<!doctype html><title>App</title>"];
       response.writeHead(200, headers).end(await body);
-    });
-    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    }));
   });
   after(async () => {
     await browser?.close();
-    server?.closeAllConnections();
-    server?.close();
+    await server?.stop();
   });
 
   /** Asks in a page with this policy and these options (as source text): the answer, or the error. */
@@ -249,7 +228,7 @@ describe("in a browser", () => {
     }
     if (module) Object.assign(files, module);
     const { page, context } = await openPage(browser);
-    await page.goto(`http://127.0.0.1:${server.address().port}/`);
+    await page.goto(server.url);
     await page.waitForFunction(() => globalThis.ask);
     const told = await page.evaluate(() => globalThis.ask());
     await context.close();

@@ -1,22 +1,15 @@
 /** The page's Markdown: what becomes of it, that it only grows while it is written, and that nothing in it ever runs. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 
-import { launch, openPage } from "./support/browser.mjs";
+import { openPage } from "./support/browser.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
-import { startStack } from "./support/stack.mjs";
+import { browser, stack } from "./support/setting.mjs";
 
-let installed;
-let stack;
-let browser;
 let opened;
 let page;
 
 before(async () => {
-  installed = await installPackage();
-  stack = await startStack(installed);
-  browser = await launch();
   opened = await openPage(browser);
   page = opened.page;
   await page.goto(stack.page);
@@ -41,11 +34,6 @@ before(async () => {
       look(place, text.length);
     };
   });
-});
-after(async () => {
-  await browser?.close();
-  await stack?.stop();
-  await installed?.remove();
 });
 
 const htmlOf = (text) => page.evaluate((text) => shown(text).innerHTML, text);

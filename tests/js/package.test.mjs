@@ -1,35 +1,13 @@
 /** The packed package in Node.js, against the scripted world that it ships for the tests of applications. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { test } from "node:test";
 
+import { BehestError, createClient, decodeToken, fails, generateSessionId, installed, lab, messages, sent, setUp as setUpWithRetries, streamOf, urls } from "./support/in-node.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
 
-let installed;
-let lab;
-let createClient, BehestError, decodeToken, generateSessionId;
+const setUp = (gateway, options) => setUpWithRetries(gateway, { maxRetries: 0, ...options });
 
-before(async () => {
-  installed = await installPackage();
-  const entry = (name) => import(pathToFileURL(`${installed.packageFolder}/${name}`).href);
-  ({ createClient, BehestError, decodeToken, generateSessionId } = await entry("node.js"));
-  lab = await entry("testing.js");
-});
-after(() => installed?.remove());
-
-function setUp(gateway, options = {}) {
-  const world = new lab.World();
-  if (gateway) world.serve((request) => (lab.isMint(request) ? lab.defaultReply(request, world) : gateway(request, world)));
-  const urls = { supabaseUrl: "https://project.example", behestUrl: "https://gateway.example" };
-  const { fetch, getAccessToken } = world;
-  return { world, behest: createClient({ ...urls, fetch, getAccessToken, maxRetries: 0, ...options }) };
-}
-
-const messages = [{ role: "user", content: "Hi!" }];
-const streamOf = (behest, options) => behest.chat.completions.create({ messages, stream: true }, options);
-const fails = (reason) => (error) => error instanceof BehestError && error.reason === reason;
 
 test("a question, an answer", LIMIT, async () => {
   const { world, behest } = setUp();
@@ -153,9 +131,9 @@ test("a body that aborts its own stream while it is read does no harm", LIMIT, a
 
 /** A client whose module traps in one of its functions, as a defect in it would, once `poisoned` says so. */
 async function poisonable(gateway, where = "head") {
-  const part = (name) => import(pathToFileURL(`${installed.packageFolder}/lib/${name}.js`).href);
-  const [{ clientFactory }, { moduleLoaders }] = await Promise.all([part("client"), part("wasm")]);
-  const { createGlue } = await import(pathToFileURL(`${installed.packageFolder}/dist/glue.js`).href);
+  const { clientFactory } = await installed.load("lib/client.js");
+  const { moduleLoaders } = await installed.load("lib/wasm.js");
+  const { createGlue } = await installed.load("dist/glue.js");
   const state = { poisoned: false };
   const wasm = readFile(`${installed.packageFolder}/dist/behest.wasm`);
   const load = moduleLoaders(createGlue, async () => WebAssembly.compile(await wasm))({});
@@ -170,7 +148,6 @@ async function poisonable(gateway, where = "head") {
   });
   const world = new lab.World();
   if (gateway) world.serve((request) => (lab.isMint(request) ? lab.defaultReply(request, world) : gateway(request, world)));
-  const urls = { supabaseUrl: "https://project.example", behestUrl: "https://gateway.example" };
   return { world, state, behest: create({ ...urls, fetch: world.fetch, getAccessToken: world.getAccessToken, maxRetries: 0 }) };
 }
 
@@ -259,7 +236,7 @@ test("what has come whole is not cancelled", LIMIT, async () => {
 });
 
 test("a module that is still loading keeps no call waiting", LIMIT, async () => {
-  const { clientFactory } = await import(pathToFileURL(`${installed.packageFolder}/lib/client.js`).href);
+  const { clientFactory } = await installed.load("lib/client.js");
   const create = clientFactory(() => () => new Promise(() => {}));
   const behest = create({ getAccessToken: () => null, behestUrl: "https://g.example", supabaseUrl: "https://p.example" });
   const controller = new AbortController();
@@ -344,8 +321,7 @@ test("conversations keep their session and thread, and their budget", LIMIT, asy
   await conversation.ask("two");
   await assert.rejects(conversation.ask("three"), fails("budget_exhausted"));
   assert.equal(world.chats, 2);
-  const chats = world.requests.filter((request) => !lab.isMint(request));
-  for (const { headers } of chats) {
+  for (const { headers } of sent(world)) {
     assert.deepEqual([headers["x-session-id"], headers["x-thread-id"]], [conversation.sessionId, "thread-1"]);
   }
   const another = behest.conversation();

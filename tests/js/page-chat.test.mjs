@@ -1,7 +1,6 @@
 /** What one can do with a conversation on the demo page: edit, ask again, copy, go back to it; its budget, its errors, the check-up. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
 
 import { launch, openPage } from "./support/browser.mjs";
 import { ask, signIn } from "./support/demo-page.mjs";
@@ -153,7 +152,7 @@ test("the check-up shows the doctor's report", LIMIT, async () => {
 });
 
 test("every reason has a state of its own, in words for whoever asked", LIMIT, async () => {
-  const { REASONS } = await import(pathToFileURL(`${installed.packageFolder}/dist/reasons.js`).href);
+  const { REASONS } = await installed.load("dist/reasons.js");
   const cards = await page.evaluate(async (reasons) => {
     const { errorCard } = await import("/errors.js");
     return reasons.map(([reason, [action]]) => {

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { once } from "node:events";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
 import { launch, openPage } from "./support/browser.mjs";
+import { listen } from "./support/loopback.mjs";
 import { required } from "./support/required.mjs";
 import { startStack, wwwFolder } from "./support/stack.mjs";
 import { supabaseModule } from "./support/supabase-js.mjs";
@@ -23,13 +23,11 @@ let files;
 
 before(async () => {
   files = new Map([["/supabase-js.js", ["text/javascript", await supabaseModule()]]]);
-  server = createServer(async ({ url }, response) => {
+  server = await listen(createServer(async ({ url }, response) => {
     const [type, body] = files.get(new URL(url, "http://any").pathname) ?? ["text/plain", null];
     response.writeHead(body === null ? 404 : 200, { "content-type": type }).end(body);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  origin = `http://127.0.0.1:${server.address().port}`;
+  }));
+  origin = server.url;
   // A token that was rotated away is honoured for no moment: all that is left is the one before the newest.
   const more = ["--allow-origin", origin, "--reuse-interval-secs", "0"];
   stack = await startStack({ packageFolder: wwwFolder, more });
@@ -43,8 +41,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await stack?.stop();
-  server?.closeAllConnections();
-  server?.close();
+  await server?.stop();
 });
 
 /** An example's own page, with this machine's settings in it, loaded as Trunk would load it. */

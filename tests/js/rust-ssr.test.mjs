@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 
 import { launch, openPage } from "./support/browser.mjs";
-import { freePort } from "./support/free-port.mjs";
+import { freePorts } from "./support/loopback.mjs";
 import { required } from "./support/required.mjs";
 import { startStack, wwwFolder } from "./support/stack.mjs";
 
@@ -25,7 +25,7 @@ let folder;
 let log = "";
 
 before(async () => {
-  const port = await freePort();
+  const [port] = await freePorts(1);
   origin = `http://127.0.0.1:${port}`;
   folder = await mkdtemp(path.join(tmpdir(), "behest-ssr-"));
   const data = path.join(folder, "data.sqlite");

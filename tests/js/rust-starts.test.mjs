@@ -11,12 +11,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
-import { freePort } from "./support/free-port.mjs";
 import { launch, openPage } from "./support/browser.mjs";
-import { steps } from "./support/guide.mjs";
-import { TYPED } from "./support/typed-guides.mjs";
+import { filled, steps } from "./support/guide.mjs";
+import { freePorts } from "./support/loopback.mjs";
 import { required } from "./support/required.mjs";
 import { startStack, wwwFolder } from "./support/stack.mjs";
+import { TYPED } from "./support/typed-guides.mjs";
 
 /** A first build takes minutes. */
 const LIMIT = { timeout: 900_000 };
@@ -29,7 +29,7 @@ let data;
 const folders = [];
 
 before(async () => {
-  port = await freePort();
+  [port] = await freePorts(1);
   folders.push(await mkdtemp(path.join(tmpdir(), "behest-starts-")));
   const trunk = path.join(import.meta.dirname, "support/trunk.mjs");
   await writeFile(path.join(folders[0], "trunk"), `#!/bin/sh\nexec ${process.execPath} ${trunk} "$@"\n`, { mode: 0o755 });
@@ -42,16 +42,6 @@ after(async () => {
   await stack?.stop();
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
 });
-
-/** What readers put in by themselves. */
-const filled = (text) =>
-  Object.entries({
-    "https://your-project.supabase.co": stack.supabase,
-    "sb_publishable_…": stack.publishableKey,
-    "https://your-project.behest.app": stack.gateway,
-    "ada@example.com": stack.demoUser.email,
-    "correct horse": stack.demoUser.password,
-  }).reduce((text, [from, to]) => text.replaceAll(from, to), text);
 
 /** As somebody at a terminal; without symbols, which nobody here looks at. */
 function run(command, cwd, more = {}) {
@@ -100,7 +90,7 @@ async function follow({ page, heading, last }) {
   await symlink(root, path.join(here, "behest-client"));
   const example = path.join(root, "examples", path.basename(page, ".md"));
   for (const { command, file, text } of steps(await readFile(path.join(root, page), "utf8"), heading)) {
-    if (file) await writeFile(path.join(here, file), filled(text));
+    if (file) await writeFile(path.join(here, file), filled(text, stack));
     else if (command === last) return { command, here };
     else if (command.startsWith("cd ")) here = path.join(here, command.slice(3));
     else {

@@ -1,21 +1,21 @@
 // The token function as documented, with real supabase-js, and ours: both on Deno, in front of the same behest-local, given the
 // same requests. A page can use either.
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { bundleProgram, installProject, startFunction } from "./server/runtimes.mjs";
+import { bundleProgram, installPrograms, startFunction } from "./server/runtimes.mjs";
+import { startStack, wwwFolder } from "./support/stack.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const ours = join(here, "../../examples/supabase-function/supabase/functions/behest-token/index.ts");
 const PAGE = "http://127.0.0.1:5173";
 
-let data, local, where, project, session, user;
+let data, stack, project, session, user;
 const hosts = {};
 
 const post = (url, headers, body) => fetch(url, { method: "POST", headers, body });
@@ -23,16 +23,10 @@ const post = (url, headers, body) => fetch(url, { method: "POST", headers, body 
 before(async () => {
   data = mkdtempSync(join(tmpdir(), "behest-documented-"));
   const file = join(data, "data.sqlite");
-  const ports = ["--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"];
-  local = spawn(process.env.BEHEST_LOCAL, ["start", "--json", "--data", file, ...ports], { stdio: ["ignore", "pipe", "ignore"] });
-  where = await new Promise((resolve, reject) => {
-    createInterface({ input: local.stdout }).once("line", (line) => resolve(JSON.parse(line)));
-    local.once("error", reject);
-    local.once("exit", (code) => reject(new Error(`behest-local ended with ${code}`)));
-  });
+  stack = await startStack({ packageFolder: wwwFolder, more: ["--data", file] });
   const signUp = await post(
-    `${where.supabase}/auth/v1/signup`,
-    { apikey: where.publishableKey, "content-type": "application/json" },
+    `${stack.supabase}/auth/v1/signup`,
+    { apikey: stack.publishableKey, "content-type": "application/json" },
     JSON.stringify({ email: "ada@example.com", password: "correct horse battery staple" }),
   );
   ({ access_token: session, user } = await signUp.json());
@@ -41,22 +35,22 @@ before(async () => {
   const setPlan = ["users", "--data", file, "--set-plan", user.id, "pro"];
   execFileSync(process.env.BEHEST_LOCAL, setPlan);
 
-  project = installProject(process.env.BEHEST_TARBALL);
+  project = await installPrograms();
   const variables = {
-    SUPABASE_URL: where.supabase,
-    SUPABASE_ANON_KEY: where.publishableKey,
+    SUPABASE_URL: stack.supabase,
+    SUPABASE_ANON_KEY: stack.publishableKey,
     BEHEST_KEY: behestKey,
-    BEHEST_BASE_URL: where.gateway,
+    BEHEST_BASE_URL: stack.gateway,
     CORS_ORIGIN: PAGE,
   };
-  hosts.documented = await startFunction(project.folder, bundleProgram("documented.ts", join(project.folder, "documented.js")), variables);
+  hosts.documented = await startFunction(project.folder, bundleProgram("host-documented.mjs", join(project.folder, "documented.js")), variables);
   hosts.ours = await startFunction(project.folder, ours, variables);
 });
 
-after(() => {
+after(async () => {
   for (const host of Object.values(hosts)) host.stop();
-  local?.kill();
-  project?.remove();
+  await stack?.stop();
+  await project?.remove();
   if (data) rmSync(data, { recursive: true, force: true });
 });
 
@@ -84,7 +78,7 @@ test("the same request gets the same bundle", async () => {
   assert.deepEqual([claims(bundles.ours.token).uid, claims(bundles.ours.token).tier], [user.id, 2]);
   for (const { token, sessionId } of Object.values(bundles)) {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", "x-session-id": sessionId };
-    const chat = await post(`${where.gateway}/v1/chat/completions`, headers, '{"messages":[{"role":"user","content":"Hi!"}]}');
+    const chat = await post(`${stack.gateway}/v1/chat/completions`, headers, '{"messages":[{"role":"user","content":"Hi!"}]}');
     assert.equal(chat.status, 200);
   }
 });

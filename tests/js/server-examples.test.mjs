@@ -10,7 +10,7 @@ import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { installProject, startFunction, startProgram, startWorkerd } from "./server/runtimes.mjs";
+import { installPrograms, startFunction, startProgram, startWorkerd } from "./server/runtimes.mjs";
 import { token } from "./server/tokens.mjs";
 import { startUpstream } from "./server/upstream.mjs";
 import { blocks } from "./support/guide.mjs";
@@ -25,7 +25,7 @@ let upstream, project, variables;
 
 before(async () => {
   upstream = await startUpstream();
-  project = installProject(process.env.BEHEST_TARBALL);
+  project = await installPrograms();
   variables = {
     SUPABASE_URL: upstream.url,
     SUPABASE_PUBLISHABLE_KEYS: '{"default":"sb_publishable_default"}',

@@ -4,12 +4,11 @@ import { createPrivateKey, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
-import { pathToFileURL } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-import { installProject } from "./server/runtimes.mjs";
 import { published, token, variables } from "./server/tokens.mjs";
+import { installPackage } from "./support/package.mjs";
 
 const SUPABASE = "https://ref.supabase.co";
 const PAGE = "https://app.example.com";
@@ -23,15 +22,15 @@ const ENV = {
   KV: { get() {} },
 };
 
-let project, server;
+let installed, server;
 /** Requests to other servers, and how they are answered. */
 let calls, upstream;
 
 before(async () => {
-  project = installProject(process.env.BEHEST_TARBALL);
-  server = await import(pathToFileURL(join(project.folder, "node_modules/behest-client/server.js")).href);
+  installed = await installPackage();
+  server = await installed.load("server.js");
 });
-after(() => project?.remove());
+after(() => installed?.remove());
 
 beforeEach((t) => {
   calls = [];
@@ -251,8 +250,8 @@ test("what is made for each request is kept no longer than the request", async (
       memory = Object.values(this.exports).find((exported) => exported instanceof WebAssembly.Memory);
     }
   });
-  const { serverModule } = await import(pathToFileURL(join(project.folder, "node_modules/behest-client/server-core.js")).href);
-  const { default: bytes } = await import(pathToFileURL(join(project.folder, "node_modules/behest-client/dist/server-bytes.js")).href);
+  const { serverModule } = await installed.load("server-core.js");
+  const { default: bytes } = await installed.load("dist/server-bytes.js");
   const fresh = serverModule(() => new WebAssembly.Module(bytes));
   const { env, request } = newProject();
   const policies = [];
@@ -490,7 +489,7 @@ test("a damaged private key signs nothing", async () => {
 });
 
 test("nothing of Node is used", () => {
-  const folder = join(project.folder, "node_modules/behest-client");
+  const folder = installed.packageFolder;
   for (const file of ["server.js", "server-workerd.js", "server-core.js", "dist/server-glue.js", "dist/reasons.js", "lib/error.js"]) {
     assert.doesNotMatch(readFileSync(join(folder, file), "utf8"), /\bBuffer\b|node:|\brequire\(/, file);
   }

@@ -1,19 +1,19 @@
 // The axum example as it is deployed: several processes behind a proxy, one of which dies, and one of which is told to stop. The
 // files of examples/axum/deploy are read, and the program is started as they say.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { Agent, createServer, request as send } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { parse, parseAllDocuments } from "yaml";
 
-import { installProject, startProgram } from "./server/runtimes.mjs";
+import { startProgram } from "./server/runtimes.mjs";
 import { token } from "./server/tokens.mjs";
 import { startUpstream } from "./server/upstream.mjs";
+import { installPackage } from "./support/package.mjs";
 
 const LIMIT = { timeout: 60_000 };
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -207,8 +207,8 @@ describe("two replicas behind a proxy", () => {
   test("one is killed: whoever was answered has a token, and the package's client gets one for everybody else", LIMIT, async () => {
     const [one, other] = await Promise.all([startReplica(), startReplica()]);
     const proxy = await startProxy([one.port, other.port]);
-    const project = installProject(process.env.BEHEST_TARBALL);
-    const { createClient } = await import(pathToFileURL(join(project.folder, "node_modules/behest-client/node.js")).href);
+    const installed = await installPackage();
+    const { createClient } = await installed.load("node.js");
     const granted = upstream.calls["/v1/auth/mint"] ?? 0;
     const people = traffic(8, async (user) => {
       const client = createClient({
@@ -235,7 +235,7 @@ describe("two replicas behind a proxy", () => {
     // What was under way, and what the proxy sent after it over connections that were dying.
     assert.ok(direct.answers.length - told.length <= 16, `lost: ${proxy.failures}`);
     assert.ok(upstream.calls["/v1/auth/mint"] - granted >= told.length + people.answers.length, "each token was minted");
-    project.remove();
+    await installed.remove();
     await proxy.stop();
     other.stop();
   });

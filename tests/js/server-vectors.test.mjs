@@ -2,25 +2,20 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
 
-import { installProject } from "./server/runtimes.mjs";
 import { token } from "./server/tokens.mjs";
+import { installPackage } from "./support/package.mjs";
 
-let project, load;
+let installed;
 
-before(() => {
-  project = installProject(process.env.BEHEST_TARBALL);
-  load = (file) => import(pathToFileURL(join(project.folder, "node_modules/behest-client", file)).href);
-});
-after(() => project?.remove());
+before(async () => (installed = await installPackage()));
+after(() => installed?.remove());
 
 /** `(jwk, algorithm, message, signature)` → whether the module verifies it. */
 async function verifier() {
   const [{ createGlue }, { createHost }, { default: bytes }] = await Promise.all(
-    ["dist/server-glue.js", "server-host.js", "dist/server-bytes.js"].map(load),
+    ["dist/server-glue.js", "server-host.js", "dist/server-bytes.js"].map((file) => installed.load(file)),
   );
   const waiting = new Map();
   const calls = { resolve: (call, value) => waiting.get(call)(value === "true") };
@@ -57,7 +52,7 @@ test("signatures are judged as Wycheproof judges them", { timeout: 120_000 }, as
 
 test("RSA keys have 2,048 to 16,384 bits", async (t) => {
   for (const level of ["log", "warn", "error"]) t.mock.method(console, level, () => {});
-  const { createSupabaseContext } = await load("server.js");
+  const { createSupabaseContext } = await installed.load("server.js");
   const supabase = "https://ref.supabase.co";
   const jwt = token({ alg: "RS256", key: "rsa", kid: "k" }, supabase);
   const request = new Request("https://f/", { headers: { authorization: `Bearer ${jwt}` } });

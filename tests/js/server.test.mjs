@@ -4,9 +4,10 @@ import { readFileSync } from "node:fs";
 import { request as connect } from "node:http";
 import { after, before, test } from "node:test";
 
-import { installProject, startAll } from "./server/runtimes.mjs";
+import { installPrograms, startAll } from "./server/runtimes.mjs";
 import { open, token, variables } from "./server/tokens.mjs";
 import { startUpstream } from "./server/upstream.mjs";
+import { required } from "./support/required.mjs";
 
 const { settings, guards, webhooks, cases } = JSON.parse(readFileSync(new URL("../server/cases.json", import.meta.url)));
 const RUNTIMES = ["axum", "node", "deno", "bun", "workerd"];
@@ -16,15 +17,13 @@ let upstream, project;
 const hosts = {};
 
 before(async () => {
-  const { BEHEST_TARBALL, CONFORMANCE_HOST } = process.env;
-  assert.ok(BEHEST_TARBALL && CONFORMANCE_HOST, "BEHEST_TARBALL and CONFORMANCE_HOST name what is tested");
   upstream = await startUpstream();
-  project = installProject(BEHEST_TARBALL);
+  project = await installPrograms();
   const known = { ...variables, UPSTREAM: upstream.url };
   const filled = JSON.parse(JSON.stringify({ settings, guards, webhooks }), (_, value) =>
     typeof value === "string" ? value.replace(/\$([A-Z0-9_]+)/g, (whole, name) => known[name] ?? whole) : value,
   );
-  for (const [name, starting] of Object.entries(startAll(project.folder, filled, CONFORMANCE_HOST))) {
+  for (const [name, starting] of Object.entries(startAll(project.folder, filled, required("CONFORMANCE_HOST", "the server under axum")))) {
     hosts[name] = await starting;
   }
 });

@@ -1,22 +1,9 @@
 /** Whose a call is that begins while supabase-js tells of a change: against a scripted supabase-js that waits for its callbacks. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { test } from "node:test";
 
+import { createClient, fails, lab, sent, urls } from "./support/in-node.mjs";
 import { LIMIT } from "./support/limits.mjs";
-import { installPackage } from "./support/package.mjs";
-
-let installed;
-let lab;
-let createClient;
-
-before(async () => {
-  installed = await installPackage();
-  const entry = (name) => import(pathToFileURL(`${installed.packageFolder}/${name}`).href);
-  ({ createClient } = await entry("node.js"));
-  lab = await entry("testing.js");
-});
-after(() => installed?.remove());
 
 /** supabase-js as far as the client knows it, with the lock of older versions: no session is read while it tells of one. */
 function scripted(world) {
@@ -47,25 +34,26 @@ function scripted(world) {
   };
 }
 
-const behestUrl = "https://gateway.example";
-const isReason = (reason) => (error) => error.reason === reason;
+function setting() {
+  const world = new lab.World();
+  const supabase = scripted(world);
+  const connect = () => createClient({ supabase, behestUrl: urls.behestUrl, fetch: world.fetch });
+  return { world, supabase, connect };
+}
 
 /** The users whose prompts have reached the gateway, by the tokens they came with. */
-const askers = (world) =>
-  world.requests.filter((request) => !lab.isMint(request)).map(({ body }) => JSON.parse(body).messages[0].content);
+const askers = (world) => sent(world).map(({ body }) => JSON.parse(body).messages[0].content);
 
 for (const order of ["before", "after"]) {
   test(`a callback registered ${order} the client's may wait for a call of the new user's`, LIMIT, async () => {
-    const world = new lab.World();
-    const supabase = scripted(world);
-    const made = () => createClient({ supabase, behestUrl, fetch: world.fetch });
-    let behest = order === "after" ? made() : undefined;
+    const { world, supabase, connect } = setting();
+    let behest = order === "after" ? connect() : undefined;
     const answers = [];
     let user;
     supabase.auth.onAuthStateChange(async (event) => {
       if (event === "SIGNED_IN") answers.push([user, await behest.ask(`${user}'s`)]);
     });
-    behest ??= made();
+    behest ??= connect();
     for (user of ["alice", "bob"]) await supabase.change(user);
     assert.deepEqual(answers, [["alice", "Hello"], ["bob", "Hello"]]);
     assert.deepEqual([world.mints, supabase.reads()], [2, 0]);
@@ -74,49 +62,45 @@ for (const order of ["before", "after"]) {
 }
 
 test("what was asked before the change, in a turn of its own, ends with its user", LIMIT, async () => {
-  const world = new lab.World();
-  const supabase = scripted(world);
-  const behest = createClient({ supabase, behestUrl, fetch: world.fetch });
+  const { supabase, connect } = setting();
+  const behest = connect();
   await supabase.change("alice");
   await behest.warm();
   const call = behest.ask("alice's");
   call.catch(() => {});
   await Promise.resolve();
   await supabase.change("bob");
-  await assert.rejects(call, isReason("user_changed"));
+  await assert.rejects(call, fails("user_changed"));
   assert.equal(await behest.ask("bob's"), "Hello");
 });
 
 test("what was asked before `sessionChanged`, in the same turn, is the former user's", LIMIT, async () => {
-  const world = new lab.World();
-  const supabase = scripted(world);
-  const behest = createClient({ supabase, behestUrl, fetch: world.fetch });
+  const { world, supabase, connect } = setting();
+  const behest = connect();
   await supabase.change("alice");
   await behest.warm();
   const call = behest.ask("alice's");
   call.catch(() => {});
   behest.sessionChanged(world.signedIn("bob"));
-  await assert.rejects(call, isReason("user_changed"));
+  await assert.rejects(call, fails("user_changed"));
 });
 
 test("a call that was aborted in the turn it was made in is not begun", LIMIT, async () => {
-  const world = new lab.World();
-  const supabase = scripted(world);
-  const behest = createClient({ supabase, behestUrl, fetch: world.fetch });
+  const { world, supabase, connect } = setting();
+  const behest = connect();
   await supabase.change("alice");
   await behest.warm();
   const controller = new AbortController();
   const call = behest.ask("alice's", { signal: controller.signal });
   controller.abort();
-  await assert.rejects(call, isReason("aborted"));
+  await assert.rejects(call, fails("aborted"));
   assert.equal(await behest.ask("again"), "Hello");
   assert.deepEqual(askers(world), ["again"]);
 });
 
 test("a session near its end, and one after `close`, are asked for", LIMIT, async () => {
-  const world = new lab.World();
-  const supabase = scripted(world);
-  const behest = createClient({ supabase, behestUrl, fetch: world.fetch });
+  const { supabase, connect } = setting();
+  const behest = connect();
   await supabase.change("alice", 60);
   await behest.ask("Hi!");
   assert.equal(supabase.reads(), 1);

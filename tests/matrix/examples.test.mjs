@@ -7,10 +7,11 @@ import { after, before, test } from "node:test";
 import { build } from "vite";
 
 import { launch, openPage } from "../js/support/browser.mjs";
+import { filled, steps } from "../js/support/guide.mjs";
+import { freePorts } from "../js/support/loopback.mjs";
 import { startStack, wwwFolder } from "../js/support/stack.mjs";
 import { html, output, program, project } from "./project.mjs";
-import { typed } from "./quickstart.mjs";
-import { freePorts, serveFolder, serveProgram } from "./serve.mjs";
+import { serveFolder, serveProgram } from "./serve.mjs";
 
 const LIMIT = { timeout: 180_000 };
 const root = path.resolve(import.meta.dirname, "../..");
@@ -164,11 +165,8 @@ test("the quickstart, typed into a fresh app of Vite's React template", LIMIT, a
       'import { StrictMode } from "react";\nimport { createRoot } from "react-dom/client";\nimport App from "./App.jsx";\ncreateRoot(document.getElementById("root")).render(<StrictMode><App /></StrictMode>);\n',
     "vite.config.js": 'import react from "@vitejs/plugin-react";\nexport default { plugins: [react()] };\n',
   };
-  const files = typed(text, "## React", {
-    "https://your-project.supabase.co": stack.supabase,
-    "sb_publishable_…": stack.publishableKey,
-    "https://your-project.behest.app": stack.gateway,
-  });
+  const written = steps(text, "## React").filter(({ file }) => file);
+  const files = Object.fromEntries(written.map(({ file, text }) => [file, filled(text, stack)]));
   assert.deepEqual(Object.keys(files), [".env.local", "src/clients.js", "src/App.jsx"]);
   const folder = await project("quickstart", { ...fresh, ...files });
   await build({

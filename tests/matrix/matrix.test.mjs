@@ -5,8 +5,8 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 
 import { launch, openPage } from "../js/support/browser.mjs";
+import { freePorts } from "../js/support/loopback.mjs";
 import { startStack, wwwFolder } from "../js/support/stack.mjs";
-import { freePorts } from "./serve.mjs";
 
 /** The short form needs nothing but what the other tests have installed. */
 const isShort = process.env.MATRIX === "short";

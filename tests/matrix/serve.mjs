@@ -2,8 +2,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { createServer as createListener } from "node:net";
 import path from "node:path";
+
+import { listen } from "../js/support/loopback.mjs";
 
 const TYPES = {
   ".html": "text/html",
@@ -25,15 +26,8 @@ export async function serveFolder(folder, port) {
       response.writeHead(404).end();
     }
   });
-  server.listen(port, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    url: `http://127.0.0.1:${port}/`,
-    stop() {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
+  const { url, stop } = await listen(server, port);
+  return { url: `${url}/`, stop };
 }
 
 /** Starts a server that is a program, and waits until it answers. */
@@ -64,13 +58,4 @@ export async function serveProgram(command, args, { cwd, env, port }) {
       await exited;
     },
   };
-}
-
-/** Ports that are free now. */
-export async function freePorts(count) {
-  const listeners = Array.from({ length: count }, () => createListener().listen(0, "127.0.0.1"));
-  await Promise.all(listeners.map((listener) => once(listener, "listening")));
-  const ports = listeners.map((listener) => listener.address().port);
-  await Promise.all(listeners.map((listener) => new Promise((resolve) => listener.close(resolve))));
-  return ports;
 }

@@ -5,16 +5,13 @@ import base64
 import json
 import os
 import pathlib
-import signal
 import subprocess
-import sys
-import tempfile
-import unittest
 
 import behest
 import httpx
 
-LOCAL = os.environ["BEHEST_LOCAL"]
+from support import StackCase, run, start, stop
+
 AXUM = os.environ["CONFORMANCE_HOST"]
 PACKAGE = pathlib.Path(__file__).parents[2] / "pkg/server.js"
 PAGE = "https://app.example.com"
@@ -30,46 +27,27 @@ process.stdout.write(await (await createTokenEndpoint()(request)).text());
 """
 
 
-def start(command, environment=None):
-    env = {**os.environ, **(environment or {})}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
-
-
-def stop(process):
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=20)
-    process.stdout.close()
-
-
 def part(token, index):
     text = token.split(".")[index]
     return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), object_pairs_hook=list)
 
 
-class Claims(unittest.TestCase):
+class Claims(StackCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        data = os.path.join(folder.name, "data.sqlite")
-        ports = ["--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"]
-        local = start([LOCAL, "start", "--json", "--data", data, *ports])
-        cls.addClassCleanup(stop, local)
-        where = json.loads(local.stdout.readline())
-        cls.gateway = where["gateway"]
-
-        keys = subprocess.check_output([LOCAL, "keys", "--data", data, "--add-signing"], text=True)
-        cls.key = dict(line.split("=", 1) for line in keys.splitlines())
+        super().setUpClass()
+        cls.gateway = cls.stack.gateway
+        cls.key = cls.stack.environment("--add-signing")
         signed_up = httpx.post(
-            f"{where['supabase']}/auth/v1/signup",
-            headers={"apikey": where["publishableKey"]},
+            f"{cls.stack.supabase}/auth/v1/signup",
+            headers={"apikey": cls.stack.publishable_key},
             json={"email": "ada@example.com", "password": "correct horse battery staple"},
         ).raise_for_status()
         cls.session = signed_up.json()["access_token"]
         cls.user = signed_up.json()["user"]["id"]
         settings = {
-            "SUPABASE_URL": where["supabase"],
-            "SUPABASE_PUBLISHABLE_KEY": where["publishableKey"],
+            "SUPABASE_URL": cls.stack.supabase,
+            "SUPABASE_PUBLISHABLE_KEY": cls.stack.publishable_key,
             "CORS_ORIGIN": PAGE,
             **cls.key,
         }
@@ -145,9 +123,4 @@ class Claims(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    result = unittest.main(exit=False, verbosity=2, warnings="ignore").result
-    failed = len(result.failures) + len(result.errors)
-    passed = result.testsRun - failed - len(result.skipped)
-    verdict = "ok" if result.wasSuccessful() else "FAILED"
-    print(f"test result: {verdict}. {passed} passed; {failed} failed; {len(result.skipped)} ignored", flush=True)
-    sys.exit(not result.wasSuccessful())
+    run()

@@ -1,14 +1,13 @@
 """Python clients written by others, unchanged but for URLs and keys, against behest-local."""
 
 import subprocess
-import unittest
 
 import behest
 import httpx
 import openai
 from behest.v1_5 import BehestAuthError, BehestBadRequestError, BehestQuotaError, BehestRateLimitError
 
-from support import PROGRAM, QUESTION, Stack, run
+from support import PROGRAM, QUESTION, StackCase, run
 
 
 def in_thread(stack, token, thread, content):
@@ -17,17 +16,15 @@ def in_thread(stack, token, thread, content):
     httpx.post(f"{stack.gateway}/v1/chat/completions", headers=headers, json=body).raise_for_status()
 
 
-class BehestAi(unittest.TestCase):
+class BehestAi(StackCase):
     """PyPI behest-ai 1.5.0b1."""
+
+    flags = ("--tier-limits", "--budget", "user:spent=1", "--block", "forbidden-word")
 
     @classmethod
     def setUpClass(cls):
-        cls.stack = Stack("--tier-limits", "--budget", "user:spent=1", "--block", "forbidden-word")
+        super().setUpClass()
         cls.key = cls.stack.environment("--add")["BEHEST_KEY"]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.stop()
 
     def client(self):
         return behest.Behest(key=self.key, base_url=self.stack.gateway)
@@ -117,16 +114,10 @@ class BehestAi(unittest.TestCase):
             client.chat.completions.create(messages=QUESTION, user_id="signed")
 
 
-class OpenAi(unittest.TestCase):
+class OpenAi(StackCase):
     """openai for Python."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.stack = Stack("--budget", "user:spent=1")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.stop()
+    flags = ("--budget", "user:spent=1")
 
     def client(self, user):
         token = self.stack.token(user)

@@ -1,7 +1,6 @@
 """Libraries that speak OpenAI's API, against behest-local: they answer, stream, call a tool, tell errors and are cancelled."""
 
 import os
-import unittest
 
 # Or it fetches a list of prices from the network when it is imported.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
@@ -11,21 +10,15 @@ import openai
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
-from support import QUESTION, Stack, run
+from support import QUESTION, StackCase, run
 
 WEATHER = [{"role": "user", "content": "Use get_weather, please."}]
 
 
-class LiteLlm(unittest.TestCase):
+class LiteLlm(StackCase):
     """litellm."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.stack = Stack("--budget", "user:spent=1")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.stop()
+    flags = ("--budget", "user:spent=1")
 
     def ask(self, user="ada", **more):
         url = f"{self.stack.gateway}/v1"
@@ -58,16 +51,8 @@ class LiteLlm(unittest.TestCase):
         self.assertEqual(quota.exception.status_code, 402)
 
 
-class LangChain(unittest.TestCase):
+class LangChain(StackCase):
     """langchain-openai."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.stack = Stack()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.stop()
 
     def model(self):
         url = f"{self.stack.gateway}/v1"

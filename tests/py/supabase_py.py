@@ -1,27 +1,18 @@
 """supabase for Python, unchanged but for URL and key, against behest-local."""
 
-import unittest
 import uuid
 
 import httpx
 from supabase import create_client
 from supabase_auth.errors import AuthApiError
 
-from support import Stack, run
+from support import StackCase, run
 
 PASSWORD = "correct horse battery"
 
 
-class SupabasePy(unittest.TestCase):
+class SupabasePy(StackCase):
     """PyPI supabase."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.stack = Stack()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.stop()
 
     def client(self, key=None):
         return create_client(self.stack.supabase, key or self.stack.publishable_key)

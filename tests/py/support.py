@@ -15,6 +15,17 @@ PROGRAM = os.environ["BEHEST_LOCAL"]
 QUESTION = [{"role": "user", "content": "Hi!"}]
 
 
+def start(command, environment=None):
+    env = {**os.environ, **(environment or {})}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
+
+
+def stop(process):
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=20)
+    process.stdout.close()
+
+
 class Stack:
     """The whole system on free ports, with a data file, so that keys can be added."""
 
@@ -22,8 +33,7 @@ class Stack:
         self.folder = tempfile.TemporaryDirectory()
         self.data = os.path.join(self.folder.name, "data.sqlite")
         ports = ["--supabase-port", "0", "--gateway-port", "0", "--page-port", "0"]
-        command = [PROGRAM, "start", "--json", "--data", self.data, *ports, *flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = start([PROGRAM, "start", "--json", "--data", self.data, *ports, *flags])
         where = json.loads(self.process.stdout.readline())
         self.gateway, self.supabase, self.dashboard = where["gateway"], where["supabase"], where["dashboard"]
         self.publishable_key = where["publishableKey"]
@@ -40,9 +50,7 @@ class Stack:
         return httpx.get(f"{self.gateway}/_local/counters").json().get(name, 0)
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=20)
-        self.process.stdout.close()
+        stop(self.process)
         self.folder.cleanup()
 
     def reached(self, name, count):
@@ -51,6 +59,17 @@ class Stack:
         while self.counter(name) <= count:
             if time.monotonic() > deadline:
                 raise AssertionError(f"the gateway did not count {name}")
+
+
+class StackCase(unittest.TestCase):
+    """Tests that share a system, started with these flags."""
+
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack(*cls.flags)
+        cls.addClassCleanup(cls.stack.stop)
 
 
 def run():

@@ -1,23 +1,11 @@
 /** What an attacker, or a careless setting, would have to get past: credentials where none belong, and secrets where they could show. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { test } from "node:test";
 import { inspect } from "node:util";
 
-import { installPackage } from "../js/support/package.mjs";
 
-let installed, createClient, lab;
+import { createClient, lab, messages, setUp, urls } from "../js/support/in-node.mjs";
 
-before(async () => {
-  installed = await installPackage();
-  const entry = (name) => import(pathToFileURL(`${installed.packageFolder}/${name}`).href);
-  ({ createClient } = await entry("node.js"));
-  lab = await entry("testing.js");
-});
-after(() => installed?.remove());
-
-const urls = { supabaseUrl: "https://project.example", behestUrl: "https://gateway.example" };
-const messages = [{ role: "user", content: "Hi!" }];
 
 const KEYS = {
   "a Behest key": "behest_sk_live_0123456789abcdef",
@@ -29,8 +17,7 @@ const serviceRole = () => lab.accessToken("x", { role: "service_role", sub: unde
 
 test("no key leaves as a session, as an option, or unexplained", async () => {
   for (const [what, key] of [...Object.entries(KEYS), ["the service_role token", serviceRole()]]) {
-    const world = new lab.World();
-    const behest = createClient({ ...urls, fetch: world.fetch, getAccessToken: () => key });
+    const { world, behest } = setUp(undefined, { getAccessToken: () => key });
     const error = await behest.ask("Hi!").catch((error) => error);
     assert.equal(error.reason, key.startsWith("ey") ? "role_refused" : "api_key_as_bearer", what);
     assert.match(error.message, /\.$/, what);

@@ -4,10 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { generateKeyPairSync, sign } from "node:crypto";
-import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { test } from "node:test";
 
-import { installPackage } from "../js/support/package.mjs";
+import { createClient, decodeToken, installed, lab, urls } from "../js/support/in-node.mjs";
 import { createParser, jose } from "../js/support/second.mjs";
 import { random } from "./random.mjs";
 
@@ -17,16 +16,7 @@ const FEWEST = 400;
 const LIMIT = { timeout: SECONDS * 1000 + 240_000 };
 const SEED = 20_261_128;
 
-let installed, createClient, decodeToken, createSupabaseContext, lab;
-
-before(async () => {
-  installed = await installPackage();
-  const entry = (name) => import(pathToFileURL(`${installed.packageFolder}/${name}`).href);
-  ({ createClient, decodeToken } = await entry("node.js"));
-  ({ createSupabaseContext } = await entry("server.js"));
-  lab = await entry("testing.js");
-});
-after(() => installed?.remove());
+const { createSupabaseContext } = await installed.load("server.js");
 
 /** What is drawn from a sequence. */
 function draws(seed) {
@@ -91,7 +81,7 @@ async function ours(pieces, asText) {
     });
     return new Response(body, { headers: { "content-type": "text/event-stream" } });
   };
-  const behest = createClient({ supabaseUrl: "https://project.example", behestUrl: "https://gateway.example", fetch, getAccessToken: () => lab.accessToken("alice") });
+  const behest = createClient({ ...urls, fetch, getAccessToken: () => lab.accessToken("alice") });
   const stream = await behest.chat.completions.create({ messages: [], stream: true });
   const got = [];
   try {

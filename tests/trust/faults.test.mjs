@@ -6,7 +6,6 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { createInterface } from "node:readline";
-import { pathToFileURL } from "node:url";
 
 import { launch, openPage } from "../js/support/browser.mjs";
 import { launchFirefox } from "../js/support/firefox.mjs";
@@ -31,9 +30,8 @@ const logged = [];
 
 before(async () => {
   installed = await installPackage();
-  const entry = (name) => import(pathToFileURL(path.join(installed.packageFolder, name)).href);
-  ({ createClient } = await entry("node.js"));
-  const { createTokenEndpoint } = await entry("server.js");
+  ({ createClient } = await installed.load("node.js"));
+  const { createTokenEndpoint } = await installed.load("server.js");
   pages = await servePages(installed.packageFolder);
   // What our endpoint logs is searched for secrets, too.
   for (const level of ["debug", "info", "log", "warn", "error"]) console[level] = (...words) => logged.push(words.join(" "));

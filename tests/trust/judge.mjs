@@ -100,7 +100,7 @@ function ofStatus(status, code) {
   return [status >= 400 ? "invalid_request" : "invalid_response"];
 }
 
-function onStatus({ status, code, quick, answer }, hop, kind) {
+function onStatus({ status, code, quick, answer }, hop) {
   if (hop === "session") return fails("session_failed");
   // Our endpoint waits for the words longer than the client waits for it.
   if (quick && (hop === "plan" || hop === "mint")) return fails("timeout");
@@ -131,7 +131,7 @@ export function expected({ fault, hop, kind }, client) {
   const effect = fault.but?.[hop === "plan" || hop === "mint" ? "node" : client] ?? fault.effect;
   if (effect === "any") return { any: true };
   if (effect === "any failure") return { any: true, fails: true };
-  if (effect === "status") return onStatus(fault, hop, kind);
+  if (effect === "status") return onStatus(fault, hop);
   if (effect === "fine") return FINE;
   const meaning = MEANING[hop][effect] ?? MEANING[hop].otherwise;
   return meaning[kind] ?? meaning;

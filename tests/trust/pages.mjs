@@ -1,8 +1,9 @@
 /** A server of pages that have the package: each at a path that ends in a slash, so that a worker can have a scope of its own. */
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";
+
+import { listen } from "../js/support/loopback.mjs";
 
 const TYPES = { ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
 
@@ -20,13 +21,7 @@ export async function servePages(packageFolder, more = () => undefined) {
     const file = path.join(folder === "pkg" ? packageFolder : import.meta.dirname, name ?? "none");
     const body = await readFile(file).catch(() => undefined);
     response.writeHead(body ? 200 : 404, { "content-type": TYPES[path.extname(file)] ?? "text/plain" }).end(body);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    origin: `http://127.0.0.1:${server.address().port}`,
-    stop() {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
+  });
+  const { url: origin, stop } = await listen(server);
+  return { origin, stop };
 }

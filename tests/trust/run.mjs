@@ -1,9 +1,9 @@
 /** Runs the matrix: makes cells ready, has a client carry them out, and judges. */
 import { createServer } from "node:http";
-import { once } from "node:events";
 import { Readable } from "node:stream";
 
 import { token } from "../js/server/tokens.mjs";
+import { freePorts, listen } from "../js/support/loopback.mjs";
 import { judge, RETRIES } from "./judge.mjs";
 import { SECRETS, startFaultServer } from "./server.mjs";
 
@@ -15,7 +15,7 @@ const MINT_KEY = "behest_sk_live_0123456789faults";
 
 export async function startRun({ createTokenEndpoint, origins, ports = 1 }) {
   const server = await startFaultServer({ ports });
-  const nowhere = await closedPort();
+  const nowhere = `http://127.0.0.1:${await freePorts(1)}`;
   const endpoints = [];
   const log = [];
   /** Our endpoint, with the servers behind it where they are said to be. */
@@ -32,10 +32,10 @@ export async function startRun({ createTokenEndpoint, origins, ports = 1 }) {
       const response = await handle(request);
       outgoing.setHeader("connection", "close");
       outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(Buffer.from(await response.arrayBuffer()));
-    }).listen(0, "127.0.0.1");
-    await once(host, "listening");
-    endpoints.push(host);
-    return `http://127.0.0.1:${host.address().port}`;
+    });
+    const { url, stop } = await listen(host);
+    endpoints.push(stop);
+    return url;
   }
   const known = new Map();
   const [url] = server.urls;
@@ -93,19 +93,7 @@ export async function startRun({ createTokenEndpoint, origins, ports = 1 }) {
     },
     stop() {
       server.stop();
-      for (const host of endpoints) {
-        host.close();
-        host.closeAllConnections();
-      }
+      for (const stop of endpoints) stop();
     },
   };
-}
-
-/** An address where nobody listens. */
-async function closedPort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const url = `http://127.0.0.1:${server.address().port}`;
-  await new Promise((resolve) => server.close(resolve));
-  return url;
 }

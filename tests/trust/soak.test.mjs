@@ -4,16 +4,15 @@
  * 2 000 streams.
  */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { createServer } from "node:http";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
-import { pathToFileURL } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 import { launch, openPage } from "../js/support/browser.mjs";
-import { installPackage } from "../js/support/package.mjs";
+import { createClient, installed, lab } from "../js/support/in-node.mjs";
+import { listen } from "../js/support/loopback.mjs";
 import { servePages } from "./pages.mjs";
 import { random } from "./random.mjs";
 import { soak } from "./soak.mjs";
@@ -27,16 +26,6 @@ const AT_ONCE = 24;
 const AT_ONCE_IN_PAGES = 5;
 const SEED = 20_261_128;
 const MB = 1 << 20;
-
-let installed, createClient, lab;
-
-before(async () => {
-  installed = await installPackage();
-  const entry = (name) => import(pathToFileURL(`${installed.packageFolder}/${name}`).href);
-  ({ createClient } = await entry("node.js"));
-  lab = await entry("testing.js");
-});
-after(() => installed?.remove());
 
 const OPEN = { "access-control-allow-origin": "*", "access-control-allow-headers": "authorization, content-type, x-session-id", "access-control-max-age": "600", "access-control-expose-headers": "retry-after" };
 
@@ -89,21 +78,15 @@ async function startServer(chance) {
     }
     response.end();
   };
-  const [tokens, gateway] = [answer, answer].map((answer) => createServer({ keepAliveTimeout: 500 }, answer).listen(0, "127.0.0.1"));
+  const [tokens, gateway] = [answer, answer].map((answer) => createServer({ keepAliveTimeout: 500 }, answer));
   const hosts = [tokens, gateway];
-  await Promise.all(hosts.map((host) => once(host, "listening")));
+  const [atTokens, atGateway] = await Promise.all(hosts.map((host) => listen(host)));
   const connections = () => Promise.all(hosts.map((host) => new Promise((resolve) => host.getConnections((_error, count) => resolve(count)))));
-  const url = (host) => `http://127.0.0.1:${host.address().port}`;
   return {
     seen,
-    urls: { behestUrl: url(gateway), tokenUrl: `${url(tokens)}/token` },
+    urls: { behestUrl: atGateway.url, tokenUrl: `${atTokens.url}/token` },
     connections: async () => (await connections()).reduce((sum, count) => sum + count),
-    stop() {
-      for (const host of hosts) {
-        host.close();
-        host.closeAllConnections();
-      }
-    },
+    stop: () => Promise.all([atTokens.stop(), atGateway.stop()]),
   };
 }
 

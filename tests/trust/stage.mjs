@@ -2,9 +2,9 @@
  * The gateway and the token function of `events.mjs`. A scene is what one call meets: each step of its answer waits until the
  * test lets it go, so that events strike at a known moment, and everything is counted.
  */
-import { once } from "node:events";
 import { createServer } from "node:http";
 
+import { listen } from "../js/support/loopback.mjs";
 import { ANSWER, HALF } from "./table.mjs";
 
 const OPEN = { "access-control-allow-origin": "*", "access-control-allow-headers": "authorization, content-type, x-session-id", "access-control-max-age": "0" };
@@ -49,8 +49,7 @@ export async function startStage() {
     scene.arrived.open();
     if (!isKnown) return response.writeHead(401).end();
     await chat(scene, body.includes('"stream":true'), response);
-  }).listen(0, "127.0.0.1");
-  await once(host, "listening");
+  });
 
   async function chat(scene, isStream, response) {
     if (!isStream) {
@@ -64,7 +63,7 @@ export async function startStage() {
   }
 
   return {
-    url: `http://127.0.0.1:${host.address().port}`,
+    ...(await listen(host)),
     /** `mint` and `go` let the answers go; `asked`, `arrived` and `closed` say what has happened; `cut` resets the connection. */
     scene(id, prepare = () => {}) {
       const scene = { mints: 0, prompts: 0, asked: door(), arrived: door(), closed: door(), mint: door(), go: door() };
@@ -72,10 +71,6 @@ export async function startStage() {
       prepare(scene);
       scenes.set(id, scene);
       return scene;
-    },
-    stop() {
-      host.close();
-      host.closeAllConnections();
     },
   };
 }

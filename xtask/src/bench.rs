@@ -178,12 +178,10 @@ pub(crate) fn run(tools: &Tools, tarball: &Path, options: &Options) -> Result<()
 fn native_server() -> Result<PathBuf> {
     let mut cargo = command("cargo");
     cargo.args(["build", "--release", "--package", "behest-client", "--features", "axum", "--example", "server-bench"]);
-    let built = artifacts::build("compiling server-bench (some minutes the first time)", cargo.arg(MESSAGES))?;
+    let built = artifacts::build("compiling server-bench (some minutes the first time)", &mut cargo)?;
     let program = built.into_iter().find(|artifact| artifact.target == "server-bench");
     program.and_then(|artifact| artifact.executable).context("cargo built no server-bench")
 }
-
-const MESSAGES: &str = "--message-format=json-render-diagnostics";
 
 fn measure(name: &str, tools: &Tools, tarball: &Path, quick: bool, server: Option<&Path>) -> Result<Vec<Figure>> {
     eprintln!("==> benchmark {name}");

@@ -59,8 +59,7 @@ impl Answer {
 
 /// Sends it and reads the answer, within the deadline.
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
-    let answer = async { Answer::of(request.send().await.unwrap()).await };
-    tokio::time::timeout(DEADLINE, answer).await.expect("no answer in time")
+    in_time(async { Answer::of(request.send().await.unwrap()).await }).await
 }
 
 pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {

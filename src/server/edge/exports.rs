@@ -13,7 +13,7 @@ use wasm_bindgen::prelude::*;
 use super::operation::{self, Outcome, Table};
 use super::options::{Given, wrong};
 use super::policy::HostPolicy;
-use super::{headers, host, told};
+use super::{facade, headers, host};
 use crate::object::Object;
 use crate::server::algorithm::Algorithm;
 use crate::server::body;
@@ -65,7 +65,7 @@ pub fn make_endpoint(variables: &str, options: &str, policy: u32) -> String {
     }
     match TokenEndpoint::new(settings) {
         Ok(endpoint) => made(ENDPOINTS.with_borrow_mut(|endpoints| endpoints.add(endpoint)), MAX_BODY),
-        Err(error) => told::error(&error),
+        Err(error) => facade::error(&error),
     }
 }
 
@@ -74,7 +74,7 @@ pub fn make_endpoint(variables: &str, options: &str, policy: u32) -> String {
 pub fn make_guard(variables: &str, options: &str) -> String {
     match guard(&Given::read(variables, options)) {
         Ok(guard) => made(GUARDS.with_borrow_mut(|guards| guards.add(guard)), 0),
-        Err(error) => told::error(&error),
+        Err(error) => facade::error(&error),
     }
 }
 
@@ -154,11 +154,11 @@ pub fn admit(call: u32, guard: u32, method: &str, head: &str) {
         if let Some(preflight) = is_options.then(|| guard.preflight(&Method::OPTIONS, &headers)).flatten() {
             return answer(call, &preflight);
         }
-        match guard.authenticate(&headers).await.and_then(|caller| told::caller(&caller)) {
+        match guard.authenticate(&headers).await.and_then(|caller| facade::caller(&caller)) {
             Ok(context) => {
                 let mut permit = http::HeaderMap::new();
                 guard.permit(&headers, &mut permit);
-                let admitted = Object::new().raw("context", &context).raw("permit", &told::pairs(&permit));
+                let admitted = Object::new().raw("context", &context).raw("permit", &facade::pairs(&permit));
                 host::resolve(call, &admitted.finish());
             }
             Err(error) => answer(call, &guard.refuse(&headers, &error)),
@@ -178,7 +178,7 @@ pub fn refuse(call: u32, guard: u32, head: &str) {
 pub fn authenticate(call: u32, guard: u32, head: &str) {
     let Some(guard) = GUARDS.with_borrow_mut(|guards| guards.get(guard).cloned()) else { return unknown(call) };
     let headers = headers::read(head);
-    settle(call, async move { told::caller(&guard.authenticate(&headers).await?) });
+    settle(call, async move { facade::caller(&guard.authenticate(&headers).await?) });
 }
 
 /// `{maxBody, bodyDeadlineMs}` if the headers of a delivery can be right, or an error.
@@ -188,7 +188,7 @@ pub fn check_delivery(options: &str, head: &str) -> String {
         webhook.check_headers(&headers::read(head))?;
         Ok(limit)
     });
-    checked.map_or_else(|error| told::error(&error), |limit| made(0, limit))
+    checked.map_or_else(|error| facade::error(&error), |limit| made(0, limit))
 }
 
 /// Ends in `host.resolve` with `{id, signedAt}`, or in `host.reject`.
@@ -234,14 +234,14 @@ pub fn resume(id: u32, code: u32, text: &str, bytes: &[u8]) {
 }
 
 fn unknown(call: u32) {
-    host::reject(call, &told::error(&Error::new(Reason::Internal, "there is nothing of this number")));
+    host::reject(call, &facade::error(&Error::new(Reason::Internal, "there is nothing of this number")));
 }
 
 fn settle(call: u32, value: impl Future<Output = Result<String, Error>> + 'static) {
     operation::spawn(async move {
         match value.await {
             Ok(value) => host::resolve(call, &value),
-            Err(error) => host::reject(call, &told::error(&error)),
+            Err(error) => host::reject(call, &facade::error(&error)),
         }
     });
 }

@@ -6,6 +6,7 @@
 mod client;
 pub(super) mod crypto;
 mod exports;
+mod facade;
 mod flight;
 mod headers;
 mod host;
@@ -14,7 +15,6 @@ mod operation;
 mod options;
 mod policy;
 mod time;
-mod told;
 mod url;
 
 pub(super) use self::client::http_client;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::operation::{Operation, Outcome};
-use super::{host, told};
+use super::{facade, host};
 use crate::json::Json;
 use crate::server::platform::log::log;
 use crate::server::policy::{Grant, Policy};
@@ -24,7 +24,7 @@ impl HostPolicy {
         }
         match operation.await {
             Outcome { code: 1, text, .. } => grant(&text),
-            Outcome { text, .. } => Err(told::thrown(&text)),
+            Outcome { text, .. } => Err(facade::thrown(&text)),
         }
     }
 }

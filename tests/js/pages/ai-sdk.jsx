@@ -1,24 +1,12 @@
 // The AI SDK's useChat over the transport, in a page with a scripted world.
 import { useChat } from "@ai-sdk/react";
 import { lastAssistantMessageIsCompleteWithToolCalls } from "ai";
-import { createClient } from "behest-client";
 import { BehestChatTransport } from "behest-client/ai-sdk";
 import * as lab from "behest-client/testing";
 import { StrictMode, useEffect } from "react";
 import { createRoot } from "react-dom/client";
 
-function setting() {
-  const world = new lab.World();
-  const { getAccessToken, fetch } = world;
-  const behest = createClient({
-    getAccessToken,
-    fetch,
-    behestUrl: "https://gateway.example",
-    supabaseUrl: "https://project.example",
-    maxRetries: 0,
-  });
-  return { world, behest };
-}
+import { chats, setting, until } from "./scripted.js";
 
 /** Renders useChat over a transport with these options; `seen.now` is what it gave last. */
 function mount(behest, transportOptions = {}, chatOptions = {}) {
@@ -41,16 +29,6 @@ function mount(behest, transportOptions = {}, chatOptions = {}) {
   return { seen, transport, unmount: () => root.unmount() };
 }
 
-/** Waits for a condition, which React brings about in its own time. */
-async function until(condition) {
-  const end = Date.now() + 20_000;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`it did not come about: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve));
-  }
-}
-
-const chats = (world) => world.requests.filter(({ url }) => url.endsWith("/chat/completions"));
 const bodies = (world) => chats(world).map(({ body }) => JSON.parse(body));
 /** A stream that calls one tool, in two pieces. */
 const calls = (name, args) => {

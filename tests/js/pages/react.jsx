@@ -1,24 +1,11 @@
 // The hooks in a page: React as the test names it, the package as it is packed, and a scripted world.
-import { createClient } from "behest-client";
 import { BehestProvider, useBehestChat, useBehestThreads, useBehestUsage } from "behest-client/react";
 import * as lab from "behest-client/testing";
 import { StrictMode, createElement, useEffect, useState, version } from "react";
 import { createRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server.browser";
 
-function setting(options = {}) {
-  const world = new lab.World();
-  const { getAccessToken, fetch } = world;
-  const behest = createClient({
-    getAccessToken,
-    fetch,
-    behestUrl: "https://gateway.example",
-    supabaseUrl: "https://project.example",
-    maxRetries: 0,
-    ...options,
-  });
-  return { world, behest };
-}
+import { chats, setting, until } from "./scripted.js";
 
 /** Renders `use()` in StrictMode; `seen.now` is what it gave last. */
 function mount(behest, use, props = {}) {
@@ -44,17 +31,6 @@ function mount(behest, use, props = {}) {
   );
   return { seen, unmount: () => root.unmount() };
 }
-
-/** Waits for a condition, which React brings about in its own time. */
-async function until(condition, what = "") {
-  const end = Date.now() + 20_000;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`it did not come about: ${what || condition}`);
-    await new Promise((resolve) => setTimeout(resolve));
-  }
-}
-
-const chats = (world) => world.requests.filter(({ url }) => url.endsWith("/chat/completions"));
 
 globalThis.app = {
   version,

@@ -1,24 +1,20 @@
 // The five hosts, each started with the packed package installed beside the program.
 import { execFileSync, spawn } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
+import { installPackage } from "../support/package.mjs";
+
 const here = fileURLToPath(new URL(".", import.meta.url));
 const program = (name) => join(here, "../node_modules/.bin", name);
 
-/** A project with the tarball installed and this folder's programs in it. */
-export function installProject(tarball) {
-  const project = mkdtempSync(join(tmpdir(), "behest-runtimes-"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
-  execFileSync("npm", ["install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund", tarball], {
-    cwd: project,
-    stdio: "pipe",
-  });
-  cpSync(here, project, { recursive: true });
-  return { folder: project, remove: () => rmSync(project, { recursive: true, force: true }) };
+/** The installed package with this folder's programs beside it. */
+export async function installPrograms() {
+  const installed = await installPackage();
+  cpSync(here, installed.folder, { recursive: true });
+  return installed;
 }
 
 /** Makes one file of a program of this folder and the packages it imports. */
@@ -73,7 +69,7 @@ function start(command, args, options, port) {
 const spoken = (line) => Number(/^listening (\d+)$/.exec(line)?.[1]);
 
 /** As wrangler does it: the conditions of Workers, and `.wasm` files left to the host. */
-function bundleWorker(folder, entry) {
+function bundleWorker(folder, entry, wasm) {
   execFileSync(
     program("esbuild"),
     [
@@ -88,10 +84,11 @@ function bundleWorker(folder, entry) {
     ],
     { cwd: folder },
   );
-  cpSync(join(folder, "node_modules/behest-client/dist/server.wasm"), join(folder, "server.wasm"));
+  cpSync(join(folder, "node_modules/behest-client/dist", wasm), join(folder, wasm));
 }
 
-const capnp = (bindings) => `using Workerd = import "/workerd/workerd.capnp";
+/** What workerd is told: a script, one of the package's modules, and what its `env` holds. */
+export const capnp = (bindings, wasm, script = "worker.js") => `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
@@ -101,18 +98,18 @@ const config :Workerd.Config = (
 );
 const main :Workerd.Worker = (
   modules = [
-    (name = "worker.js", esModule = embed "worker.js"),
-    (name = "dist/server.wasm", wasm = embed "server.wasm"),
+    (name = "${script}", esModule = embed "${script}"),
+    (name = "dist/${wasm}", wasm = embed "${wasm}"),
   ],
   bindings = [${Object.entries(bindings).map(([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)})`)}],
   compatibilityDate = "2026-10-01",
 );
 `;
 
-/** A worker on real workerd: `entry` bundled, `bindings` as its `env`. */
-export function startWorkerd(folder, entry, bindings) {
-  bundleWorker(folder, entry);
-  writeFileSync(join(folder, "worker.capnp"), capnp(bindings));
+/** A worker on real workerd: `entry` bundled, `bindings` as its `env`, with one of the package's modules. */
+export function startWorkerd(folder, entry, bindings, wasm = "server.wasm") {
+  bundleWorker(folder, entry, wasm);
+  writeFileSync(join(folder, "worker.capnp"), capnp(bindings, wasm));
   const heard = (line) => line.startsWith("{") && JSON.parse(line).port;
   return start(program("workerd"), ["serve", "worker.capnp", "--control-fd=3"], { cwd: folder, extra: ["pipe"] }, heard);
 }

@@ -1,6 +1,7 @@
 // Supabase and Behest as the endpoints see them. What they answer depends on the user's id alone.
 import { createServer } from "node:http";
 
+import { listen } from "../support/loopback.mjs";
 import { published } from "./tokens.mjs";
 
 const plans = {
@@ -43,7 +44,6 @@ function mint(order) {
 /** Starts it. `calls` counts requests by path; `holdNext()` resolves once a request for `/jwks-held` came and was left unanswered. */
 export async function startUpstream() {
   const calls = {};
-  const held = [];
   let hold;
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://upstream");
@@ -52,7 +52,6 @@ export async function startUpstream() {
     for await (const chunk of request) body += chunk;
     if (url.pathname.endsWith("/jwks.json")) return answer(response, 200, published);
     if (url.pathname === "/jwks-held" && hold) {
-      held.push(response);
       hold();
       hold = undefined;
       return;
@@ -82,14 +81,9 @@ export async function startUpstream() {
     }
     answer(response, 404, {});
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    ...(await listen(server)),
     calls,
     holdNext: () => new Promise((resolve) => (hold = resolve)),
-    stop() {
-      for (const response of held) response.destroy();
-      server.close();
-    },
   };
 }

@@ -1,5 +1,6 @@
-import { once } from "node:events";
 import { createServer } from "node:http";
+
+import { listen } from "./loopback.mjs";
 
 /**
  * A token function and a gateway in one server, which any page may call, and which answer as a test says.
@@ -27,10 +28,8 @@ export async function startBadServer() {
     const answer = plan[part] ?? (part === "token" ? goodToken : goodChat);
     return answer(response, attempts[part], seen.promise);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    ...(await listen(server)),
     /** From now on it behaves so. */
     use(next) {
       plan = next;
@@ -38,11 +37,6 @@ export async function startBadServer() {
       seen = signal();
     },
     attempts: (part) => attempts[part] ?? 0,
-    async stop() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
-    },
   };
 }
 

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import path from "node:path";
@@ -6,6 +5,7 @@ import path from "node:path";
 import { build } from "esbuild";
 
 import { openPage } from "./browser.mjs";
+import { listen } from "./loopback.mjs";
 
 /**
  * A page with this module as a bundler makes it from the installed package: `alias` names other versions of packages.
@@ -43,15 +43,12 @@ export async function openBundle(browser, { packageFolder }, file, { alias = {},
     const [type, body] = files[request.url] ?? [];
     response.writeHead(body ? 200 : 404, { "content-type": type ?? "text/plain", ...headers }).end(body);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const origin = `http://127.0.0.1:${server.address().port}`;
+  const { url: origin, stop } = await listen(server);
   await page.goto(origin);
   await page.waitForFunction(() => globalThis.app !== undefined);
   const close = async () => {
     await opened.context.close();
-    server.closeAllConnections();
-    server.close();
+    await stop();
   };
   return { ...opened, origin, close };
 }

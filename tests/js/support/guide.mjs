@@ -40,3 +40,13 @@ export const steps = (page, heading) =>
       if (file) return [{ file, text }];
       return ["console", "sh"].includes(lang) ? commands(text).map((command) => ({ command })) : [];
     });
+
+/** A text with what its readers put in by themselves. */
+export const filled = (text, { supabase, gateway, publishableKey, demoUser }) =>
+  Object.entries({
+    "https://your-project.supabase.co": supabase,
+    "https://your-project.behest.app": gateway,
+    "sb_publishable_…": publishableKey,
+    "ada@example.com": demoUser?.email,
+    "correct horse": demoUser?.password,
+  }).reduce((text, [from, to]) => (to === undefined ? text : text.replaceAll(from, to)), text);

@@ -17,6 +17,12 @@ function helpers() {
     return { behest: createClient({ supabaseUrl, behestUrl, functionName, getAccessToken, ...options }), seen };
   };
 
+  /** A client of a bad server. */
+  globalThis.clientOf = async (url, options = {}) => {
+    const getAccessToken = () => "a.user.session";
+    return (await freshClient({ tokenUrl: `${url}/token`, behestUrl: url, getAccessToken, ...options })).behest;
+  };
+
   /** What a call that has to fail fails with, in a form that leaves the page. */
   globalThis.failureOf = async (promise) => {
     // Before anything else is awaited, or the browser reports the rejection as one that nobody handles.

@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 
+import { listen } from "./loopback.mjs";
+
 /**
  * An OpenAI-compatible server that says exactly what a test tells it to, when it tells it to.
  * `next()` gives the next chat that arrives.
@@ -16,16 +18,11 @@ export async function startUpstream() {
     if (taker) taker(chat);
     else arrived.push(chat);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const { url, stop } = await listen(server);
   return {
-    url: `http://127.0.0.1:${server.address().port}/v1`,
+    url: `${url}/v1`,
+    stop,
     next: () => (arrived.length > 0 ? Promise.resolve(arrived.shift()) : new Promise((take) => waiting.push(take))),
-    async stop() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
-    },
   };
 }
 

@@ -1,5 +1,6 @@
-import { once } from "node:events";
 import { createServer } from "node:http";
+
+import { listen } from "./loopback.mjs";
 
 /**
  * A token function (`/functions/v1/behest-token`) and a gateway (`/v1/…`) that are right in everything but what a test makes
@@ -24,17 +25,7 @@ export async function startWrongServer() {
     const usual = part === "token" ? tokenFunction : gateway;
     usual(request, response, body);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    url: `http://127.0.0.1:${server.address().port}`,
-    use: (next) => (change = next),
-    async stop() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
-    },
-  };
+  return { ...(await listen(server)), use: (next) => (change = next) };
 }
 
 async function text(request) {

@@ -1,14 +1,11 @@
 // Without a page.
 import { execFileSync } from "node:child_process";
-import { copyFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import path from "node:path";
 
+import { startWorkerd } from "../../js/server/runtimes.mjs";
 import { output, project, testProgram } from "../project.mjs";
-import { startProgram } from "../worker.mjs";
 
 const fromTests = createRequire(new URL("../../js/package.json", import.meta.url));
-const { build } = fromTests("esbuild");
 
 const printed = (text) => JSON.parse(text.trim().split("\n").at(-1));
 const version = (command, ...args) => execFileSync(command, args, { encoding: "utf8" }).match(/\d+\.\d+\.\d+/)[0];
@@ -47,19 +44,9 @@ export const workerd = {
       "worker.mjs":
         'import { prove } from "./prove.js"; export default { fetch: async (_request, env) => Response.json(await prove(JSON.parse(env.SETTINGS))) };',
     });
-    // As wrangler does it: the conditions of Workers, and `.wasm` files left to the host.
-    await build({
-      entryPoints: [path.join(folder, "worker.mjs")],
-      bundle: true,
-      format: "esm",
-      conditions: ["workerd", "worker", "browser"],
-      external: ["*.wasm"],
-      outfile: path.join(folder, "worker.js"),
-    });
-    await copyFile(path.join(folder, "node_modules/behest-client/dist/behest.wasm"), path.join(folder, "behest.wasm"));
-    const worker = await startProgram(testProgram("workerd"), folder, SETTINGS);
+    const worker = await startWorkerd(folder, "worker.mjs", { SETTINGS }, "behest.wasm");
     try {
-      const response = await fetch(worker.url);
+      const response = await fetch(`http://127.0.0.1:${worker.port}/`);
       const text = await response.text();
       return response.ok ? JSON.parse(text) : { error: `${response.status} ${text}` };
     } finally {

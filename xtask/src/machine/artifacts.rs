@@ -25,11 +25,18 @@ pub(crate) struct Artifact {
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// Runs a cargo command that was given `--message-format=json-render-diagnostics`.
+impl Artifact {
+    /// The WebAssembly module, if it is one.
+    pub(crate) fn wasm(&self) -> Option<&PathBuf> {
+        self.files.iter().find(|file| file.extension().is_some_and(|kind| kind == "wasm"))
+    }
+}
+
+/// Runs a cargo command that builds, and asks it what it made.
 pub(crate) fn build(what: &str, cargo: &mut Command) -> Result<Vec<Artifact>> {
     eprintln!("==> {what}");
     let started = Instant::now();
-    let mut child = Running::start(cargo.stdout(Stdio::piped()))?;
+    let mut child = Running::start(cargo.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped()))?;
     let artifacts = child.lines().iter().filter_map(|line| parse(&line)).collect();
     match child.wait(std::time::Duration::MAX)? {
         Some(status) if status.success() => {
@@ -43,8 +50,7 @@ pub(crate) fn build(what: &str, cargo: &mut Command) -> Result<Vec<Artifact>> {
 /// Compiles these packages of the workspace, in one go so that they share their work, and finds the program of each.
 pub(crate) fn programs<const N: usize>(packages: [&str; N]) -> Result<[PathBuf; N]> {
     let mut cargo = command("cargo");
-    cargo.args(["build", "--message-format=json-render-diagnostics"]);
-    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
+    cargo.arg("build").args(packages.iter().flat_map(|package| ["--package", package]));
     let built = build(&format!("compiling {} (minutes the first time)", packages.join(" and ")), &mut cargo)?;
     let mut places = packages.map(|_| PathBuf::new());
     for (package, place) in packages.iter().zip(&mut places) {

@@ -42,12 +42,12 @@ pub(crate) fn report(tools: &Tools) -> Result<()> {
 /// As a user builds a release: the stable compiler and nothing but the profile.
 fn build(tools: &Tools) -> Result<Vec<PathBuf>> {
     let mut cargo = tools.wasm()?.cargo();
-    cargo.args(["build", "--release", "--bins", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+    cargo.args(["build", "--release", "--bins", "--target", TARGET]);
     cargo.current_dir(root().join("benches/leptos")).arg("--target-dir").arg(root().join("target/leptos"));
     let built = artifacts::build("compiling three Leptos pages (two minutes the first time)", &mut cargo)?;
     let module = |name: &str| {
         let page = built.iter().find(|artifact| artifact.target == name && artifact.kind == "bin")?;
-        page.files.iter().find(|file| file.extension().is_some_and(|e| e == "wasm")).cloned()
+        page.wasm().cloned()
     };
     PAGES.iter().map(|name| module(name).ok_or_else(|| anyhow::anyhow!("cargo built no {name}.wasm"))).collect()
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::glue::{self, Start};
 use super::names::Names;
 use super::{inline, reasons};
-use crate::machine::artifacts;
+use crate::machine::artifacts::{self, Artifact};
 use crate::machine::commands::{command, output, step};
 use crate::machine::places::root;
 use crate::tools::toolchain::TARGET;
@@ -154,7 +154,7 @@ fn compile(tools: &Tools, build: Build, module: &Module) -> Result<PathBuf> {
     let wasm = tools.wasm()?;
     let mut cargo = wasm.cargo();
     cargo.args(["rustc", "--package", "behest-client", "--lib", "--crate-type", "cdylib", "--target", TARGET]);
-    cargo.args(module.features).arg("--message-format=json-render-diagnostics");
+    cargo.args(module.features);
     // Flags that happen to be set on a machine must not make another module: they would take the place of ours.
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     if let Build::Release(larger) = build {
@@ -178,11 +178,9 @@ fn compile(tools: &Tools, build: Build, module: &Module) -> Result<PathBuf> {
         Build::Release(_) => "(about a minute the first time)",
         Build::Dev => "unoptimised",
     };
-    artifacts::build(&format!("compiling {}.wasm {what}", module.name), &mut cargo)?
-        .into_iter()
-        .find(|artifact| artifact.target == "behest_client")
-        .and_then(|artifact| artifact.files.into_iter().find(|file| file.extension().is_some_and(|e| e == "wasm")))
-        .context("cargo built no behest_client.wasm")
+    let built = artifacts::build(&format!("compiling {}.wasm {what}", module.name), &mut cargo)?;
+    let library = built.iter().find(|artifact| artifact.target == "behest_client");
+    library.and_then(Artifact::wasm).cloned().context("cargo built no behest_client.wasm")
 }
 
 fn bind(tools: &Tools, module: &Path, work: &Path, build: Build, name: &str) -> Result<()> {

@@ -36,8 +36,7 @@ pub(crate) fn build(tools: &Tools) -> Result<PathBuf> {
         let mut cargo = tools.wasm()?.cargo();
         cargo.args(["build", "--target", TARGET]).args(more);
         let built = compile(name, folder, &mut cargo)?;
-        let files = built.iter().filter(|artifact| artifact.target == target).flat_map(|artifact| &artifact.files);
-        let module = files.into_iter().find(|file| file.extension().is_some_and(|kind| kind == "wasm"));
+        let module = built.iter().filter(|artifact| artifact.target == target).find_map(Artifact::wasm);
         let module = module.with_context(|| format!("cargo built no {name}.wasm"))?;
         step(&format!("wasm-bindgen {name}"), command(tools.bindgen()?).args([module, &pages]).arg(name))?;
     }
@@ -56,6 +55,6 @@ pub(crate) fn server() -> Result<PathBuf> {
 fn compile(what: &str, folder: &str, cargo: &mut Command) -> Result<Vec<Artifact>> {
     // Nobody debugs them, and the symbols would be most of what the browser compiles.
     cargo.env("CARGO_PROFILE_DEV_DEBUG", "0").current_dir(root().join(folder));
-    cargo.args(["--message-format=json-render-diagnostics", "--target-dir"]).arg(target());
+    cargo.arg("--target-dir").arg(target());
     artifacts::build(&format!("compiling {what} (two minutes the first time)"), cargo)
 }

@@ -14,7 +14,7 @@ use crate::machine::places::root;
 /// Prints the names of the suites.
 fn list() {
     for suite in SUITES {
-        println!("{:<11}{}", suite.name, suite.what);
+        println!("{:<15}{}", suite.name, suite.what);
     }
 }
 
@@ -111,12 +111,12 @@ impl Row {
 const MAY_BE_SKIPPED: [&str; 1] = ["msrv"];
 
 fn summarise(rows: &[Row]) -> Result<()> {
-    println!("\n{:<11}{:>7}{:>8}{:>9}{:>10}  result", "suite", "passed", "failed", "skipped", "seconds");
+    println!("\n{:<15}{:>7}{:>8}{:>9}{:>10}  result", "suite", "passed", "failed", "skipped", "seconds");
     let mut all = Counts::default();
     for row in rows {
         let Counts { passed, failed, skipped } = row.counts;
         let seconds = row.took.as_secs_f32();
-        println!("{:<11}{passed:>7}{failed:>8}{skipped:>9}{seconds:>10.1}  {}", row.name, row.verdict());
+        println!("{:<15}{passed:>7}{failed:>8}{skipped:>9}{seconds:>10.1}  {}", row.name, row.verdict());
         all += row.counts;
     }
     let bad: Vec<_> = rows.iter().filter(|row| !row.is_good()).map(|row| row.name).collect();
@@ -146,14 +146,14 @@ impl Floors {
     }
 
     /// What ran is the new floor; suites that were not run keep theirs.
-    fn raise(&mut self, rows: &[Row]) {
+    fn set(&mut self, rows: &[Row]) {
         for row in rows.iter().filter(|row| !row.is_skipped()) {
             self.0.insert(row.name.to_owned(), row.counts.passed);
         }
     }
 
     fn update(&mut self, rows: &[Row]) -> Result<()> {
-        self.raise(rows);
+        self.set(rows);
         fs::write(Self::file(), format!("{}\n", serde_json::to_string_pretty(&self.0)?))?;
         println!("xtask/floors.json holds what ran");
         Ok(())
@@ -222,10 +222,10 @@ mod tests {
     #[test]
     fn new_floors_are_what_ran_and_the_rest_stays() {
         let mut floors = Floors([("x".to_owned(), 7), ("other".to_owned(), 9)].into());
-        floors.raise(&[row(0, 5, 0, 2)]);
+        floors.set(&[row(0, 5, 0, 2)]);
         assert_eq!(floors, Floors([("x".to_owned(), 5), ("other".to_owned(), 9)].into()));
         let skipped = Row { name: "msrv", ..row(1, 0, 0, 1) };
-        floors.raise(&[skipped]);
+        floors.set(&[skipped]);
         assert!(!floors.0.contains_key("msrv"));
     }
 

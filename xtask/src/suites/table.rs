@@ -138,7 +138,7 @@ impl Context {
         once(&self.natives, || {
             artifacts::build(
                 "compiling the native tests (some minutes the first time)",
-                command("cargo").args(["test", "--workspace", "--all-features", "--no-run"]).arg(MESSAGES),
+                command("cargo").args(["test", "--workspace", "--all-features", "--no-run"]),
             )
         })
     }
@@ -171,15 +171,9 @@ impl Context {
     }
 
     fn behest_local(&self) -> Result<PathBuf> {
-        self.natives()?
-            .iter()
-            .filter(|artifact| artifact.target == "behest-local" && artifact.kind == "bin" && !artifact.is_test)
-            .find_map(|artifact| artifact.executable.clone())
-            .map_or_else(|| artifacts::programs(["behest-local"]).map(|[program]| program), Ok)
+        self.program("behest-local", "bin")
     }
 }
-
-const MESSAGES: &str = "--message-format=json-render-diagnostics";
 
 /// Runs a test program and reads its closing lines. A failure it does not count is still a failure.
 pub(super) fn counted(command: &mut Command, limit: Duration) -> Result<Counts> {

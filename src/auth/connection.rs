@@ -22,7 +22,7 @@ use crate::{Error, Reason};
 /// The largest answer that is read.
 const LARGEST_ANSWER: usize = 1 << 20;
 
-pub(super) struct Inner {
+pub(super) struct Connection {
     pub(super) url: String,
     pub(super) key: String,
     pub(super) timeout: Duration,
@@ -34,7 +34,7 @@ pub(super) struct Inner {
     pub(super) renewal: Mutex<Option<Flight<Renewed>>>,
 }
 
-impl Inner {
+impl Connection {
     pub(super) fn now(&self) -> Moment {
         crate::client::moment(self.transport.now())
     }

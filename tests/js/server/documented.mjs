@@ -1,4 +1,7 @@
-/** The token function as Behest's documentation for Supabase describes it: see `tests/js/server/documented.ts`. */
+/**
+ * A token function as Behest's documentation for Supabase describes it: supabase-js verifies the session and reads the plan under
+ * the caller's own token, Behest mints. The mint call stands in place of the documented client package, which no registry has.
+ */
 import { createClient } from "@supabase/supabase-js";
 
 // supabase-js does not start without one, and Node 20 has none. Nothing here uses it.

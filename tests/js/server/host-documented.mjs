@@ -1,0 +1,3 @@
+import { documented } from "./documented.mjs";
+
+Deno.serve(documented(Deno.env.toObject()));
