@@ -14,7 +14,7 @@ use super::reply::{Answer, no_answer};
 use super::requests::Ask;
 use super::session::AuthSession;
 use crate::engine::Moment;
-use crate::platform::{self, Request, Response, Transport};
+use crate::platform::{self, Failure, Request, Response, Transport};
 use crate::text::lossy;
 use crate::wire::{millis, retry_after};
 use crate::{Error, Reason};
@@ -27,8 +27,6 @@ pub(super) struct Connection {
     pub(super) key: String,
     pub(super) timeout: Duration,
     pub(super) transport: Arc<dyn Transport>,
-    /// Is the transport the one that needs tokio?
-    pub(super) is_default: bool,
     pub(super) keeper: Arc<Keeper>,
     pub(super) news: Arc<News>,
     pub(super) renewal: Mutex<Option<Flight<Renewed>>>,
@@ -60,9 +58,6 @@ impl Connection {
     }
 
     pub(super) async fn send(&self, ask: Ask) -> Result<Answer, Error> {
-        if self.is_default && platform::nothing_runs_here().is_some() {
-            return Err(crate::client::dropped());
-        }
         let answer = std::pin::pin!(self.answer(&ask));
         match select(answer, self.transport.sleep(self.timeout)).await {
             Either::Left((answer, _)) => answer,
@@ -73,7 +68,7 @@ impl Connection {
     async fn answer(&self, ask: &Ask) -> Result<Answer, Error> {
         let (url, headers) = (ask.url(&self.url), ask.headers(&self.key));
         let request = Request { method: ask.method, url, headers, body: ask.body.clone() };
-        let response = self.transport.send(request).await.map_err(|failure| no_answer(failure.message()))?;
+        let response = self.transport.send(request).await.map_err(unanswered)?;
         let wait = response.header("retry-after");
         let wait = wait.and_then(|text| retry_after(text, platform::http_date(text), self.now().wall));
         let trace_id = response.trace_id();
@@ -82,10 +77,17 @@ impl Connection {
     }
 }
 
+fn unanswered(failure: Failure) -> Error {
+    match failure.is_no_response() && platform::nothing_runs_here().is_some() {
+        true => crate::client::dropped(),
+        false => no_answer(failure.message()),
+    }
+}
+
 async fn whole(mut response: Response) -> Result<String, Error> {
     let mut body = Vec::new();
     while let Some(chunk) = poll_fn(|context| response.body.poll_chunk(context)).await {
-        body.extend(chunk.map_err(|failure| no_answer(failure.message()))?);
+        body.extend(chunk.map_err(unanswered)?);
         if body.len() > LARGEST_ANSWER {
             return Err(Error::new(Reason::InvalidResponse, "the answer of Supabase Auth is larger than 1 MiB"));
         }

@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::Error;
+use crate::client::dropped;
 use crate::platform::{BoxFuture, Transport};
 
 /// Something under way. Clones wait for the same.
@@ -13,8 +15,8 @@ pub(super) struct Flight<T>(Arc<Mutex<State<T>>>);
 enum State<T> {
     Pending(Vec<Waker>),
     Done(T),
-    /// Whoever should have carried it on dropped it.
-    Dropped,
+    /// Whoever should have carried it on dropped it, for this reason.
+    Dropped(Error),
 }
 
 impl<T: Clone + crate::platform::MaybeSend + 'static> Flight<T> {
@@ -29,11 +31,11 @@ impl<T: Clone + crate::platform::MaybeSend + 'static> Flight<T> {
         !matches!(*self.state(), State::Pending(_))
     }
 
-    /// What comes of it; `None` if it was dropped.
-    pub(super) async fn outcome(&self) -> Option<T> {
+    /// What comes of it; an error if it was dropped.
+    pub(super) async fn outcome(&self) -> Result<T, Error> {
         poll_fn(|context| match &mut *self.state() {
-            State::Done(value) => Poll::Ready(Some(value.clone())),
-            State::Dropped => Poll::Ready(None),
+            State::Done(value) => Poll::Ready(Ok(value.clone())),
+            State::Dropped(error) => Poll::Ready(Err(error.clone())),
             State::Pending(waiting) => {
                 waiting.push(context.waker().clone());
                 Poll::Pending
@@ -80,7 +82,7 @@ impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         let is_pending = matches!(*self.flight.state(), State::Pending(_));
         if is_pending {
-            self.flight.end(State::Dropped);
+            self.flight.end(State::Dropped(dropped()));
         }
     }
 }

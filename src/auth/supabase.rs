@@ -103,7 +103,6 @@ impl SupabaseBuilder {
             None if page::has_storage() => (Box::new(PageStorage), Sharing::Tabs),
             None => (Box::new(MemoryStorage::new()), Sharing::Nobody),
         };
-        let is_default = self.transport.is_none();
         let transport = self.transport.unwrap_or_else(|| Arc::new(DefaultTransport::default()));
         let storage_key = self.storage_key.unwrap_or_else(|| usual_storage_key(&url));
         let (keeper, news) = News::open(Kept::new(storage), storage_key, sharing);
@@ -112,7 +111,6 @@ impl SupabaseBuilder {
             key: self.key,
             timeout: self.timeout,
             transport,
-            is_default,
             keeper,
             news,
             renewal: Mutex::default(),
@@ -364,7 +362,7 @@ impl Supabase {
         match wanted.find(&self.inner.keeper, self.inner.now()) {
             Found::Now(found) => found,
             Found::Renew(session) => {
-                let renewed = self.renewal(session, wanted).outcome().await.ok_or_else(crate::client::dropped)?;
+                let renewed = self.renewal(session, wanted).outcome().await?;
                 wanted.after(renewed, &self.inner.keeper, self.inner.now())
             }
         }

@@ -200,14 +200,15 @@ impl Conversation {
         let recent = self.failure.as_ref().filter(|failed| now.since(failed.at) < LARGEST_COOL_DOWN * 2.0);
         let in_a_row = recent.map_or(0, |failed| failed.in_a_row);
         let back_off = back_off(FIRST_COOL_DOWN, LARGEST_COOL_DOWN, in_a_row) * (0.5 + fraction / 2.0);
-        let cool_down = match error.reason() {
-            // Costs no request, and the next call may come right after the sign-in.
-            Reason::SignedOut => 0.0,
-            _ => back_off.max(error.retry_after().map_or(0.0, wire::as_millis).min(LARGEST_COOL_DOWN)),
+        // What went wrong here and not at a server may be over with the next call, right after the sign-in for instance.
+        let is_local = matches!(error.reason(), Reason::SignedOut | Reason::InvalidConfig | Reason::Internal);
+        let cool_down = match is_local {
+            true => 0.0,
+            false => back_off.max(error.retry_after().map_or(0.0, wire::as_millis).min(LARGEST_COOL_DOWN)),
         };
         self.failure = Some(Failed {
             error: error.clone(),
-            in_a_row: in_a_row + u32::from(error.reason() != Reason::SignedOut),
+            in_a_row: in_a_row + u32::from(!is_local),
             at: now,
             cool_down,
             changes,

@@ -23,7 +23,7 @@ pub use native::NativeTransport;
 #[cfg(all(feature = "client", not(target_arch = "wasm32")))]
 pub use native::NativeTransport as DefaultTransport;
 #[cfg(all(feature = "client", not(target_arch = "wasm32")))]
-pub(crate) use native::{nothing_runs_here, number_of, number_text, random};
+pub(crate) use native::{nothing_runs_here, number_of, number_text, random, why_dropped};
 #[cfg(all(feature = "auth", not(target_arch = "wasm32")))]
 pub(crate) use no_page as page;
 #[cfg(feature = "client")]
@@ -36,4 +36,4 @@ pub use web::BrowserTransport;
 #[cfg(all(feature = "client", target_arch = "wasm32"))]
 pub use web::BrowserTransport as DefaultTransport;
 #[cfg(all(feature = "client", target_arch = "wasm32"))]
-pub(crate) use web::{http_date, nothing_runs_here, number_of, number_text, random};
+pub(crate) use web::{http_date, nothing_runs_here, number_of, number_text, random, why_dropped};

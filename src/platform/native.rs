@@ -1,25 +1,40 @@
 //! The transport of native programs: reqwest on tokio.
 
+use std::future::pending;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{Stream, StreamExt};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::thread::BoxFuture;
 use super::transport::{Body, Failure, Now, READ_HEADERS, Request, Response, Transport};
 
-/// [`Transport`] over [`reqwest`]; needs a tokio runtime.
+/// [`Transport`] over [`reqwest`]; needs a tokio runtime. A stream that was opened in one may be read anywhere.
 #[derive(Clone, Debug)]
 pub struct NativeTransport {
     client: reqwest::Client,
     started: Instant,
+    /// Where something was begun last: its timers serve whoever reads outside.
+    runtime: Arc<Mutex<Option<Handle>>>,
 }
 
 impl NativeTransport {
     /// A transport over an HTTP client of your own, with its proxies, certificates and pools.
     pub fn new(client: reqwest::Client) -> Self {
-        Self { client, started: Instant::now() }
+        Self { client, started: Instant::now(), runtime: Arc::default() }
+    }
+
+    /// A timer of the runtime that was here last.
+    fn sleep_elsewhere(&self, time: Duration) -> BoxFuture<'static, ()> {
+        match &*self.runtime.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(runtime) => Box::pin(Elsewhere(runtime.spawn(async move { tokio::time::sleep(time).await }))),
+            // Nothing was begun that could take its time.
+            None => Box::pin(pending()),
+        }
     }
 }
 
@@ -49,6 +64,9 @@ impl Transport for NativeTransport {
             builder = builder.body(body);
         }
         Box::pin(async move {
+            if let Some((message, _)) = nothing_runs_here() {
+                return Err(Failure::no_response(message));
+            }
             let response = builder.send().await.map_err(failure)?;
             let headers = READ_HEADERS
                 .iter()
@@ -61,7 +79,10 @@ impl Transport for NativeTransport {
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(time))
+        match Handle::try_current() {
+            Ok(_) => Box::pin(tokio::time::sleep(time)),
+            Err(_) => self.sleep_elsewhere(time),
+        }
     }
 
     fn now(&self) -> Now {
@@ -75,9 +96,27 @@ impl Transport for NativeTransport {
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {
         // Outside a runtime nothing here works: the future is dropped, and the call that waits for it fails.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if let Ok(runtime) = Handle::try_current() {
+            *self.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime.clone());
             runtime.spawn(future);
         }
+    }
+}
+
+/// A timer that runs in a runtime and is waited for outside. It is over, too, once the runtime is.
+struct Elsewhere(JoinHandle<()>);
+
+impl Future for Elsewhere {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(context).map(drop)
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -89,11 +128,18 @@ impl Body for NativeBody {
     }
 }
 
-/// Why a future that was to go on by itself was dropped, if it is known.
+/// Why a future that was to go on by itself was dropped, if it is known. Asked while it is being dropped.
+pub(crate) fn why_dropped() -> Option<(&'static str, &'static str)> {
+    let message = "the tokio runtime that carried out the call was shut down";
+    let hint = "Ask again in a runtime that goes on, and keep it while calls are under way.";
+    nothing_runs_here().or_else(|| (!std::thread::panicking()).then_some((message, hint)))
+}
+
+/// What is missing here, if nothing can run.
 pub(crate) fn nothing_runs_here() -> Option<(&'static str, &'static str)> {
     let message = "there is no tokio runtime here, and the client needs one";
     let hint = "Use the client inside a tokio runtime, for instance under #[tokio::main].";
-    tokio::runtime::Handle::try_current().is_err().then_some((message, hint))
+    Handle::try_current().is_err().then_some((message, hint))
 }
 
 /// Random bytes fit for ids.

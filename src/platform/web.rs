@@ -120,6 +120,11 @@ impl Future for Timer {
 }
 
 /// Why a future that was to go on by itself was dropped, if it is known.
+pub(crate) fn why_dropped() -> Option<(&'static str, &'static str)> {
+    None
+}
+
+/// What is missing here, if nothing can run.
 pub(crate) fn nothing_runs_here() -> Option<(&'static str, &'static str)> {
     None
 }

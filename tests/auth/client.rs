@@ -2,7 +2,9 @@
 
 use std::pin::pin;
 
-use behest_client::auth::{MemoryStorage, Scope, Storage};
+use behest_client::auth::{MemoryStorage, Scope, Storage, Supabase};
+#[cfg(not(target_arch = "wasm32"))]
+use behest_client::client::transport::NativeTransport;
 use behest_client::client::{ChatRequest, Client};
 use behest_client::testing::{GATEWAY, header};
 use behest_client::{Error, Reason};
@@ -11,7 +13,7 @@ use futures_util::StreamExt as _;
 use crate::server::{HOUR, KEY, Server};
 use crate::test;
 
-fn client(server: &Server, supabase: &behest_client::auth::Supabase) -> Client {
+fn client(server: &Server, supabase: &Supabase) -> Client {
     Client::builder(GATEWAY).supabase(supabase, "behest-token").transport(server.world.clone()).build().unwrap()
 }
 
@@ -105,10 +107,13 @@ fn a_call_that_is_dropped_leaves_the_renewal() {
 #[cfg(not(target_arch = "wasm32"))]
 #[test]
 fn outside_tokio_it_says_what_it_needs() {
-    let supabase = behest_client::auth::Supabase::new("http://127.0.0.1:1", "k").unwrap();
-    let error = server_less(supabase.sign_in_anonymously());
-    assert_eq!(error.reason(), Reason::InvalidConfig);
-    assert!(error.hint().contains("tokio"), "{error}");
+    let builder = || Supabase::builder("http://127.0.0.1:1", "k");
+    // An HTTP client of one's own needs it, too.
+    for builder in [builder(), builder().transport(NativeTransport::default())] {
+        let error = server_less(builder.build().unwrap().sign_in_anonymously());
+        assert_eq!(error.reason(), Reason::InvalidConfig);
+        assert!(error.hint().contains("tokio"), "{error}");
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -120,6 +125,6 @@ fn server_less<T: std::fmt::Debug>(future: impl Future<Output = Result<T, Error>
 #[test]
 fn a_project_crosses_threads() {
     fn shared<T: Send + Sync + Clone + 'static>() {}
-    shared::<behest_client::auth::Supabase>();
+    shared::<Supabase>();
     shared::<behest_client::auth::AuthSession>();
 }

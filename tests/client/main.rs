@@ -16,6 +16,8 @@ mod config;
 mod errors;
 mod retries;
 #[cfg(not(target_arch = "wasm32"))]
+mod runtimes;
+#[cfg(not(target_arch = "wasm32"))]
 mod schedules;
 mod session;
 #[cfg(all(feature = "tracing", not(target_arch = "wasm32")))]
