@@ -33,12 +33,13 @@ impl Client {
         Ok(ChatResponse { trace: reply.trace, ..response })
     }
 
-    /// A whole chat completion with types of your own, such as `async-openai`'s.
+    /// A whole chat completion with types of your own, such as `async-openai`'s. No stream is asked for, whatever the request
+    /// says itself.
     ///
     /// # Errors
-    /// As [`chat`](Self::chat).
+    /// As [`chat`](Self::chat), and [`Reason::InvalidRequest`] if the request is no JSON object.
     pub async fn chat_as<Req: Serialize + ?Sized, Res: DeserializeOwned>(&self, request: &Req) -> Result<Res, Error> {
-        self.chat_json(encode(request)?).await?.parse()
+        self.chat_json(encode(request, false)?).await?.parse()
     }
 
     /// A streamed chat completion. Dropping the stream cancels it, on the wire too.
@@ -58,12 +59,7 @@ impl Client {
         &self,
         request: &Req,
     ) -> Result<StreamOf<Chunk>, Error> {
-        let mut body = serde_json::to_value(request).map_err(unwritable)?;
-        let Some(fields) = body.as_object_mut() else {
-            return Err(Error::new(Reason::InvalidRequest, "the request is no JSON object"));
-        };
-        fields.insert("stream".to_owned(), true.into());
-        Ok(StreamOf::new(self.chat_stream_json(encode(&body)?).await?))
+        Ok(StreamOf::new(self.chat_stream_json(encode(request, true)?).await?))
     }
 
     /// A whole chat completion, JSON text in and out.
@@ -186,8 +182,16 @@ impl Reply {
     }
 }
 
-fn encode(request: &(impl Serialize + ?Sized)) -> Result<String, Error> {
-    serde_json::to_string(request).map_err(unwritable)
+fn encode(request: &(impl Serialize + ?Sized), stream: bool) -> Result<String, Error> {
+    let mut body = serde_json::to_value(request).map_err(unwritable)?;
+    let Some(fields) = body.as_object_mut() else {
+        return Err(Error::new(Reason::InvalidRequest, "the request is no JSON object"));
+    };
+    match stream {
+        true => drop(fields.insert("stream".to_owned(), true.into())),
+        false => drop(fields.remove("stream")),
+    }
+    Ok(body.to_string())
 }
 
 fn unwritable(error: serde_json::Error) -> Error {

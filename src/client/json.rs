@@ -8,26 +8,36 @@ use crate::json::{Scan, Text, quote};
 use crate::platform;
 use crate::text::write_digits;
 
-/// The request's JSON text; with `stream`, that of a request for a stream.
+/// The request's JSON text; with `stream`, that of a request for a stream, and of none otherwise. A model or messages among
+/// the further fields take the place of the request's own.
 pub(super) fn write_request(request: &ChatRequest, stream: bool) -> String {
-    let mut out = r#"{"model":"#.to_owned();
-    quote(&request.model, &mut out);
-    out.push_str(r#","messages":["#);
-    for message in &request.messages {
-        separate(&mut out);
-        out.push_str(r#"{"role":"#);
-        quote(&message.role, &mut out);
-        out.push_str(r#","content":"#);
-        write(&message.content, &mut out);
-        message.extra.iter().for_each(|field| write_field(field, &mut out));
-        out.push('}');
+    let mut out = "{".to_owned();
+    if !request.extra.contains_key("model") {
+        out.push_str(r#""model":"#);
+        quote(&request.model, &mut out);
     }
-    out.push(']');
-    for field in request.extra.iter().filter(|(name, _)| !(stream && *name == "stream")) {
+    if !request.extra.contains_key("messages") {
+        separate(&mut out);
+        out.push_str(r#""messages":["#);
+        request.messages.iter().for_each(|message| write_message(message, &mut out));
+        out.push(']');
+    }
+    let fits = |value: &Value| !stream && value.as_bool() != Some(true);
+    for field in request.extra.iter().filter(|(name, value)| *name != "stream" || fits(value)) {
         write_field(field, &mut out);
     }
     out.push_str(if stream { r#","stream":true}"# } else { "}" });
     out
+}
+
+fn write_message(message: &Message, out: &mut String) {
+    separate(out);
+    out.push_str(r#"{"role":"#);
+    quote(&message.role, out);
+    out.push_str(r#","content":"#);
+    write(&message.content, out);
+    message.extra.iter().for_each(|field| write_field(field, out));
+    out.push('}');
 }
 
 fn write(value: &Value, out: &mut String) {
@@ -314,6 +324,10 @@ mod tests {
         let streamed: Value = serde_json::from_str(&write_request(&request, true)).unwrap();
         assert_eq!(streamed, serde_json::to_value(request.with("stream", true)).unwrap());
         assert_eq!(write_request(&ChatRequest::new([]), false), r#"{"model":"default","messages":[]}"#);
+        // Every name once.
+        let named = ChatRequest::user("Hi!").with("model", "m").with("messages", json!([])).with("stream", true);
+        assert_eq!(write_request(&named, false), r#"{"messages":[],"model":"m"}"#);
+        assert_eq!(write_request(&named, true), r#"{"messages":[],"model":"m","stream":true}"#);
     }
 
     #[test]

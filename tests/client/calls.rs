@@ -72,6 +72,20 @@ fn own_types_work_too() {
 }
 
 #[test]
+fn a_whole_answer_is_asked_for_by_name_whatever_the_request_says() {
+    let world = World::new();
+    let client = world.client();
+    let request = ChatRequest::user("Hi!").with("model", "gpt").with("stream", true);
+    assert_eq!(world.run(client.chat(&request)).unwrap().text(), Some("Hello"));
+    assert_eq!((&last_body(&world)["model"], &last_body(&world)["stream"]), (&json!("gpt"), &Value::Null));
+    let request = json!({"messages": [], "stream": true});
+    let answer: Value = world.run(client.chat_as(&request)).unwrap();
+    assert_eq!(answer["id"], "c1");
+    let error = world.run(client.chat_as::<_, Value>(&[1])).unwrap_err();
+    assert_eq!(error.reason(), Reason::InvalidRequest);
+}
+
+#[test]
 fn streaming_is_asked_for_in_body_and_header() {
     let world = World::new();
     let client = world.client();
