@@ -56,6 +56,8 @@ pub struct Session(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     access_token: Option<Secret>,
+    /// How often it was set.
+    changes: u64,
     watchers: Vec<Arc<Watcher>>,
 }
 
@@ -67,12 +69,22 @@ impl Session {
 
     /// This user is signed in now, or nobody.
     pub fn set(&self, access_token: Option<Secret>) {
-        let watchers = {
+        {
             let mut state = self.state();
-            state.access_token.clone_from(&access_token);
-            state.watchers.clone()
-        };
-        watchers.iter().for_each(|watcher| watcher(access_token.as_ref()));
+            state.access_token = access_token;
+            state.changes += 1;
+        }
+        loop {
+            let (access_token, changes, watchers) = {
+                let state = self.state();
+                (state.access_token.clone(), state.changes, state.watchers.clone())
+            };
+            watchers.iter().for_each(|watcher| watcher(access_token.as_ref()));
+            // What another thread set meanwhile may have been told before this: it is what was set last.
+            if self.state().changes == changes {
+                return;
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

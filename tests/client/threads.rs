@@ -1,11 +1,12 @@
 //! The native client on several threads: whoever carries out what the engine says, nothing of an answer is lost.
 
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use behest_client::Secret;
 use behest_client::client::transport::{Body, BoxFuture, Failure, NativeTransport, Now, Request, Response, Transport};
-use behest_client::client::{ChatRequest, Client, Outcome};
+use behest_client::client::{ChatRequest, Client, Outcome, Session, SessionSource as _};
 use futures_util::{StreamExt as _, stream};
 
 /// So often that each order of the threads' steps is met.
@@ -79,4 +80,20 @@ async fn every_stream_is_whole() {
     let ends = stream::iter(0..STREAMS).map(ask).buffer_unordered(TOGETHER).collect::<Vec<_>>().await;
     let broken = ends.iter().filter(|(outcome, text)| *outcome != Some(Outcome::Complete) || text != "Hello").count();
     assert_eq!((ends.len(), broken), (STREAMS, 0));
+}
+
+#[test]
+fn what_is_set_last_is_told_last_whoever_is_quicker() {
+    let session = Session::new();
+    let meanwhile = Mutex::new(Some(session.clone()));
+    session.watch(Box::new(move |_| {
+        // Before the other watcher is told of the first user, another thread signs out.
+        let Some(session) = meanwhile.lock().unwrap().take() else { return };
+        std::thread::spawn(move || session.set(None)).join().unwrap();
+    }));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let list = told.clone();
+    session.watch(Box::new(move |token| list.lock().unwrap().push(token.is_some())));
+    session.set(Some("a-token".into()));
+    assert_eq!(told.lock().unwrap().last(), Some(&false), "{told:?}");
 }
