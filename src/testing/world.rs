@@ -73,10 +73,17 @@ struct Inner {
     script: Option<Script>,
     sessions: Option<Sessions>,
     session_delay: Duration,
-    log: Log,
+    /// Shared with a script that runs, so that none of them costs a copy.
+    log: Arc<Log>,
     spawned: Vec<BoxFuture<'static, ()>>,
     /// Of [`World::drive`]: there is something new to do.
     driver: Option<Waker>,
+}
+
+impl Inner {
+    fn log(&mut self) -> &mut Log {
+        Arc::make_mut(&mut self.log)
+    }
 }
 
 /// A whole world for one client, without network and without waiting. Its clocks jump to the next timer as soon as
@@ -96,7 +103,7 @@ impl World {
             script: None,
             sessions: None,
             session_delay: Duration::ZERO,
-            log: Log::default(),
+            log: Arc::default(),
             spawned: vec![],
             driver: None,
         })));
@@ -136,7 +143,7 @@ impl World {
         let world = self.clone();
         Client::builder(GATEWAY).function(SUPABASE, "behest-token").transport(self.clone()).session(move || {
             let mut inner = world.inner();
-            inner.log.session_reads += 1;
+            inner.log().session_reads += 1;
             let mut sessions = inner.sessions.take().expect("a session source");
             let delay = inner.session_delay;
             drop(inner);
@@ -327,12 +334,14 @@ impl Transport for World {
             // The script runs without the lock, so that it may turn the world's clocks and change its sessions.
             let (mut script, log) = {
                 let mut inner = world.inner();
-                inner.log.requests.push(request.clone());
-                inner.log.mints_open += usize::from(request.url == FUNCTION);
-                inner.log.most_mints_open = inner.log.most_mints_open.max(inner.log.mints_open);
+                let log = inner.log();
+                log.requests.push(request.clone());
+                log.mints_open += usize::from(request.url == FUNCTION);
+                log.most_mints_open = log.most_mints_open.max(log.mints_open);
                 (inner.script.take().expect("a script"), inner.log.clone())
             };
             let reply = script(&request, &log);
+            drop(log);
             world.inner().script.get_or_insert(script);
             let mut unfinished = Unfinished { world: world.clone(), is_mint: request.url == FUNCTION, done: false };
             match reply.head {
@@ -414,8 +423,8 @@ struct Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         let mut inner = self.world.inner();
-        inner.log.mints_open -= usize::from(self.is_mint);
-        inner.log.cancelled += usize::from(!self.done);
+        inner.log().mints_open -= usize::from(self.is_mint);
+        inner.log().cancelled += usize::from(!self.done);
     }
 }
 
@@ -439,7 +448,7 @@ impl Body for ScriptedBody {
                     return Poll::Ready(None);
                 }
                 Some(Chunk::Bytes(bytes)) => {
-                    self.world.inner().log.chunks_read += 1;
+                    self.world.inner().log().chunks_read += 1;
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Some(Chunk::Wait(time)) => self.wait = Some(self.world.sleep(time)),
