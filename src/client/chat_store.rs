@@ -47,6 +47,7 @@ const FRAME: Duration = Duration::from_millis(16);
 /// conversation; with the last one, what is under way is cancelled. What belongs to a user who has left is cleared.
 /// Natively it needs the runtime that the client needs.
 #[derive(Clone)]
+#[must_use = "a conversation that is dropped is cancelled"]
 pub struct Chat(OnThread<Arc<Shared>>);
 
 struct Shared {

@@ -106,6 +106,7 @@ impl Client {
 }
 
 /// Builds a [`Client`].
+#[must_use = "`build` makes the client"]
 pub struct ClientBuilder(Box<Options>);
 
 /// Nothing in here was checked yet.
@@ -137,21 +138,18 @@ impl ClientBuilder {
     }
 
     /// The Supabase Edge Function that mints tokens: `{supabase_url}/functions/v1/{name}`.
-    #[must_use]
     pub fn function(mut self, supabase_url: impl Into<String>, name: impl Into<String>) -> Self {
         self.0.function = Some(Function::Supabase { url: supabase_url.into(), name: name.into() });
         self
     }
 
     /// A token endpoint that runs elsewhere (axum, Workers, Node): its whole URL.
-    #[must_use]
     pub fn token_url(mut self, url: impl Into<String>) -> Self {
         self.0.function = Some(Function::Url(url.into()));
         self
     }
 
     /// Who is signed in.
-    #[must_use]
     pub fn session(mut self, source: impl SessionSource) -> Self {
         self.0.session = Some(Box::new(source));
         self
@@ -159,7 +157,6 @@ impl ClientBuilder {
 
     /// Supabase's publishable key, sent to the function as `apikey`. Not sent by default: the documented
     /// function's CORS answer allows no header beyond `authorization` and `content-type`.
-    #[must_use]
     pub fn api_key(mut self, publishable_key: impl Into<String>) -> Self {
         self.0.config.api_key = Some(publishable_key.into());
         self
@@ -167,35 +164,30 @@ impl ClientBuilder {
 
     /// A token is used until no more than this is left of its life, and renewed in the background before. Default 60 s; of a
     /// token that lives no longer than twice the margin, half its life.
-    #[must_use]
     pub fn margin(mut self, margin: Duration) -> Self {
         self.0.config.margin = as_millis(margin);
         self
     }
 
     /// Limits for each kind of wait.
-    #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.0.config.limits = timeouts.limits();
         self
     }
 
     /// How often a call is repeated after a passing failure, always before its first byte was handed out. Default 2.
-    #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.0.config.max_retries = retries;
         self
     }
 
     /// The largest event of a stream in bytes. Default 1 MiB.
-    #[must_use]
     pub fn largest_event(mut self, bytes: usize) -> Self {
         self.0.config.largest_event = bytes;
         self
     }
 
     /// Another door to the outside, for tests or an HTTP client of your own.
-    #[must_use]
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.0.transport = Some(Box::new(transport));
         self

@@ -18,6 +18,7 @@ use crate::engine::{Id, Outcome, ToolCall, Trace};
 use crate::{Error, Reason};
 
 /// A streamed answer as JSON texts, one for each chunk: a [`Stream`] of `Result<String, Error>`.
+#[must_use = "a stream that is dropped is cancelled"]
 pub struct RawStream {
     client: Client,
     id: Id,
@@ -197,6 +198,7 @@ impl std::fmt::Debug for AbortHandle {
 }
 
 /// A streamed answer as chunks of a type of your own: a [`Stream`] of `Result<T, Error>`.
+#[must_use = "a stream that is dropped is cancelled"]
 pub struct StreamOf<T> {
     raw: RawStream,
     chunk: PhantomData<fn() -> T>,
@@ -241,6 +243,7 @@ const ANOTHER_SHAPE: &str = "the gateway's stream has a chunk of another shape";
 
 /// A streamed answer as typed chunks: a [`Stream`] of `Result<ChatChunk, Error>`.
 #[derive(Debug)]
+#[must_use = "a stream that is dropped is cancelled"]
 pub struct ChatStream {
     raw: RawStream,
     text: String,
