@@ -21,10 +21,13 @@ const GOES: &str = "; Path=/; Max-Age=0; SameSite=Lax";
 ///
 /// ```
 /// use behest_client::auth::{CookieStorage, Supabase};
+/// use behest_client::client::transport::DefaultTransport;
 ///
-/// # async fn answer(cookie_header: &str) -> Result<(), behest_client::Error> {
+/// // One for all requests: making it reads the system's certificates.
+/// # async fn answer(cookie_header: &str, transport: &DefaultTransport) -> Result<(), behest_client::Error> {
 /// let cookies = CookieStorage::of_request(cookie_header);
-/// let supabase = Supabase::builder("https://abc.supabase.co", "sb_publishable_…").storage(cookies.clone()).build()?;
+/// let supabase = Supabase::builder("https://abc.supabase.co", "sb_publishable_…").storage(cookies.clone());
+/// let supabase = supabase.transport(transport.clone()).build()?;
 /// let user = supabase.session().await?.map(|session| session.user().id.clone());
 /// for header in cookies.set_cookie_headers() {
 ///     // Append `Set-Cookie: {header}` to the response: the session was renewed.

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::rules::{Came, Rules, Step, Then};
+use super::rules::{self, Came, Rules, Step, Then};
 use super::session::{AuthSession, User};
 use super::storage::Kept;
 use super::words::AuthEvent;
@@ -15,13 +15,17 @@ pub(crate) struct Keeper {
     /// Where supabase-js keeps it, too.
     key: String,
     rules: Mutex<Rules>,
+    turns: Turns,
     audience: Box<dyn Audience>,
 }
 
 /// Who is told of the session.
 pub(crate) trait Audience: MaybeSend + MaybeSync {
-    /// It has changed, here or elsewhere.
+    /// It has changed, here or elsewhere. Told within a turn: listeners have to wait for [`tell`](Self::tell).
     fn told(&self, event: AuthEvent, session: Option<&AuthSession>);
+
+    /// The turn is over.
+    fn tell(&self) {}
 
     /// It was changed here: for those who read and write the same storage.
     fn broadcast(&self, event: AuthEvent, session: Option<&AuthSession>);
@@ -29,7 +33,7 @@ pub(crate) trait Audience: MaybeSend + MaybeSync {
 
 impl Keeper {
     pub(crate) fn new(storage: Kept, key: String, audience: Box<dyn Audience>) -> Self {
-        Self { storage, key, rules: Mutex::default(), audience }
+        Self { storage, key, rules: Mutex::default(), turns: Turns::default(), audience }
     }
 
     pub(crate) fn key(&self) -> &str {
@@ -44,41 +48,57 @@ impl Keeper {
 
     /// The session that is stored now. What others changed is told.
     pub(crate) fn read(&self) -> Option<AuthSession> {
-        let stored = self.storage.get(&self.key).and_then(|json| AuthSession::parse(&json, 0.0));
-        self.see(stored.as_ref(), None);
+        let stored = {
+            let _turn = self.turns.take();
+            self.look()
+        };
+        self.audience.tell();
         stored
     }
 
     /// This is the session from now on.
     pub(super) fn store(&self, session: &AuthSession, event: AuthEvent) {
-        self.storage.set(&self.key, Some(session.json()));
-        if self.see(Some(session), Some(event)) {
-            self.broadcast(event, Some(session));
-        }
-    }
-
-    /// Nobody is signed in from now on.
-    pub(super) fn remove(&self) {
-        self.storage.set(&self.key, None);
-        self.storage.set(&[&self.key, "-user"].concat(), None);
-        if self.see(None, None) {
-            self.broadcast(AuthEvent::SignedOut, None);
-        }
+        self.carry_out(Change::Store(session.clone(), event), self.turns.take());
     }
 
     /// This is the user now, if it is still this one that is signed in.
     pub(super) fn changed(&self, session: &AuthSession, user: &User) {
-        if let Some(stored) = self.read().filter(|stored| stored.continues(session))
-            && let Some(changed) = stored.with_user(user)
-        {
-            self.store(&changed, AuthEvent::UserUpdated);
-        }
+        let turn = self.turns.take();
+        let changed = self.look().filter(|stored| stored.continues(session)).and_then(|stored| stored.with_user(user));
+        let change = changed.map_or(Change::Nothing, |changed| Change::Store(changed, AuthEvent::UserUpdated));
+        self.carry_out(change, turn);
     }
 
     /// The session has ended, if it is still this one.
     pub(super) fn end(&self, session: &AuthSession) {
-        if self.read().is_some_and(|stored| stored.continues(session)) {
-            self.remove();
+        let turn = self.turns.take();
+        let is_this = self.look().is_some_and(|stored| stored.continues(session));
+        self.carry_out(if is_this { Change::End } else { Change::Nothing }, turn);
+    }
+
+    /// Does what was decided in this turn.
+    fn carry_out(&self, change: Change, turn: Turn<'_>) {
+        let is_new = self.write(&change, turn);
+        self.audience.tell();
+        match change {
+            Change::Store(session, event) if is_new => self.broadcast(event, Some(&session)),
+            Change::End if is_new => self.broadcast(AuthEvent::SignedOut, None),
+            _ => {}
+        }
+    }
+
+    fn write(&self, change: &Change, _turn: Turn<'_>) -> bool {
+        match change {
+            Change::Store(session, event) => {
+                self.storage.set(&self.key, Some(session.json()));
+                self.see(Some(session), Some(*event))
+            }
+            Change::End => {
+                self.storage.set(&self.key, None);
+                self.storage.set(&[&self.key, "-user"].concat(), None);
+                self.see(None, None)
+            }
+            Change::Nothing => false,
         }
     }
 
@@ -97,9 +117,21 @@ impl Keeper {
         self.rules().step(session, now)
     }
 
-    pub(super) fn after(&self, sent: &AuthSession, came: Came, looks: u32, now: Moment) -> Then {
-        let stored = self.read();
-        self.rules().after(sent, stored.as_ref(), came, looks, now)
+    /// `sent` was sent, and this came at that moment: what becomes of the session is done.
+    pub(super) fn after(&self, sent: &AuthSession, (came, came_at): (Came, Moment), looks: u32, now: Moment) -> Then {
+        let turn = self.turns.take();
+        let stored = self.look();
+        let then = self.rules().after(sent, stored.as_ref(), came, looks, now);
+        let change = match &then {
+            Then::Store(new) => {
+                self.issued(new, came_at);
+                Change::Store(new.clone(), AuthEvent::TokenRefreshed)
+            }
+            Then::End(_) => Change::End,
+            _ => Change::Nothing,
+        };
+        self.carry_out(change, turn);
+        then
     }
 
     /// The server has just issued this session.
@@ -107,9 +139,31 @@ impl Keeper {
         self.rules().issued(session, now);
     }
 
+    /// What has happened since this was known; if nothing has, `otherwise` before anything can.
+    #[cfg(feature = "auth")]
+    pub(super) fn since<T>(
+        &self,
+        known: Option<&AuthSession>,
+        otherwise: impl FnOnce() -> T,
+    ) -> Result<T, (AuthEvent, Option<AuthSession>)> {
+        let rules = self.rules();
+        match rules::change(known, rules.known()) {
+            Some(event) => Err((event, rules.known().cloned())),
+            None => Ok(otherwise()),
+        }
+    }
+
+    /// What is stored, which everybody is to be told of.
+    fn look(&self) -> Option<AuthSession> {
+        let stored = self.storage.get(&self.key).and_then(|json| AuthSession::parse(&json, 0.0));
+        self.see(stored.as_ref(), None);
+        stored
+    }
+
     /// Whether something changed. `event` is a better word for the change.
     fn see(&self, session: Option<&AuthSession>, event: Option<AuthEvent>) -> bool {
-        let seen = self.rules().see(session);
+        let mut rules = self.rules();
+        let seen = rules.see(session);
         if let Some(seen) = seen {
             self.audience.told(event.unwrap_or(seen), session);
         }
@@ -124,5 +178,41 @@ impl Keeper {
 
     fn rules(&self) -> MutexGuard<'_, Rules> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is to be done about what is stored.
+enum Change {
+    Store(AuthSession, AuthEvent),
+    End,
+    Nothing,
+}
+
+/// Threads look at what is stored, and change what they have seen, one after the other: what was read before another one's
+/// change would be taken for a later one. Listeners are told outside of turns.
+#[derive(Default)]
+struct Turns {
+    #[cfg(not(target_arch = "wasm32"))]
+    turn: Mutex<()>,
+}
+
+/// Until it is dropped, no other thread's turn comes.
+struct Turn<'a> {
+    #[cfg(not(target_arch = "wasm32"))]
+    _turn: MutexGuard<'a, ()>,
+    #[cfg(target_arch = "wasm32")]
+    _turn: std::marker::PhantomData<&'a ()>,
+}
+
+impl Turns {
+    #[cfg(not(target_arch = "wasm32"))]
+    fn take(&self) -> Turn<'_> {
+        Turn { _turn: self.turn.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// There is one thread.
+    #[cfg(target_arch = "wasm32")]
+    fn take(&self) -> Turn<'_> {
+        Turn { _turn: std::marker::PhantomData }
     }
 }

@@ -27,13 +27,20 @@ pub(super) struct News {
     is_private: bool,
 }
 
-/// Listeners, and what they were not told yet.
+/// Listeners, and what they were not told yet. Each has a number, which later ones are larger than.
 #[derive(Default)]
 struct ToTell {
     listeners: Vec<(u64, Arc<dyn Listener>)>,
-    next: u64,
-    untold: VecDeque<(AuthEvent, Option<AuthSession>)>,
+    latest: u64,
+    untold: VecDeque<(u64, AuthEvent, Option<AuthSession>)>,
     is_telling: bool,
+}
+
+impl ToTell {
+    fn number(&mut self) -> u64 {
+        self.latest += 1;
+        self.latest
+    }
 }
 
 pub(super) trait Listener: MaybeSend + MaybeSync {
@@ -79,12 +86,28 @@ impl News {
 
     /// Tells `listener` who is signed in, and of every change from now on.
     pub(super) fn listen(&self, keeper: &Keeper, listener: Arc<dyn Listener>) -> u64 {
-        listener.told(AuthEvent::InitialSession, keeper.read().as_ref());
+        let mut news = (AuthEvent::InitialSession, keeper.read());
+        loop {
+            let (event, session) = news;
+            listener.told(event, session.as_ref());
+            // What changed while it was told that, was told to the others.
+            news = match keeper.since(session.as_ref(), || self.add(&listener)) {
+                Ok(id) => return id,
+                Err(news) => news,
+            };
+        }
+    }
+
+    fn add(&self, listener: &Arc<dyn Listener>) -> u64 {
         let mut to_tell = self.to_tell();
-        to_tell.next += 1;
-        let id = to_tell.next;
-        to_tell.listeners.push((id, listener));
+        let id = to_tell.number();
+        to_tell.listeners.push((id, listener.clone()));
         id
+    }
+
+    #[cfg(test)]
+    pub(super) fn listeners(&self) -> usize {
+        self.to_tell().listeners.len()
     }
 
     pub(super) fn forget(&self, id: u64) {
@@ -96,7 +119,7 @@ impl News {
     }
 
     /// One event at a time, in their order, and never within another one's telling.
-    fn tell(&self) {
+    fn tell_all(&self) {
         if std::mem::replace(&mut self.to_tell().is_telling, true) {
             return;
         }
@@ -104,12 +127,14 @@ impl News {
         loop {
             let (event, session, listeners) = {
                 let mut to_tell = self.to_tell();
-                let Some((event, session)) = to_tell.untold.pop_front() else {
+                let Some((number, event, session)) = to_tell.untold.pop_front() else {
                     to_tell.is_telling = false;
                     std::mem::forget(telling);
                     return;
                 };
-                let listeners: Vec<_> = to_tell.listeners.iter().map(|(_, listener)| listener.clone()).collect();
+                // Who came after a change knows of it.
+                let listeners = to_tell.listeners.iter().filter(|(id, _)| *id < number);
+                let listeners: Vec<_> = listeners.map(|(_, listener)| listener.clone()).collect();
                 (event, session, listeners)
             };
             listeners.iter().for_each(|listener| listener.told(event, session.as_ref()));
@@ -123,8 +148,13 @@ impl News {
 
 impl Audience for Arc<News> {
     fn told(&self, event: AuthEvent, session: Option<&AuthSession>) {
-        self.to_tell().untold.push_back((event, session.cloned()));
-        self.tell();
+        let mut to_tell = self.to_tell();
+        let number = to_tell.number();
+        to_tell.untold.push_back((number, event, session.cloned()));
+    }
+
+    fn tell(&self) {
+        self.tell_all();
     }
 
     fn broadcast(&self, event: AuthEvent, session: Option<&AuthSession>) {

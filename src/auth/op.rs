@@ -9,7 +9,7 @@ use super::session::{AuthSession, User};
 use super::words::{AuthEvent, Scope};
 use crate::engine::Moment;
 use crate::object::Object;
-use crate::{Error, Reason, Secret};
+use crate::{Action, Error, Reason, Secret};
 
 /// supabase-js's mark of a verifier that is for a forgotten password.
 const RECOVERY: &str = "/recovery";
@@ -23,7 +23,7 @@ pub(crate) struct Op {
     pub(crate) secret: Secret,
     /// Where letters lead to.
     pub(crate) redirect_to: Option<String>,
-    /// What a way back must bring. Its challenge stands in the body.
+    /// What a way back must bring, its challenge stands in the body; once a code was sent, what was kept for it.
     pub(crate) verifier: Option<String>,
     pub(crate) scope: Scope,
     /// What a sign-in is told as.
@@ -115,10 +115,9 @@ impl Op {
         Ok(ask)
     }
 
-    /// The code goes with the verifier that was kept for it, once.
+    /// The code goes with the verifier that was kept for it.
     fn exchange(&mut self, keeper: &Keeper) -> Result<(), Error> {
         let kept = keeper.verifier().ok_or_else(begun_elsewhere)?;
-        keeper.keep_verifier(None);
         let verifier = kept.strip_suffix(RECOVERY);
         if verifier.is_some() {
             self.event = AuthEvent::PasswordRecovery;
@@ -127,6 +126,7 @@ impl Op {
         let code = self.secret.expose();
         self.body = Object::new().text("auth_code", code).text("code_verifier", verifier).finish();
         self.secret = verifier.into();
+        self.verifier = Some(kept);
         Ok(())
     }
 
@@ -145,6 +145,11 @@ impl Op {
                 Kind::SignOut => signed_out_by(self.scope, keeper, session, answer),
                 _ => user_of(keeper, session, answer),
             };
+        }
+        // A code that brought no answer may be sent again, with the same verifier.
+        let may_come = answer.as_ref().is_err_and(|error| error.action() == Action::RetryAfter);
+        if self.kind == Kind::Exchange && !may_come && keeper.verifier() == self.verifier {
+            keeper.keep_verifier(None);
         }
         let body = answer?;
         if matches!(self.kind, Kind::Code | Kind::Recovery) {

@@ -6,7 +6,6 @@ use super::reply::{self, Answer};
 use super::requests::Ask;
 use super::rules::{Came, Step, Then};
 use super::session::AuthSession;
-use super::words::AuthEvent;
 use crate::engine::Moment;
 use crate::{Error, Reason};
 
@@ -150,20 +149,13 @@ impl Renewing {
     }
 
     fn judge(&mut self, keeper: &Keeper, now: Moment) -> Next {
-        let (Some(sent), Some((came, came_at))) = (&self.sent, &self.came) else { return self.begin(keeper, now) };
+        let (Some(sent), Some(came)) = (&self.sent, &self.came) else { return self.begin(keeper, now) };
         Next::End(match keeper.after(sent, came.clone(), self.looks, now) {
-            Then::Store(new) => {
-                keeper.issued(&new, *came_at);
-                keeper.store(&new, AuthEvent::TokenRefreshed);
-                Ok(Some(new))
-            }
+            Then::Store(new) => Ok(Some(new)),
             Then::Adopt => return self.begin(keeper, now),
             Then::Look(pause) => return Next::Pause(pause),
             Then::Keep(error) => Err(Failed { session: Some(sent.clone()), error }),
-            Then::End(error) => {
-                keeper.remove();
-                Err(Failed { session: None, error })
-            }
+            Then::End(error) => Err(Failed { session: None, error }),
             Then::Gone => Ok(None),
         })
     }

@@ -22,6 +22,8 @@ pub(super) struct Rules {
     known: Option<AuthSession>,
     /// How far the server's clock is ahead of this machine's, in milliseconds.
     skew: f64,
+    /// The session that was issued here last, and when by the monotonic clock.
+    issued: Option<(AuthSession, f64)>,
     rest: Option<Rest>,
 }
 
@@ -72,17 +74,15 @@ pub(super) enum Then {
 }
 
 impl Rules {
+    /// What was seen last.
+    #[cfg(feature = "auth")]
+    pub(super) fn known(&self) -> Option<&AuthSession> {
+        self.known.as_ref()
+    }
+
     /// This is stored now. What changed, if something did?
     pub(super) fn see(&mut self, stored: Option<&AuthSession>) -> Option<AuthEvent> {
-        let event = match (&self.known, stored) {
-            (None, None) => return None,
-            (None, Some(_)) => AuthEvent::SignedIn,
-            (Some(_), None) => AuthEvent::SignedOut,
-            (Some(known), Some(stored)) if known == stored => return None,
-            (Some(known), Some(stored)) if known.has_tokens_of(stored) => AuthEvent::UserUpdated,
-            (Some(known), Some(stored)) if stored.continues(known) => AuthEvent::TokenRefreshed,
-            (Some(_), Some(_)) => AuthEvent::SignedIn,
-        };
+        let event = change(self.known.as_ref(), stored)?;
         if event != AuthEvent::UserUpdated {
             // Whatever failed, failed for other tokens.
             self.rest = None;
@@ -95,6 +95,7 @@ impl Rules {
     pub(super) fn issued(&mut self, session: &AuthSession, now: Moment) {
         if let Some(lifetime) = session.lifetime_ms() {
             self.skew = session.expires_ms() - lifetime - now.wall;
+            self.issued = Some((session.clone(), now.monotonic));
         }
     }
 
@@ -102,8 +103,10 @@ impl Rules {
         let left = self.left(session, now);
         // What lives no longer than twice the margin is renewed at half its life.
         let margin = session.lifetime_ms().map_or(MARGIN, |life| MARGIN.min(life / 2.0));
+        // More than its whole life: this machine's clock is behind, and what is left indeed nobody knows.
+        let is_too_much = session.lifetime_ms().is_some_and(|life| left > life + MARGIN);
         match &self.rest {
-            _ if left > margin => Step::Use,
+            _ if left > margin && !is_too_much => Step::Use,
             Some(rest) if now.monotonic < rest.until => match left > 0.0 {
                 true => Step::Use,
                 false => Step::Rest(rest.error.clone()),
@@ -143,10 +146,27 @@ impl Rules {
         Then::Keep(error)
     }
 
-    /// What is left of its life, in milliseconds.
+    /// What is left of its life, in milliseconds: the less of what both clocks say.
     fn left(&self, session: &AuthSession, now: Moment) -> f64 {
-        session.expires_ms() - (now.wall + self.skew)
+        let by_wall = session.expires_ms() - (now.wall + self.skew);
+        match (&self.issued, session.lifetime_ms()) {
+            (Some((issued, at)), Some(life)) if issued.has_tokens_of(session) => by_wall.min(at + life - now.monotonic),
+            _ => by_wall,
+        }
     }
+}
+
+/// What happened between the two, if something did.
+pub(super) fn change(before: Option<&AuthSession>, now: Option<&AuthSession>) -> Option<AuthEvent> {
+    Some(match (before, now) {
+        (None, None) => return None,
+        (None, Some(_)) => AuthEvent::SignedIn,
+        (Some(_), None) => AuthEvent::SignedOut,
+        (Some(before), Some(now)) if before == now => return None,
+        (Some(before), Some(now)) if before.has_tokens_of(now) => AuthEvent::UserUpdated,
+        (Some(before), Some(now)) if now.continues(before) => AuthEvent::TokenRefreshed,
+        (Some(_), Some(_)) => AuthEvent::SignedIn,
+    })
 }
 
 impl Came {
@@ -248,6 +268,20 @@ mod tests {
             assert_eq!(rules.step(&session, at(now)), Step::Use, "{ahead}");
             assert_eq!(rules.step(&session, at(now + HOUR)), Step::Renew, "{ahead}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_no_dead_token_alive() {
+        let session = session("l", "1", 36_000);
+        let start = 36_000_000.0;
+        let mut rules = Rules::default();
+        rules.issued(&session, at(start));
+        let later = |wall| Moment { wall, monotonic: start + HOUR };
+        assert_eq!(rules.step(&session, later(start - HOUR)), Step::Renew);
+        // After a reload the stored session alone tells, as far as it can.
+        let rules = Rules::default();
+        assert_eq!(rules.step(&session, at(start - 90_000.0)), Step::Use);
+        assert_eq!(rules.step(&session, at(start - 90_001.0)), Step::Renew);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::{Error, Reason};
 ///
 /// use behest_client::auth::{Storage, StorageError};
 ///
+/// /// One that only its owner may read: what lies there are tokens.
 /// struct Folder(PathBuf);
 ///
 /// impl Storage for Folder {
@@ -133,7 +134,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(feature = "auth")]
 pub(super) fn usual_storage_key(url: &str) -> String {
     let host = find(url, "://").and_then(|at| url.get(at + 3..)).unwrap_or(url);
-    let end = host.bytes().position(|byte| matches!(byte, b'/' | b':' | b'.')).unwrap_or(host.len());
+    // The colons in brackets are an address's own.
+    let start = if host.starts_with('[') { find(host, "]").unwrap_or(0) } else { 0 };
+    let is_end = |(at, byte): (usize, u8)| at >= start && matches!(byte, b'/' | b':' | b'.');
+    let end = host.bytes().enumerate().position(is_end).unwrap_or(host.len());
     ["sb-", &cut(host, 0, end).to_ascii_lowercase(), "-auth-token"].concat()
 }
 
@@ -289,6 +293,7 @@ mod tests {
             ("http://localhost:54321", "sb-localhost-auth-token"),
             ("https://api.example.com/below", "sb-api-auth-token"),
             ("https://ABC.supabase.co", "sb-abc-auth-token"),
+            ("http://[::1]:54321/below", "sb-[::1]-auth-token"),
         ] {
             assert_eq!(usual_storage_key(url), key, "{url}");
         }

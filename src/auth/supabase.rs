@@ -54,6 +54,7 @@ impl SignUp {
 }
 
 /// Builds a [`Supabase`].
+#[must_use = "`build` makes the project"]
 pub struct SupabaseBuilder {
     url: String,
     key: String,
@@ -65,25 +66,21 @@ pub struct SupabaseBuilder {
 
 impl SupabaseBuilder {
     /// Another place for the session.
-    #[must_use]
     pub fn storage(self, storage: impl Storage) -> Self {
         Self { storage: Some(Box::new(storage)), ..self }
     }
 
     /// Another name for the session in its storage: that of supabase-js's option `storageKey`.
-    #[must_use]
     pub fn storage_key(self, name: impl Into<String>) -> Self {
         Self { storage_key: Some(name.into()), ..self }
     }
 
     /// The limit for each request. Default 8 s.
-    #[must_use]
     pub fn timeout(self, limit: Duration) -> Self {
         Self { timeout: limit, ..self }
     }
 
     /// Another door to the outside, for tests or an HTTP client of your own.
-    #[must_use]
     pub fn transport(self, transport: impl Transport) -> Self {
         Self { transport: Some(Arc::new(transport)), ..self }
     }
@@ -328,7 +325,15 @@ impl Supabase {
     ) -> Subscription {
         let inner = &self.inner;
         let id = inner.news.listen(&inner.keeper, Arc::new(listener));
-        Subscription { to: OnThread::new((inner.keeper.clone(), inner.news.clone())), id }
+        Subscription { to: Some(OnThread::new((inner.keeper.clone(), inner.news.clone()))), id }
+    }
+
+    fn tell_client(&self, changed: Watcher) -> Subscription {
+        self.on_change(move |event, session| {
+            if event != AuthEvent::InitialSession || session.is_some() {
+                changed(session.map(AuthSession::access_token));
+            }
+        })
     }
 
     async fn run(&self, mut op: Op) -> Result<Done, Error> {
@@ -387,23 +392,35 @@ impl SessionSource for Supabase {
     }
 
     fn watch(&self, changed: Watcher) -> bool {
-        let news = &self.inner.news;
-        let listener = move |event: AuthEvent, session: Option<&AuthSession>| {
-            if event != AuthEvent::InitialSession || session.is_some() {
-                changed(session.map(AuthSession::access_token));
-            }
-        };
-        news.listen(&self.inner.keeper, Arc::new(listener));
-        news.is_of_all()
+        self.tell_client(changed).forget();
+        self.inner.news.is_of_all()
+    }
+}
+
+/// The session of one client's: with the client, its listener goes.
+struct OfClient {
+    supabase: Supabase,
+    heard: Mutex<Option<Subscription>>,
+}
+
+impl SessionSource for OfClient {
+    fn access_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Error>> {
+        self.supabase.access_token()
+    }
+
+    fn watch(&self, changed: Watcher) -> bool {
+        let heard = self.supabase.tell_client(changed);
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
+        self.supabase.inner.news.is_of_all()
     }
 }
 
 impl ClientBuilder {
     /// Whoever is signed in to this project, and its Edge Function of this name: the token is minted there. In place of
     /// [`function`](Self::function) and [`session`](Self::session).
-    #[must_use]
     pub fn supabase(self, supabase: &Supabase, function: impl Into<String>) -> Self {
-        self.function(supabase.url(), function).session(supabase.clone())
+        let source = OfClient { supabase: supabase.clone(), heard: Mutex::default() };
+        self.function(supabase.url(), function).session(source)
     }
 }
 
@@ -429,26 +446,56 @@ impl fmt::Debug for SupabaseBuilder {
 /// A listener's stay: dropped, it is told nothing any more. [`forget`](Self::forget) lets it stay for ever.
 #[must_use = "the listener is called as long as the subscription is kept"]
 pub struct Subscription {
-    /// The keeper, too: whoever is told of its changes keeps it.
-    to: OnThread<(Arc<Keeper>, Arc<News>)>,
+    /// The keeper, too: whoever is told of its changes keeps it. None once the listener may stay.
+    to: Option<OnThread<(Arc<Keeper>, Arc<News>)>>,
     id: u64,
 }
 
 impl Subscription {
     /// The listener stays as long as the session is kept.
-    pub fn forget(self) {
-        std::mem::forget(self);
+    pub fn forget(mut self) {
+        self.to = None;
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.to.1.forget(self.id);
+        if let Some(to) = &self.to {
+            to.1.forget(self.id);
+        }
     }
 }
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::Client;
+
+    #[test]
+    fn a_client_that_is_dropped_takes_its_listener_along() {
+        let supabase = Supabase::new("https://abc.supabase.co", "sb_publishable_x").unwrap();
+        let clients: Vec<_> = (0..3)
+            .map(|_| Client::builder("https://g.example").supabase(&supabase, "behest-token").build().unwrap())
+            .collect();
+        assert_eq!(supabase.inner.news.listeners(), 3);
+        drop(clients);
+        assert_eq!(supabase.inner.news.listeners(), 0);
+    }
+
+    #[test]
+    fn a_listener_that_stays_keeps_no_session() {
+        let supabase = Supabase::new("https://abc.supabase.co", "sb_publishable_x").unwrap();
+        supabase.on_change(|_, _| {}).forget();
+        assert_eq!(supabase.inner.news.listeners(), 1);
+        let keeper = Arc::downgrade(&supabase.inner.keeper);
+        drop(supabase);
+        assert!(keeper.upgrade().is_none());
     }
 }

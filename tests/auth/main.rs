@@ -12,6 +12,8 @@ mod renewal;
 mod server;
 mod sign_in;
 mod tabs;
+#[cfg(not(target_arch = "wasm32"))]
+mod threads;
 
 // `#[test]` on every target: each module takes it from here.
 #[cfg(not(target_arch = "wasm32"))]

@@ -226,6 +226,22 @@ fn a_dropped_listener_is_told_nothing_and_one_may_call_back() {
     assert_eq!(*seen.lock().unwrap(), [(AuthEvent::InitialSession, false), (AuthEvent::SignedIn, true)]);
 }
 
+#[test]
+fn what_changes_while_a_listener_is_told_of_the_beginning_is_told_it_too() {
+    let server = Server::new();
+    let supabase = server.page();
+    let told = Told::default();
+    let (list, again, world) = (told.clone(), supabase.clone(), server.world.clone());
+    let _stays = supabase.on_change(move |event, session| {
+        list.lock().unwrap().push(format!("{event} {}", session.is_some()));
+        if event == AuthEvent::InitialSession {
+            world.run(again.sign_in_anonymously()).unwrap();
+        }
+    });
+    server.world.run(supabase.sign_out(Scope::Local)).unwrap();
+    assert_eq!(*told.lock().unwrap(), ["INITIAL_SESSION false", "SIGNED_IN true", "SIGNED_OUT false"]);
+}
+
 /// A storage that can only be read, and holds nothing.
 struct Full;
 
@@ -262,4 +278,25 @@ fn what_is_not_set_up_right_is_said_at_once() {
     assert!(error.message().contains("URL") && error.message().contains("secret"), "{error}");
     assert!(Supabase::new("https://abc.supabase.co/", "").is_err());
     assert_eq!(Supabase::new("https://abc.supabase.co/", "k").unwrap().url(), "https://abc.supabase.co");
+}
+
+#[test]
+fn a_code_that_brought_no_answer_may_be_sent_again() {
+    for (reply, is_again) in [
+        (Reply::refused("offline"), true),
+        (refusal(503, "unexpected_failure"), true),
+        (Reply::hang(), true),
+        (refusal(400, "bad_code_verifier"), false),
+    ] {
+        let server = Server::new();
+        let supabase = server.page();
+        supabase.sign_in_url("github");
+        server.fault("pkce", reply);
+        let back = "https://example.com/?code=abc";
+        assert!(server.world.run(supabase.returned(back)).is_err());
+        let again = server.world.run(supabase.returned(back));
+        assert_eq!(again.is_ok(), is_again, "{again:?}");
+        // Once it was taken or refused, the verifier is of no use to anybody.
+        assert!(server.world.run(supabase.returned(back)).unwrap_err().message().contains("another browser"));
+    }
 }
