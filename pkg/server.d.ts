@@ -215,7 +215,7 @@ export interface WebhookOptions {
  * Checks a webhook and reads its body, which must not have been read before.
  *
  * @throws {BehestError} `invalid_webhook` (answer 401); `payload_too_large` (413), `timeout` (408); `misconfigured` if the secret
- * is missing or malformed
+ * is missing or malformed, or the body was read before
  */
 export function verifyWebhook(
   request: Request,

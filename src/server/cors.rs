@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::platform::parse_url;
 use super::settings::Reader;
+use super::url::Url;
 use crate::wire::{EXPOSED_HEADERS, FUNCTION_REQUEST_HEADERS};
 
 /// How long a browser may remember a preflight, in seconds: the most that Chromium keeps.
@@ -99,9 +100,21 @@ fn exact(entry: String) -> Result<String, String> {
     if entry.contains('*') {
         return Err("must not hold `*`: any page could then spend your users' allowance. List each origin".into());
     }
-    match parse_url(&entry).ok().map(|url| url.origin).filter(|origin| origin != "null") {
+    match parse_url(&entry).ok().and_then(origin) {
         Some(origin) if origin == entry => Ok(entry),
         Some(origin) => Err(["holds `", &entry, "`, which browsers send as `", &origin, "`: write it so"].concat()),
         None => Err(["holds `", &entry, "`, which is not an origin such as https://app.example.com"].concat()),
     }
+}
+
+/// What browsers send for pages at this address. The URL Standard has no origin for an app's own scheme (`tauri`, `capacitor`, that of
+/// an extension), but web views send scheme and host.
+fn origin(url: Url) -> Option<String> {
+    if url.origin != "null" {
+        return Some(url.origin);
+    }
+    let own = url.href.trim_end_matches('/');
+    let (_, place) = own.split_once("://")?;
+    let is_plain = !url.host.is_empty() && !url.has_login && !url.has_query && !place.contains('/');
+    is_plain.then(|| own.to_owned())
 }

@@ -137,8 +137,9 @@ settings! {
 ///
 /// Each setter that takes a text, a flag, a number or a list is also a variable of the environment, its name in capitals
 /// (`supabase_url`, `SUPABASE_URL`), and an option in JavaScript (`supabaseUrl`). What is set later wins; blank counts as
-/// absent. Nothing is checked before an endpoint or a guard is made: its one error lists everything that is wrong. Read the
-/// environment once and give each of them a clone: then they share connections and the project's key set.
+/// absent, and quotes around a value are not part of it. Nothing is checked before an endpoint or a guard is made: its one error
+/// lists everything that is wrong. Read the environment once and give each of them a clone: then they share connections and the
+/// project's key set.
 ///
 /// Functions of Supabase cannot set variables whose names begin with `SUPABASE_`: put `BEHEST_` before them
 /// (`BEHEST_SUPABASE_PUBLIC_URL`). That one wins over what the platform sets.

@@ -129,6 +129,10 @@ fn origins_are_exact() {
         ("https://bücher.example", "`https://xn--bcher-kva.example`"),
         ("app.example.com", "not an origin"),
         ("null", "not an origin"),
+        ("tauri://localhost/", "`tauri://localhost`"),
+        ("tauri://localhost/page", "not an origin"),
+        ("tauri:localhost", "not an origin"),
+        ("file:///page.html", "not an origin"),
         ("https://good.example, bad", "`bad`"),
     ];
     for (list, says) in cases {

@@ -56,9 +56,11 @@ async fn a_preflight_is_answered_before_anything_else() {
 
 #[tokio::test]
 async fn the_origin_on_the_list_is_the_one_that_is_answered() {
-    let list = "http://localhost:5173, https://app.example.com,https://xn--bcher-kva.example:8443";
-    let world = World::with(&[("CORS_ORIGIN", list)], |settings| settings);
-    for origin in ["http://localhost:5173", "https://app.example.com", "https://xn--bcher-kva.example:8443"] {
+    let own = ["tauri://localhost", "capacitor://localhost", "chrome-extension://abcdefghijklmnop"];
+    let pages = ["http://localhost:5173", "https://app.example.com", "https://xn--bcher-kva.example:8443"];
+    let list = [own.join(","), pages.join(", ")].join(",");
+    let world = World::with(&[("CORS_ORIGIN", &list)], |settings| settings);
+    for origin in own.into_iter().chain(pages) {
         for request in [options(), post(&session())] {
             let response = world.endpoint.handle(with_origin(request, Some(origin))).await;
             assert!(response.status().is_success());
