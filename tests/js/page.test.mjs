@@ -266,10 +266,8 @@ test("without a connection the demo's button and the check-up say so, and can be
   const start = page.locator("#checkup-start");
   await start.click();
   await page.locator("#checkup .error-card").waitFor();
+  assert.match(await page.locator("#checkup .error-message").innerText(), /did not load, reload the page/);
   assert.equal(await start.isEnabled(), true);
-  await context.setOffline(false);
-  await start.click();
-  await page.locator(".checks li").first().waitFor();
   await context.close();
 });
 
