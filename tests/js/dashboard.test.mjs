@@ -160,6 +160,8 @@ test("why something was refused is said with the button that helps", LIMIT, asyn
   await page.getByRole("link", { name: odd }).click();
   await page.waitForURL(/session=a%26user/);
   assert.equal(await section(page, "Latest requests").locator("tbody tr").count(), 1);
+  await (await detail(encodeURIComponent(odd))).getByRole("button", { name: "Allow" }).click();
+  await page.getByRole("status").filter({ hasText: "may call now" }).waitFor();
 
   const faults = section(page, "Faults on demand");
   await page.goto(`${stack.dashboard}/settings`);

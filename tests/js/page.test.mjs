@@ -211,16 +211,19 @@ test("a sign-out while the session is being renewed is a sign-out", LIMIT, async
     sessionStorage.setItem("supabase-session", JSON.stringify({ ...session, endsAt: Date.now() + 30_000 }));
   });
   await page.reload();
-  let release;
+  let hear, release;
+  const answered = new Promise((resolve) => (hear = resolve));
   const released = new Promise((resolve) => (release = resolve));
+  // It is renewed at the server, and the answer is on its way.
   await page.route(/grant_type=refresh_token/, async (route) => {
+    const response = await route.fetch();
+    hear();
     await released;
-    await route.continue();
+    await route.fulfill({ response });
   });
-  const renewal = page.waitForRequest(/grant_type=refresh_token/);
   await page.getByLabel("Your question").fill("Hello?");
   await page.getByLabel("Your question").press("Enter");
-  await renewal;
+  await answered;
   await signOut(page);
   const renewed = page.waitForResponse(/grant_type=refresh_token/);
   release();
@@ -266,10 +269,8 @@ test("without a connection the demo's button and the check-up say so, and can be
   const start = page.locator("#checkup-start");
   await start.click();
   await page.locator("#checkup .error-card").waitFor();
+  assert.match(await page.locator("#checkup .error-message").innerText(), /did not load, reload the page/);
   assert.equal(await start.isEnabled(), true);
-  await context.setOffline(false);
-  await start.click();
-  await page.locator(".checks li").first().waitFor();
   await context.close();
 });
 

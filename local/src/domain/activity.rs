@@ -120,7 +120,9 @@ impl Activity {
         let mut log = self.log();
         log.count += 1;
         let id = log.count;
-        log.served.push_front(Served { id, ..served });
+        // Whoever has them forgotten means those of requests that were on their way, too.
+        let texts = served.texts.filter(|_| self.keeps_texts());
+        log.served.push_front(Served { id, texts, ..served });
         log.served.truncate(KEPT_REQUESTS);
         id
     }
@@ -157,5 +159,23 @@ impl Activity {
     /// The origin is allowed now.
     pub(crate) fn forget_refusals(&self, origin: &str) {
         self.log().refused.retain(|row| row.origin != origin);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_that_were_on_their_way_are_forgotten_too() {
+        let activity = Activity::default();
+        let served =
+            || Served { texts: Some(Texts { asked: "a secret".to_owned(), ..Texts::default() }), ..Served::default() };
+        activity.keep_texts(true);
+        let id = activity.served(served());
+        activity.keep_texts(false);
+        activity.ended(id, 0, "an answer");
+        activity.served(served());
+        assert!(activity.log().served.iter().all(|served| served.texts.is_none()));
     }
 }

@@ -229,6 +229,10 @@ async fn a_new_password_ends_what_the_former_one_let_in() {
     let thief = world.sign_in("ada@example.com").await;
     post(&world, "/recover", json!({ "email": "ada@example.com" })).await;
     let code = world.running.letters()[0].code.clone();
+    world.sign_up("bob@example.com").await;
+    let taken = json!({ "password": "new horse", "email": "bob@example.com" });
+    assert_eq!(refusal(&put_user(&world, &ada.access, taken).await), (422, "email_exists".to_owned()));
+    assert_eq!(put_user(&world, &thief.access, json!({})).await.status, 200, "what was refused ends nothing");
     assert_eq!(put_user(&world, &ada.access, json!({ "password": "new horse" })).await.status, 200);
     assert_eq!(put_user(&world, &ada.access, json!({})).await.status, 200, "one's own session stands");
     assert_eq!(refusal(&put_user(&world, &thief.access, json!({})).await), (403, "session_not_found".to_owned()));

@@ -18,9 +18,11 @@ use super::request::ChatRequest;
 /// The name of the model that is none.
 pub(crate) const MODEL: &str = "behest-local";
 
-/// As many tools as OpenAI takes.
-const MOST_CALLS: usize = 128;
+/// As many tools as OpenAI takes, with names as long. Others are not called.
+const MOST_TOOLS: usize = 128;
 const LONGEST_NAME: usize = 64;
+/// OpenAI takes four. Others end nothing.
+const MOST_STOPS: usize = 16;
 
 /// The built-in responder.
 #[derive(Debug)]
@@ -170,7 +172,8 @@ fn calls(body: &Map<String, Value>, question: &str, last_role: &str) -> Vec<Call
     let functions = body.get("tools").and_then(Value::as_array).into_iter().flatten();
     let name = |function: &Value| function.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let functions = functions.filter_map(|tool| tool.get("function"));
-    let functions: Vec<_> = functions.filter(|function| name(function).len() <= LONGEST_NAME).collect();
+    let functions: Vec<_> =
+        functions.filter(|function| name(function).len() <= LONGEST_NAME).take(MOST_TOOLS).collect();
     let spoken_of =
         || functions.iter().copied().filter(|function| last_role == "user" && question.contains(&name(function)));
     let choice = body.get("tool_choice").unwrap_or(&Value::Null);
@@ -185,7 +188,6 @@ fn calls(body: &Map<String, Value>, question: &str, last_role: &str) -> Vec<Call
     if body.get("parallel_tool_calls") == Some(&Value::Bool(false)) {
         called.truncate(1);
     }
-    called.truncate(MOST_CALLS);
     let mut room = Room::default();
     let call = |function: &Value| {
         let none = json!({ "type": "object" });
@@ -213,7 +215,7 @@ fn said(body: &Map<String, Value>, question: &str, last: (&str, &str), messages:
     };
     let stops = match body.get("stop") {
         Some(Value::String(stop)) => vec![stop.as_str()],
-        Some(Value::Array(stops)) => stops.iter().filter_map(Value::as_str).collect(),
+        Some(Value::Array(stops)) => stops.iter().filter_map(Value::as_str).take(MOST_STOPS).collect(),
         _ => Vec::new(),
     };
     if let Some(end) = stops.into_iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop)).min() {
@@ -274,6 +276,10 @@ mod tests {
         let called = ask(json!({ "tools": tools }));
         let size: usize = called.calls.iter().map(|call| call.name.len() + call.arguments.concat().len()).sum();
         assert!(called.calls.len() == 128 && size < 256 * 1024, "{} calls of {size} bytes", called.calls.len());
+        let stops = ask(json!({ "stop": ["", "never", ".", "x"] }));
+        assert!(stops.words.concat().ends_with('”'), "{:?}", stops.words);
+        let late = ask(json!({ "stop": vec!["never"; MOST_STOPS].into_iter().chain(["."]).collect::<Vec<_>>() }));
+        assert!(late.words.concat().ends_with('.'), "{:?}", late.words);
         // The first of very many events costs no more than one.
         assert!(called.events().next().is_some());
     }

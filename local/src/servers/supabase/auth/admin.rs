@@ -152,13 +152,14 @@ pub(super) async fn update(State(supabase): State<Supabase>, id: Id, body: Resul
     let changes = asked.changes(&supabase, Some(&user)).await?;
     let now = supabase.shared.clock.now_ms();
     let changed = supabase.shared.store.run(move |db| {
+        let Some(changed) = users::change(db, &user.id, &changes, now)? else { return Ok(None) };
         if changes.banned_until.flatten().is_some() {
             sessions::end(db, SignOut::Global, &user.id, "")?;
         }
         if changes.password_hash.is_some() {
             sessions::end_for_new_password(db, &user, "")?;
         }
-        users::change(db, &user.id, &changes, now)
+        Ok(Some(changed))
     });
     Ok(Json(user_json(&changed.await?.ok_or_else(taken)?)))
 }

@@ -66,10 +66,11 @@ pub(crate) async fn update(
     }
     let now = supabase.shared.clock.now_ms();
     let changed = supabase.shared.store.run(move |db| {
-        if changes.password_hash.is_some() {
+        let changed = users::change(db, &user.id, &changes, now)?;
+        if changed.is_some() && changes.password_hash.is_some() {
             sessions::end_for_new_password(db, &user, &session.session_id)?;
         }
-        users::change(db, &user.id, &changes, now)
+        Ok(changed)
     });
     let taken =
         || AuthError::unprocessable("email_exists", "A user with this email address has already been registered");
