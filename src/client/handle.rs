@@ -10,6 +10,21 @@ use crate::{Error, Secret, wire};
 
 /// The way from a signed-in user to an answer.
 ///
+/// ```no_run
+/// use behest_client::Client;
+/// use behest_client::client::Session;
+///
+/// # async fn example(access_token: &str) -> Result<(), behest_client::Error> {
+/// let session = Session::new();
+/// let client = Client::builder("https://your-project.behest.app")
+///     .function("https://your-project.supabase.co", "behest-token")
+///     .session(session.clone())
+///     .build()?;
+/// session.set(Some(access_token.into())); // and None after a sign-out
+/// println!("{}", client.ask("Hi!").await?);
+/// # Ok(()) }
+/// ```
+///
 /// Cheap to clone; clones share the token, and are equal. `Send + Sync` everywhere; on wasm32, where values of JavaScript
 /// cannot cross threads, it must be used on the thread that made it, and panics on any other.
 #[derive(Clone)]

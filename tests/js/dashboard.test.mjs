@@ -28,11 +28,9 @@ const chat = (headers = {}, body = question) =>
 
 before(async () => {
   stack = await startStack({ packageFolder: wwwFolder });
-  const { email, password } = stack.demoUser;
+  const { email } = stack.demoUser;
   const apikey = { apikey: stack.publishableKey };
-  const credentials = JSON.stringify({ email, password });
-  const session = await json(`${stack.supabase}/auth/v1/token?grant_type=password`, { headers: apikey, body: credentials });
-  const authorization = `Bearer ${session.body.access_token}`;
+  const authorization = `Bearer ${await stack.session()}`;
   token = (await json(`${stack.supabase}/functions/v1/behest-token`, { headers: { authorization } })).body.token;
   for (const id of ["a conversation", "another conversation", "a conversation"]) await chat({ "x-session-id": id });
   await chat({ origin: STRANGER });

@@ -105,13 +105,7 @@ test("nothing is wrong with a right system, and both say the same", LIMIT, async
 test("nor with behest-local; an origin that it does not allow is named with the setting of each server", LIMIT, async () => {
   const stack = await startStack(installed);
   try {
-    const { access_token: session } = await (
-      await fetch(`${stack.supabase}/auth/v1/token?grant_type=password`, {
-        method: "POST",
-        headers: { apikey: stack.publishableKey, "content-type": "application/json" },
-        body: JSON.stringify(stack.demoUser),
-      })
-    ).json();
+    const session = await stack.session();
     const flags = { "--behest-url": stack.gateway, "--supabase-url": stack.supabase, "--origin": stack.page };
     const good = await inShell(flags, session);
     assert.deepEqual(

@@ -157,9 +157,7 @@ async function asServer({ command, here }) {
   try {
     const url = "http://127.0.0.1:3000/behest-token";
     await serving.serves(url);
-    const { email, password } = stack.demoUser;
-    const { access_token } = await post(`${stack.supabase}/auth/v1/token?grant_type=password`, { apikey: stack.publishableKey }, { email, password });
-    const { token, sessionId } = await post(url, { authorization: `Bearer ${access_token}` });
+    const { token, sessionId } = await post(url, { authorization: `Bearer ${await stack.session()}` });
     const headers = { authorization: `Bearer ${token}`, "x-session-id": sessionId };
     const answer = await post(`${stack.gateway}/v1/chat/completions`, headers, { messages: [{ role: "user", content: "Hi!" }] });
     assert.ok(answer.choices[0].message.content.length > 10);

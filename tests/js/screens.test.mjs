@@ -71,11 +71,10 @@ async function chromium() {
 
 /** Something to see: users, chats, refusals, a letter, a budget's worth of settings. */
 async function traffic() {
-  const { email, password } = stack.demoUser;
+  const { email } = stack.demoUser;
   const headers = { apikey: stack.publishableKey, "content-type": "application/json" };
   const post = (url, body, more) => fetch(url, { method: "POST", headers: { ...headers, ...more }, body: JSON.stringify(body) });
-  const session = await (await post(`${stack.supabase}/auth/v1/token?grant_type=password`, { email, password })).json();
-  const bearer = { authorization: `Bearer ${session.access_token}` };
+  const bearer = { authorization: `Bearer ${await stack.session()}` };
   const { token } = await (await post(`${stack.supabase}/functions/v1/behest-token`, {}, bearer)).json();
   for (const n of [1, 2, 3, 4]) {
     const chat = { messages: [{ role: "user", content: `Question ${n}, and why.` }] };

@@ -17,12 +17,7 @@ let behest;
 
 before(async () => {
   stack = await startStack({ packageFolder: wwwFolder });
-  const signIn = await fetch(`${stack.supabase}/auth/v1/token?grant_type=password`, {
-    method: "POST",
-    headers: { apikey: stack.publishableKey, "content-type": "application/json" },
-    body: JSON.stringify(stack.demoUser),
-  });
-  const { access_token: session } = await signIn.json();
+  const session = await stack.session();
   const entry = path.join(await project("libraries"), "node_modules/behest-client/node.js");
   const { createClient } = await import(pathToFileURL(entry).href);
   behest = createClient({ supabaseUrl: stack.supabase, behestUrl: stack.gateway, getAccessToken: () => session });

@@ -28,13 +28,7 @@ before(async () => {
   const origins = ports.flatMap((port) => ["--allow-origin", `http://127.0.0.1:${port}`]);
   stack = await startStack({ packageFolder: wwwFolder, more: origins });
   browser = await launch();
-  const signIn = await fetch(`${stack.supabase}/auth/v1/token?grant_type=password`, {
-    method: "POST",
-    headers: { apikey: stack.publishableKey, "content-type": "application/json" },
-    body: JSON.stringify(stack.demoUser),
-  });
-  const { access_token: session } = await signIn.json();
-  settings = JSON.stringify({ supabaseUrl: stack.supabase, behestUrl: stack.gateway, session });
+  settings = JSON.stringify({ supabaseUrl: stack.supabase, behestUrl: stack.gateway, session: await stack.session() });
 });
 
 after(async () => {

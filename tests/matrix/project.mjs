@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import path from "node:path";
 import { promisify } from "node:util";
 
@@ -39,6 +41,12 @@ export const program = (name) => path.join(here, "node_modules/.bin", name);
 
 /** A program of the packages of the other tests. */
 export const testProgram = (name) => path.join(here, "../js/node_modules/.bin", name);
+
+/** A package of the other tests. */
+export const fromTests = createRequire(new URL("../js/package.json", import.meta.url));
+
+/** What version of a package is installed here. */
+export const versionOf = (name) => () => JSON.parse(readFileSync(path.join(here, "node_modules", name, "package.json"))).version;
 
 /** Runs it in the project, and gives what it printed. */
 export async function output(command, args, cwd, env = {}) {

@@ -1,38 +1,23 @@
 // What users get: the tarball named in BEHEST_TARBALL, unpacked, installed and loaded.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { installPackage } from "../../tests/js/support/package.mjs";
+import { required } from "../../tests/js/support/required.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const { BEHEST_TARBALL: tarball, BEHEST_VERSION: version } = process.env;
 
-/** @type {string} */ let project;
-/** @type {string} */ let installed;
-/** @type {any} */ let manifest;
-/** @type {string[]} */ let files;
-
-before(() => {
-  assert.ok(tarball, "BEHEST_TARBALL names no tarball");
-  project = mkdtempSync(join(tmpdir(), "behest-pack-"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
-  // Offline and without scripts: the package needs nothing but itself.
-  execFileSync("npm", ["install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund", tarball], {
-    cwd: project,
-    stdio: "pipe",
-    shell: process.platform === "win32",
-  });
-  installed = join(project, "node_modules/behest-client");
-  manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
-  files = readdirSync(installed, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(installed.length + 1));
-});
-
-after(() => project && rmSync(project, { recursive: true, force: true }));
+const { folder: project, packageFolder: installed, load, remove } = await installPackage();
+after(remove);
+const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+const files = readdirSync(installed, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile())
+  .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(installed.length + 1));
 
 /** Every path in an exports tree. */
 const leaves = (value) =>
@@ -55,7 +40,7 @@ test("nothing else is there", () => {
 });
 
 test("it has the crate's version, no dependencies and no scripts that run at install", () => {
-  assert.equal(manifest.version, version);
+  assert.equal(manifest.version, required("BEHEST_VERSION", "the crate's version"));
   assert.deepEqual(manifest.dependencies ?? {}, {});
   for (const script of ["preinstall", "install", "postinstall", "prepare"]) {
     assert.equal(manifest.scripts?.[script], undefined, script);
@@ -91,7 +76,7 @@ test("the module carries no names, debug information or build notes", async () =
 });
 
 test("script and types know the same reasons, with the same actions and hints", async () => {
-  const { REASONS } = await import(pathToFileURL(join(installed, "dist/reasons.js")).href);
+  const { REASONS } = await load("dist/reasons.js");
   const types = readFileSync(join(installed, "index.d.ts"), "utf8").match(/export type Reason =([^]*?)";/)[1] + '"';
   const rows = [...types.matchAll(/\/\*\* `(\w+)`: (.*) \*\/\n  \| "(\w+)"/g)].map(([, action, hint, name]) => [name, action, hint]);
   assert.deepEqual(rows.map(([name]) => name).sort(), Object.keys(REASONS).sort());
@@ -106,7 +91,7 @@ test("script and types know the same reasons, with the same actions and hints", 
 });
 
 test("each createGlue gives an instance of its own, and every export passes the guard", async () => {
-  const { createGlue } = await import(pathToFileURL(join(installed, "dist/glue.js")).href);
+  const { createGlue } = await load("dist/glue.js");
   const bytes = readFileSync(moduleFile());
   const seen = [];
   const guard = (exports) => {

@@ -1,17 +1,13 @@
 //! `cargo xtask bench`: this project and its peers side by side in one run, against the figures it promises.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::figures::growth;
+use crate::figures::{growth, script};
 use crate::machine::artifacts;
-use crate::machine::children::Running;
 use crate::machine::commands::command;
-use crate::machine::places::root;
 use crate::tools::{Tools, npm};
 
 /// What is run, and how.
@@ -40,9 +36,6 @@ const BENCHES: [&str; 5] = ["stream", "ask", "burst", "start", "memory"];
 
 /// That of the server module.
 const SERVER: &str = "server";
-
-/// No benchmark may hang.
-const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What one figure must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -152,14 +145,18 @@ pub(crate) fn run(tools: &Tools, tarball: &Path, options: &Options) -> Result<()
         return growth::run(tarball, &native_server()?, options.quick);
     }
     let mut rows = Vec::new();
+    let mut measure = |name: &str, program: (&str, &Path)| -> Result<()> {
+        let figures = complete(name, script::run(name, tarball, options.quick, program)?)?;
+        rows.extend(figures.into_iter().map(Row::judge));
+        Ok(())
+    };
     if options.server {
         npm::packages("tests/js")?;
-        let program = native_server()?;
-        rows.extend(measure(SERVER, tools, tarball, options.quick, Some(&program))?.into_iter().map(Row::judge));
+        measure(SERVER, ("SERVER_BENCH", &native_server()?))?;
     }
     for name in BENCHES.iter().filter(|_| !options.server) {
         if options.only.is_empty() || options.only.iter().any(|wanted| wanted == name) {
-            rows.extend(measure(name, tools, tarball, options.quick, None)?.into_iter().map(Row::judge));
+            measure(name, ("CHROMIUM", tools.chromium()?))?;
         }
     }
     if options.json {
@@ -181,29 +178,6 @@ fn native_server() -> Result<PathBuf> {
     let built = artifacts::build("compiling server-bench (some minutes the first time)", &mut cargo)?;
     let program = built.into_iter().find(|artifact| artifact.target == "server-bench");
     program.and_then(|artifact| artifact.executable).context("cargo built no server-bench")
-}
-
-fn measure(name: &str, tools: &Tools, tarball: &Path, quick: bool, server: Option<&Path>) -> Result<Vec<Figure>> {
-    eprintln!("==> benchmark {name}");
-    let mut node = command("node");
-    node.arg("--expose-gc").arg(root().join("benches").join(name).with_extension("mjs"));
-    node.env("BEHEST_TARBALL", tarball).env("BENCH_QUICK", u8::from(quick).to_string());
-    match server {
-        Some(program) => node.env("SERVER_BENCH", program),
-        None => node.env("CHROMIUM", tools.chromium()?),
-    };
-    let mut child = Running::start(node.stdout(Stdio::piped()))?;
-    let lines = child.lines();
-    let figures: Result<Vec<Figure>> = lines
-        .iter()
-        .map(|line| {
-            serde_json::from_str(&line).with_context(|| format!("benches/{name}.mjs printed no figure: {line}"))
-        })
-        .collect();
-    match child.wait(LIMIT)? {
-        Some(status) if status.success() => complete(name, figures?),
-        _ => bail!("benches/{name}.mjs failed"),
-    }
 }
 
 /// A figure that is promised must have been measured.

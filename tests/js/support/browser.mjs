@@ -1,17 +1,10 @@
+import { readFileSync } from "node:fs";
+
 import { chromium } from "playwright-core";
 
 import { required } from "./required.mjs";
 
-export const ARGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--disable-dev-shm-usage",
-];
+export const ARGS = JSON.parse(readFileSync(new URL("chromium-flags.json", import.meta.url)));
 const DEADLINE_MS = 30_000;
 
 /** Headless Chromium. */

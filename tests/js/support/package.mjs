@@ -18,7 +18,7 @@ export async function installPackage() {
   const folder = await mkdtemp(path.join(tmpdir(), "behest-client-"));
   await writeFile(path.join(folder, "package.json"), JSON.stringify({ name: "an-app", private: true, type: "module" }));
   const flags = ["--offline", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
-  await run("npm", ["install", ...flags, tarball], { cwd: folder });
+  await run("npm", ["install", ...flags, tarball], { cwd: folder, shell: process.platform === "win32" });
   const packageFolder = path.join(folder, "node_modules", "behest-client");
   return {
     folder,

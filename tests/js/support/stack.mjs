@@ -53,6 +53,14 @@ export function connect(line) {
     publishableKey,
     demoUser,
 
+    /** The demo user's access token. */
+    async session() {
+      const headers = { apikey: publishableKey, "content-type": "application/json" };
+      const signIn = { method: "POST", headers, body: JSON.stringify(demoUser) };
+      const reply = await fetch(`${supabase}/auth/v1/token?grant_type=password`, signIn);
+      return (await reply.json()).access_token;
+    },
+
     /** How many requests of each kind the servers have served. */
     async counters() {
       const [atGateway, atSupabase] = await Promise.all([read(gateway), read(supabase)]);

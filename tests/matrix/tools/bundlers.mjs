@@ -1,14 +1,9 @@
 // Bundlers, through their own APIs and with no more settings than the note says.
 import { copyFile, mkdir } from "node:fs/promises";
-import { createRequire } from "node:module";
 import path from "node:path";
 
-import { html, importsInline, output, program, project } from "../project.mjs";
+import { fromTests, html, importsInline, output, program, project, versionOf } from "../project.mjs";
 import { serveFolder } from "../serve.mjs";
-
-const require = createRequire(import.meta.url);
-const versionOf = (name) => () => require(path.join(import.meta.dirname, "../node_modules", name, "package.json")).version;
-const esbuildOf = createRequire(new URL("../../js/package.json", import.meta.url));
 
 const PAGE = { "index.html": html('<script type="module" src="/page.js"></script>') };
 const BUNDLE = html('<script type="module" src="/bundle.js"></script>');
@@ -73,16 +68,20 @@ const packer = (name, load, label) => ({
 export const webpack = packer("webpack", async () => (await import("webpack")).default, "webpack");
 export const rspack = packer("@rspack/core", async () => (await import("@rspack/core")).rspack, "Rspack");
 
+async function withRollup(folder) {
+  const { rollup: start } = await import("rollup");
+  const { nodeResolve } = await import("@rollup/plugin-node-resolve");
+  const bundle = await start({ input: path.join(folder, "page.js"), plugins: [nodeResolve({ browser: true })] });
+  await bundle.write({ dir: path.join(folder, "out"), entryFileNames: "bundle.js" });
+}
+
 export const rollup = {
   name: "Rollup",
   version: versionOf("rollup"),
   note: `\`@rollup/plugin-node-resolve\`; ${COPY}`,
   async page(port) {
-    const { rollup: start } = await import("rollup");
-    const { nodeResolve } = await import("@rollup/plugin-node-resolve");
     const folder = await project("rollup", { "out/index.html": BUNDLE });
-    const bundle = await start({ input: path.join(folder, "page.js"), plugins: [nodeResolve({ browser: true })] });
-    await bundle.write({ dir: path.join(folder, "out"), entryFileNames: "bundle.js" });
+    await withRollup(folder);
     await copyModule(folder);
     return serveFolder(path.join(folder, "out"), port);
   },
@@ -90,11 +89,11 @@ export const rollup = {
 
 export const esbuild = {
   name: "esbuild",
-  version: () => esbuildOf("esbuild/package.json").version,
+  version: () => fromTests("esbuild/package.json").version,
   note: COPY,
   async page(port) {
     const folder = await project("esbuild", { "out/index.html": BUNDLE });
-    await esbuildOf("esbuild").build({
+    await fromTests("esbuild").build({
       entryPoints: [path.join(folder, "page.js")],
       bundle: true,
       format: "esm",
@@ -111,12 +110,9 @@ export const rollupInline = {
   version: versionOf("rollup"),
   note: "`@rollup/plugin-node-resolve`",
   async page(port) {
-    const { rollup: start } = await import("rollup");
-    const { nodeResolve } = await import("@rollup/plugin-node-resolve");
     const folder = await project("rollup-inline", { "out/index.html": BUNDLE });
     await importsInline(folder);
-    const bundle = await start({ input: path.join(folder, "page.js"), plugins: [nodeResolve({ browser: true })] });
-    await bundle.write({ dir: path.join(folder, "out"), entryFileNames: "bundle.js" });
+    await withRollup(folder);
     return serveFolder(path.join(folder, "out"), port);
   },
 };

@@ -1,12 +1,7 @@
 // Frameworks that render on a server first.
-import { createRequire } from "node:module";
-import path from "node:path";
 
-import { output, program, project } from "../project.mjs";
+import { output, program, project, versionOf } from "../project.mjs";
 import { serveProgram } from "../serve.mjs";
-
-const require = createRequire(import.meta.url);
-const versionOf = (name) => () => require(path.join(import.meta.dirname, "../node_modules", name, "package.json")).version;
 
 export const next = {
   name: "Next.js, app router",

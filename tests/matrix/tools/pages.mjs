@@ -1,13 +1,11 @@
 // Without a bundler; and pages of one file.
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import path from "node:path";
 
-import { html, importsInline, project } from "../project.mjs";
+import { fromTests, html, importsInline, project } from "../project.mjs";
 import { serveFolder } from "../serve.mjs";
 
-const esbuildOf = createRequire(new URL("../../js/package.json", import.meta.url));
 const PACKAGE = "/node_modules/behest-client";
 
 export const plain = {
@@ -39,12 +37,12 @@ export const importMap = {
 
 export const oneFile = {
   name: "a page of one file (`behest-client/inline`, esbuild)",
-  version: () => esbuildOf("esbuild/package.json").version,
+  version: () => fromTests("esbuild/package.json").version,
   note: "`'wasm-unsafe-eval'`, as everywhere with a policy; nothing else is fetched",
   async page(port, servers) {
     const folder = await project("one-file");
     await importsInline(folder);
-    const { outputFiles } = await esbuildOf("esbuild").build({
+    const { outputFiles } = await fromTests("esbuild").build({
       entryPoints: [path.join(folder, "page.js")],
       bundle: true,
       minify: true,

@@ -1,12 +1,8 @@
 // Test runners: the application's own tests import the package.
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import path from "node:path";
 
-import { output, program, project } from "../project.mjs";
-
-const require = createRequire(import.meta.url);
-const versionOf = (name) => () => require(path.join(import.meta.dirname, "../node_modules", name, "package.json")).version;
+import { output, program, project, versionOf } from "../project.mjs";
 
 const TEST = `import { writeFile } from "node:fs/promises";
 import { prove } from "./prove.js";

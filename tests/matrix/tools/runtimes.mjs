@@ -1,11 +1,8 @@
 // Without a page.
 import { execFileSync } from "node:child_process";
-import { createRequire } from "node:module";
 
 import { startWorkerd } from "../../js/server/runtimes.mjs";
-import { output, project, testProgram } from "../project.mjs";
-
-const fromTests = createRequire(new URL("../../js/package.json", import.meta.url));
+import { fromTests, output, project, testProgram } from "../project.mjs";
 
 const printed = (text) => JSON.parse(text.trim().split("\n").at(-1));
 const version = (command, ...args) => execFileSync(command, args, { encoding: "utf8" }).match(/\d+\.\d+\.\d+/)[0];

@@ -2,20 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::Deserialize;
 
 use super::page;
 use super::plot::{self, Series};
-use crate::machine::children::Running;
-use crate::machine::commands::command;
+use super::script;
 use crate::machine::places::root;
-
-/// No benchmark may hang.
-const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Linear, with room for what a machine's caches and its garbage collector do to large sizes.
 const LARGEST_EXPONENT: f64 = 1.15;
@@ -61,21 +55,7 @@ impl Curve {
 
 /// Measures, draws, writes docs/performance.md, and fails if a cost grows faster than linearly.
 pub(crate) fn run(tarball: &Path, native: &Path, quick: bool) -> Result<()> {
-    eprintln!("==> benchmark growth");
-    let mut node = command("node");
-    node.arg("--expose-gc").arg(root().join("benches/growth.mjs"));
-    node.env("BEHEST_TARBALL", tarball).env("SERVER_BENCH", native).env("BENCH_QUICK", u8::from(quick).to_string());
-    let mut child = Running::start(node.stdout(Stdio::piped()))?;
-    let lines: Vec<_> = child.lines().iter().collect();
-    match child.wait(LIMIT)? {
-        Some(status) if status.success() => {}
-        _ => bail!("benches/growth.mjs failed"),
-    }
-    let points: Result<Vec<Point>> = lines
-        .iter()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("benches/growth.mjs printed no point: {line}")))
-        .collect();
-    let curves = curves(points?)?;
+    let curves = curves(script::run("growth", tarball, quick, ("SERVER_BENCH", native))?)?;
     println!("{}", table(&curves));
     if quick {
         println!("a first impression: docs/performance.md stays as it is");

@@ -4,3 +4,4 @@ pub(crate) mod growth;
 mod page;
 mod plot;
 pub(crate) mod scale;
+pub(crate) mod script;

@@ -8,20 +8,13 @@ use serde_json::{Map, Value, json};
 use super::Tools;
 use crate::machine::places::root;
 
+/// As every test starts Chromium. It refuses to run as root with its sandbox, and containers rarely allow one.
+const FLAGS: &str = include_str!("../../../tests/js/support/chromium-flags.json");
+
 /// For Chromium's.
 pub(crate) fn for_chromium(tools: &Tools) -> Result<()> {
-    let arguments = [
-        "--headless",
-        // Chromium refuses to run as root with its sandbox, and containers rarely allow one.
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-    ];
+    let mut arguments: Vec<String> = serde_json::from_str(FLAGS)?;
+    arguments.push("--headless".to_owned());
     write("goog:chromeOptions", json!({ "binary": tools.chromium()?, "args": arguments }))
 }
 
