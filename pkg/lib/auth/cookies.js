@@ -1,3 +1,5 @@
+import { base64url } from "./base64url.js";
+
 /** What stands before a value in base64url. */
 const ENCODED = "base64-";
 /** The longest value of one cookie; a longer one goes into several, `<name>.0`, `<name>.1`, … */
@@ -26,7 +28,7 @@ export function cookieStorage({ getAll, setAll } = pageCookies) {
       return text.startsWith(ENCODED) ? decoded(text.slice(ENCODED.length)) : text || null;
     },
     setItem(name, text) {
-      const value = ENCODED + encoded(text);
+      const value = ENCODED + base64url(new TextEncoder().encode(text));
       const count = Math.ceil(value.length / LONGEST);
       const piece = (_, at) => ({ name: count > 1 ? `${name}.${at}` : name, value: value.slice(at * LONGEST, (at + 1) * LONGEST) });
       change(name, Array.from({ length: count }, piece));
@@ -57,11 +59,6 @@ function unescaped(value) {
     return value;
   }
 }
-
-const encoded = (text) =>
-  btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""))
-    .replace(/=+$/, "")
-    .replace(/[+/]/g, (letter) => (letter === "+" ? "-" : "_"));
 
 /** Nothing, if it is of two generations. */
 function decoded(text) {

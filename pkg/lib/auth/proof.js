@@ -1,7 +1,4 @@
-const base64url = (bytes) =>
-  btoa(String.fromCharCode(...bytes))
-    .replace(/=+$/, "")
-    .replace(/[+/]/g, (letter) => (letter === "+" ? "-" : "_"));
+import { base64url } from "./base64url.js";
 
 /**
  * Proof that whoever comes back is who left (RFC 7636): a new verifier, and what is shown of it beforehand. A page without HTTPS has
