@@ -405,3 +405,28 @@ test("an aborted first call leaves one engine, whose streams hear of a sign-out"
   assert.deepEqual([stream.outcome, stream.content], ["failed", "Hi"]);
   assert.equal(world.requests.at(-1).cancelled, true);
 });
+
+test("odd chunks harm the AI SDK's transport no more than the client", LIMIT, async () => {
+  const { BehestChatTransport } = await import(pathToFileURL(`${installed.packageFolder}/ai-sdk.js`).href);
+  const change = (delta) => lab.event({ choices: [{ index: 0, delta }] });
+  const tool = (index, id, text) => change({ tool_calls: [{ index, id, function: { name: `f-${id}`, arguments: text } }] });
+  const { behest } = setUp(() =>
+    lab.stream([
+      lab.event({ choices: { 0: 1 } }) + lab.event({ choices: [null, "x"] }) + lab.event({ choices: [{ delta: "words" }] }),
+      change({ content: [{ type: "text", text: "part" }] }) + change({ reasoning: { text: "part" } }) + change({ tool_calls: [null] }),
+      change({ tool_calls: {} }) + lab.delta("Hi"),
+      // Zero for every call, and counted from one.
+      tool(0, "a", '{"a":') + tool(0, undefined, "1}") + tool(0, "b", '{"b":2}') + tool(2, "c", '{"c":3}'),
+      lab.finish("tool_calls"),
+    ]),
+  );
+  const messages = [{ id: "1", role: "user", parts: [{ type: "text", text: "Hi!" }] }];
+  const [deltas, inputs] = [{}, {}];
+  for await (const { type, delta, toolCallId, inputTextDelta, input } of await new BehestChatTransport(behest).sendMessages({ chatId: "c", messages })) {
+    if (type === "text-delta" || type === "reasoning-delta") deltas[type] = (deltas[type] ?? "") + delta;
+    if (type === "tool-input-delta") inputs[toolCallId] = (inputs[toolCallId] ?? "") + inputTextDelta;
+    if (type === "tool-input-available") assert.deepEqual(JSON.parse(inputs[toolCallId]), input);
+  }
+  assert.deepEqual(deltas, { "text-delta": "Hi" });
+  assert.deepEqual(inputs, { a: '{"a":1}', b: '{"b":2}', c: '{"c":3}' });
+});
