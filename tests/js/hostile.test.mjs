@@ -406,6 +406,27 @@ test("an aborted first call leaves one engine, whose streams hear of a sign-out"
   assert.equal(world.requests.at(-1).cancelled, true);
 });
 
+test("a signal that cannot be left, or only with an error, keeps no call waiting", LIMIT, async () => {
+  const signals = [
+    { aborted: false, addEventListener() {} },
+    {
+      aborted: false,
+      addEventListener() {},
+      removeEventListener() {
+        throw new Error("mine");
+      },
+    },
+  ];
+  for (const signal of signals) {
+    const { behest } = setUp();
+    // Together, so that one answer settles both of them.
+    assert.deepEqual(await Promise.all([behest.ask("Hi!", { signal }), behest.ask("Hi!")]), ["Hello", "Hello"]);
+    const stream = await streamOf(behest, { signal });
+    for await (const _ of stream);
+    assert.equal(stream.outcome, "complete");
+  }
+});
+
 test("odd chunks harm the AI SDK's transport no more than the client", LIMIT, async () => {
   const { BehestChatTransport } = await import(pathToFileURL(`${installed.packageFolder}/ai-sdk.js`).href);
   const change = (delta) => lab.event({ choices: [{ index: 0, delta }] });
