@@ -451,3 +451,15 @@ test("odd chunks harm the AI SDK's transport no more than the client", LIMIT, as
   assert.deepEqual(deltas, { "text-delta": "Hi" });
   assert.deepEqual(inputs, { a: '{"a":1}', b: '{"b":2}', c: '{"c":3}' });
 });
+
+test("a supabase-js client that signs nobody in is told from one that does", LIMIT, () => {
+  // One with an `accessToken` of its own, as for other providers of identity.
+  const auth = new Proxy({}, {
+    get(_target, name) {
+      throw new Error(`configured with the accessToken option, accessing supabase.auth.${String(name)} is not possible`);
+    },
+  });
+  for (const supabase of [{ supabaseUrl: urls.supabaseUrl, auth }, { supabaseUrl: urls.supabaseUrl, auth: {} }]) {
+    assert.throws(() => createClient({ ...urls, supabase }), (error) => fails("invalid_config")(error) && /give getAccessToken/.test(error.message));
+  }
+});
