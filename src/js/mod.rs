@@ -8,6 +8,7 @@
 
 #[cfg(feature = "sign-in")]
 mod auth;
+mod memory;
 mod read;
 mod write;
 
@@ -20,10 +21,8 @@ use crate::engine::{Action, Begin, Body, Broken, Engine, Head, Id, Moment, NEVER
 use crate::{Error, Reason, Secret};
 use write::{Items, Json, record, write_trace};
 
-/// A fifth of the size of the standard one. What a client keeps is little, and few things at once.
 #[global_allocator]
-static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
-    lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
+static MEMORY: memory::Memory = memory::Memory::new();
 
 /// What happened, for [`tell`]. `pkg/lib/drive.js` has the same numbers.
 mod event {

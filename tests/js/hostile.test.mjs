@@ -463,3 +463,12 @@ test("a supabase-js client that signs nobody in is told from one that does", LIM
     assert.throws(() => createClient({ ...urls, supabase }), (error) => fails("invalid_config")(error) && /give getAccessToken/.test(error.message));
   }
 });
+
+test("a crowd of conversations is answered", LIMIT, async () => {
+  // Where each costs what all the others do, this is no question of a minute.
+  const answer = (request) => (lab.isMint(request) ? '{"token":"t","ttl":900}' : '{"choices":[{"message":{"content":"Hello"}}]}');
+  const behest = createClient({ ...urls, fetch: async (request) => new Response(answer(request)), getAccessToken: () => lab.accessToken("user-1") });
+  const conversations = Array.from({ length: 15_000 }, () => behest.conversation());
+  const answers = await Promise.all(conversations.map((conversation) => conversation.ask("Hi!")));
+  assert.ok(answers.every((answer) => answer === "Hello"));
+});
