@@ -101,14 +101,14 @@ pub fn begin(
     kind: u32,
     left: f64,
     length: f64,
-    retries: u32,
+    retries: f64,
     text: &str,
 ) -> String {
     with(face, |face| {
         match read::kind(kind, text) {
             Ok(kind) => {
                 let body = (length >= 0.0).then_some(length as usize);
-                let begin = Begin { conversation, kind, body, total: left, max_retries: retries };
+                let begin = Begin { conversation, kind, body, total: left, max_retries: retries as u32 };
                 let id = face.engine.begin(moment(wall, monotonic), begin);
                 face.out.action("begun", &[id]);
             }

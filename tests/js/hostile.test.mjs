@@ -427,6 +427,14 @@ test("a signal that cannot be left, or only with an error, keeps no call waiting
   }
 });
 
+test("more retries than anybody counts are not none, for a call and for a client", LIMIT, async () => {
+  for (const maxRetries of [Infinity, 2 ** 32]) {
+    const passing = (_request, world) => (world.chats < 4 ? lab.json(503, "{}", { "retry-after": "0" }) : lab.json(200, { choices: [{ message: { content: "at last" } }] }));
+    assert.equal(await setUp(passing).behest.ask("Hi!", { maxRetries }), "at last");
+    assert.equal(await setUp(passing, { maxRetries: 2 ** 32 }).behest.ask("Hi!"), "at last");
+  }
+});
+
 test("odd chunks harm the AI SDK's transport no more than the client", LIMIT, async () => {
   const { BehestChatTransport } = await import(pathToFileURL(`${installed.packageFolder}/ai-sdk.js`).href);
   const change = (delta) => lab.event({ choices: [{ index: 0, delta }] });
