@@ -435,6 +435,45 @@ test("more retries than anybody counts are not none, for a call and for a client
   }
 });
 
+test("what is the first answer does not depend on how a stream is read", LIMIT, async () => {
+  const pieces = [
+    ...["a", "b", "c"].map((content) => lab.event({ choices: ["x", { delta: { content } }] })),
+    ...["d", "e", "f"].map((content) => lab.event({ choices: [{ index: false, delta: { content: "-" } }, { index: 0, delta: { content } }] })),
+    ...["g", "h", "i"].map((content) => lab.event({ choices: [[], { index: null, delta: { content } }] })),
+    lab.event({ choices: [], usage: { total_tokens: 3 } }),
+    lab.event({ choices: [], usage: "many" }) + lab.event({ choices: [], usage: [] }) + lab.event({ choices: [], usage: false }),
+    lab.finish(),
+  ];
+  for (const read of ["text", "chunks"]) {
+    for (const pieced of [pieces, [pieces.join("")]]) {
+      const { behest } = setUp(() => lab.stream(pieced));
+      const stream = await streamOf(behest);
+      for await (const _ of read === "text" ? stream.text() : stream);
+      assert.deepEqual([stream.content, stream.usage, stream.outcome], ["abcdefghi", { total_tokens: 3 }, "complete"], read);
+    }
+  }
+});
+
+test("an error is one in whatever shape it is reported, in a stream and in place of an answer", LIMIT, async () => {
+  const reports = [
+    { object: "error", message: "out of memory", type: "InternalServerError", param: null, code: 500 },
+    { error: true, message: "out of memory" },
+    { error: 500, message: "out of memory" },
+    { error: ["out of memory"], message: "out of memory" },
+  ];
+  for (const report of reports) {
+    const { behest } = setUp(({ body }) => (body.includes('"stream":true') ? lab.stream([lab.event(report), lab.event("[DONE]")]) : lab.json(200, report)));
+    const stream = await streamOf(behest);
+    await assert.rejects(stream.next(), (error) => fails("server_error")(error) && /out of memory/.test(error.message));
+    assert.equal(stream.outcome, "failed");
+    await assert.rejects(behest.ask("Hi!"), /out of memory/);
+  }
+  const { behest } = setUp(() => lab.stream([lab.delta("Hi"), "event: error\ndata:\n\n", lab.event("[DONE]")]));
+  const silent = await streamOf(behest);
+  await silent.next();
+  await assert.rejects(silent.next(), fails("server_error"));
+});
+
 test("odd chunks harm the AI SDK's transport no more than the client", LIMIT, async () => {
   const { BehestChatTransport } = await import(pathToFileURL(`${installed.packageFolder}/ai-sdk.js`).href);
   const change = (delta) => lab.event({ choices: [{ index: 0, delta }] });
