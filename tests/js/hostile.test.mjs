@@ -1,8 +1,10 @@
 /** What hostile servers and wrong callers do to the packed package: each a promise that was once broken. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 import { LIMIT } from "./support/limits.mjs";
@@ -518,4 +520,21 @@ test("a crowd of conversations is answered", LIMIT, async () => {
   const conversations = Array.from({ length: 15_000 }, () => behest.conversation());
   const answers = await Promise.all(conversations.map((conversation) => conversation.ask("Hi!")));
   assert.ok(answers.every((answer) => answer === "Hello"));
+});
+
+test("a module that was given for one client is gone with it", LIMIT, async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc");
+  const bytes = await readFile(`${installed.packageFolder}/dist/behest.wasm`);
+  const given = [];
+  for (let count = 0; count < 8; count++) {
+    const wasmModule = Uint8Array.from(bytes);
+    given.push(new WeakRef(wasmModule));
+    assert.equal(await setUp(undefined, { wasmModule }).behest.ask("Hi!"), "Hello");
+  }
+  // All but what a register or the last promise may still hold.
+  while (given.filter((one) => one.deref()).length > 2) {
+    await new Promise(setImmediate);
+    collect();
+  }
 });
