@@ -75,10 +75,6 @@ impl<'a> Json<'a> {
         self.0.starts_with('[')
     }
 
-    pub(crate) fn is_string(self) -> bool {
-        self.0.starts_with('"')
-    }
-
     /// The value's own text.
     pub(crate) fn raw(self) -> &'a str {
         self.0

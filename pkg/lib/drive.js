@@ -380,7 +380,11 @@ export function createDriver({ load, config, source, fetch }) {
 
   function leave(call) {
     clearTimeout(call.loading);
-    call.signal?.removeEventListener("abort", call.onAbort);
+    try {
+      call.signal?.removeEventListener("abort", call.onAbort);
+    } catch {
+      // Somebody else's object, which goes on telling: nobody listens.
+    }
   }
 
   /** The module stopped. */

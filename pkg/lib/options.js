@@ -12,7 +12,7 @@ export function engineConfig(options) {
     if (value === undefined || value === null || typeof value === "string") return value ?? undefined;
     say(`the option ${name} must be a string`);
   };
-  const number = (name, given, otherwise, most = Number.MAX_SAFE_INTEGER) => numberOf(say, name, given[name], otherwise, most);
+  const number = (name, given, otherwise, most = 2 ** 53) => numberOf(say, name, given?.[name], otherwise, most);
   const url = (name, value) => {
     if (value !== undefined) return baseUrl(value) ?? say(`the option ${name} must be an absolute http(s) URL without user, query or fragment`);
   };
@@ -41,7 +41,7 @@ export function engineConfig(options) {
     say("the option apiKey is no publishable key: a secret one may not be in a client");
   }
   if (typeof timeouts !== "object" || !timeouts) say("the option timeouts must be an object");
-  const limit = (name, otherwise) => number(name, timeouts ?? {}, otherwise, Infinity);
+  const limit = (name, otherwise) => number(name, timeouts, otherwise, Infinity);
 
   const config = {
     gatewayUrl: behestUrl && url("behestUrl", behestUrl)?.replace(/\/v1$/, "").replace(/\/+$/, ""),
@@ -69,7 +69,7 @@ const bad = (what) => {
 function numberOf(say, name, value, otherwise, most = Infinity) {
   if (value === undefined || value === null) return otherwise;
   if (typeof value === "number" && value >= 0 && value <= most) return value;
-  say(`the option ${name} must be a ${most === Infinity ? "" : "finite "}number of zero or more${value > most ? ", and is too large" : ""}`);
+  say(`the option ${name} must be a number from 0 to ${most}`);
 }
 
 /** The options of one call, checked, over those of the client. */

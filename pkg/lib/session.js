@@ -1,3 +1,5 @@
+import { invalidConfig, words } from "./error.js";
+
 /** supabase-js refreshes a session that has less left. */
 const REFRESH_MS = 90_000;
 
@@ -17,7 +19,7 @@ export function sessionSource({ supabase, getAccessToken }) {
     /** It tells of every change by itself, so it need not be asked at every call. */
     reports: true,
     listen(changed) {
-      const { data } = supabase.auth.onAuthStateChange((_event, session) => {
+      const { data } = listenTo(supabase, (_event, session) => {
         told = session;
         changed(session?.access_token);
       });
@@ -27,4 +29,13 @@ export function sessionSource({ supabase, getAccessToken }) {
       };
     },
   };
+}
+
+function listenTo({ auth }, heard) {
+  try {
+    return auth.onAuthStateChange(heard);
+  } catch (cause) {
+    // One that is given tokens (its own `accessToken`) signs nobody in.
+    throw invalidConfig(`supabase does not tell who is signed in, give getAccessToken instead: ${words(cause)}`);
+  }
 }

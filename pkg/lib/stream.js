@@ -209,7 +209,7 @@ export class ChatStream {
   }
 
   #note(chunk) {
-    if (chunk.usage) this.usage = chunk.usage;
+    if (isObject(chunk.usage)) this.usage = chunk.usage;
     const content = firstOf(chunk.choices)?.delta?.content;
     if (typeof content !== "string") return;
     this.content += content;
@@ -220,10 +220,12 @@ export class ChatStream {
 const END = { done: true, value: undefined };
 const NONE = [];
 
+const isObject = (value) => typeof value === "object" && value && !Array.isArray(value);
+
+/** The first answer's, by the engine's rule. */
 function firstOf(choices) {
   if (!Array.isArray(choices)) return;
-  const [first] = choices;
-  return first && !first.index ? first : choices.find((choice) => choice && !choice.index);
+  return choices.find((choice) => isObject(choice) && (choice.index ?? 0) === 0);
 }
 
 /** A chunk once more, with another text. */

@@ -28,10 +28,13 @@ function moduleLoader(createGlue, compile) {
  * they name none, that of `compile`.
  */
 export function moduleLoaders(createGlue, compile) {
-  const loaders = new Map();
+  const byUrl = new Map();
+  // What an application made for one client is gone with it.
+  const byModule = new WeakMap();
   return ({ wasmUrl, wasmModule }) => {
     const name = wasmModule ?? wasmUrl?.toString();
     const source = name === undefined ? compile : async () => wasmModule ?? fetchModule(name);
+    const loaders = wasmModule ? byModule : byUrl;
     if (!loaders.has(name)) loaders.set(name, moduleLoader(createGlue, source));
     return loaders.get(name);
   };

@@ -54,7 +54,7 @@ impl Engine {
         call.due = NEVER;
         call.minted = true;
         if conversation.mint.is_some() {
-            return;
+            return conversation.waiting.push(id);
         }
         if let Some(error) = conversation.cooling_down(now, changes).cloned() {
             return self.without_token(now, id, error);
@@ -64,6 +64,7 @@ impl Engine {
             let message = "the session or the token changed again and again during one call";
             return self.settle(id, Err(Error::new(Reason::SessionFailed, message)));
         }
+        conversation.waiting.push(id);
         self.start_mint(now, conversation_id, session.cloned());
     }
 

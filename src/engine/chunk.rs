@@ -10,7 +10,7 @@ pub(crate) struct Chunk<'a> {
     pub(crate) has_choices: bool,
     pub(crate) first: Choice<'a>,
     pub(crate) usage: Option<Json<'a>>,
-    /// A report of an error. (`null`, `false`, an empty text or an empty object report none.)
+    /// A report of an error. (`null`, `false`, zero, and what is empty report none.)
     pub(crate) error: Option<Json<'a>>,
 }
 
@@ -49,9 +49,12 @@ pub(crate) fn read<'a>(data: &'a str, place: &str) -> Data<'a> {
             chunk.has_choices = scan.peek()? == b'[';
             chunk.first = choices(scan, place)?;
         } else if key.is("usage") {
-            chunk.usage = scan.json()?.present();
+            chunk.usage = Some(scan.json()?).filter(|usage| usage.is_object());
         } else if key.is("error") {
             chunk.error = Some(scan.json()?).filter(|error| reports(*error));
+        } else if key.is("object") {
+            // vLLM's: the fields of the error stand beside it.
+            chunk.error = Some(scan.json()?).filter(|object| object.raw() == "\"error\"").or(chunk.error);
         } else {
             scan.skip()?;
         }
@@ -124,9 +127,9 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 
 /// Does an `error` field report one?
 pub(crate) fn reports(error: Json<'_>) -> bool {
-    match error.is_object() {
-        true => Scan::new(cut(error.raw(), 1, error.raw().len())).peek() != Some(b'}'),
-        false => error.is_string() && error.raw() != "\"\"",
+    match error.is_object() || error.is_array() {
+        true => !matches!(Scan::new(cut(error.raw(), 1, error.raw().len())).peek(), Some(b'}' | b']')),
+        false => !matches!(error.raw(), "null" | "false" | "0" | "\"\""),
     }
 }
 

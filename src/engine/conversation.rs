@@ -82,6 +82,8 @@ pub(crate) struct Conversation {
     pub(crate) meter: Option<Meter>,
     pub(crate) token: Option<Token>,
     pub(crate) mint: Option<Mint>,
+    /// The calls that wait for its token.
+    pub(crate) waiting: Vec<Id>,
     minted: u32,
     /// The session id kept across tokens, and the epoch it belongs to.
     session_id: Option<(u32, String)>,

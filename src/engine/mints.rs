@@ -148,7 +148,13 @@ impl Engine {
         self.mint_attempt_failed(now, id, error);
     }
 
-    pub(super) fn calls_waiting(&self, conversation: Id) -> Vec<Id> {
-        self.calls.ids(&|call| call.conversation == conversation && matches!(call.phase, Phase::Token))
+    /// Those who wait for the conversation's token. Whoever goes on waiting says so anew.
+    fn calls_waiting(&mut self, conversation: Id) -> Vec<Id> {
+        let mut waiting = match self.conversations.get_mut(conversation) {
+            Some(conversation) => std::mem::take(&mut conversation.waiting),
+            None => Vec::new(),
+        };
+        waiting.retain(|id| self.calls.get(*id).is_some_and(|call| matches!(call.phase, Phase::Token)));
+        waiting
     }
 }

@@ -187,7 +187,7 @@ impl Content {
             return;
         }
         let data = event.data.strip_prefix('\u{feff}').unwrap_or(&event.data).trim_ascii();
-        if data.is_empty() || data == "null" {
+        if !event.is_error && matches!(data, "" | "null") {
             // A keep-alive.
             return;
         }

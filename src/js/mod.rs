@@ -8,6 +8,7 @@
 
 #[cfg(feature = "sign-in")]
 mod auth;
+mod memory;
 mod read;
 mod write;
 
@@ -20,10 +21,8 @@ use crate::engine::{Action, Begin, Body, Broken, Engine, Head, Id, Moment, NEVER
 use crate::{Error, Reason, Secret};
 use write::{Items, Json, record, write_trace};
 
-/// A fifth of the size of the standard one. What a client keeps is little, and few things at once.
 #[global_allocator]
-static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
-    lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
+static MEMORY: memory::Memory = memory::Memory::new();
 
 /// What happened, for [`tell`]. `pkg/lib/drive.js` has the same numbers.
 mod event {
@@ -102,14 +101,14 @@ pub fn begin(
     kind: u32,
     left: f64,
     length: f64,
-    retries: u32,
+    retries: f64,
     text: &str,
 ) -> String {
     with(face, |face| {
         match read::kind(kind, text) {
             Ok(kind) => {
                 let body = (length >= 0.0).then_some(length as usize);
-                let begin = Begin { conversation, kind, body, total: left, max_retries: retries };
+                let begin = Begin { conversation, kind, body, total: left, max_retries: retries as u32 };
                 let id = face.engine.begin(moment(wall, monotonic), begin);
                 face.out.action("begun", &[id]);
             }

@@ -357,3 +357,72 @@ test("options can change, messages can be set, and what is no client is refused"
   assert.ok(chat.messages[0].id);
   assert.throws(() => chatStore({}), { reason: "invalid_config" });
 });
+
+/** A store whose thread's messages wait until `release`. */
+function hydrating() {
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const given = setting({ threadId: "one" });
+  given.world.serve(async (request, world) => {
+    if (!request.url.includes("/threads/")) return lab.defaultReply(request, world);
+    await held;
+    return lab.json(200, { messages: [{ id: "m", role: "user", content: "of before" }] });
+  });
+  return { ...given, release };
+}
+
+test("what waits for its thread is not asked after `stop`, nor of another thread", LIMIT, async () => {
+  const leave = {
+    stop: ({ chat }) => chat.stop(),
+    clear: ({ chat }) => chat.clear(),
+    setThread: ({ chat }) => chat.setThread("two", [{ role: "user", content: "of two" }]),
+  };
+  for (const [name, away] of Object.entries(leave)) {
+    const given = hydrating();
+    const turn = given.chat.send("of one");
+    await away(given);
+    given.release();
+    assert.equal((await turn).outcome, "aborted", name);
+    assert.deepEqual(bodies(given.world), [], name);
+    assert.equal((await given.chat.send("on")).outcome, "complete", name);
+    assert.ok(!given.chat.messages.some(({ content }) => content === "of one"), name);
+  }
+});
+
+test("a listener or callback that throws harms no turn, no other listener and no later one", LIMIT, async (t) => {
+  const thrown = [];
+  const { queueMicrotask: really } = globalThis;
+  t.mock.method(globalThis, "queueMicrotask", (then) =>
+    really(() => {
+      try {
+        then();
+      } catch (error) {
+        thrown.push(error.message);
+      }
+    }),
+  );
+  const fail = (what) => () => {
+    throw new Error(what);
+  };
+  const { world, chat } = setting({ onFinish: fail("onFinish"), onError: fail("onError") });
+  let listen = () => {};
+  chat.subscribe((state) => listen(state));
+  const seen = [];
+  chat.subscribe((state) => seen.push(state.status));
+  listen = fail("listener");
+  answers(world, says("Hello"), lab.json(400, "{}"));
+  assert.equal((await chat.send("Hi!")).outcome, "complete");
+  assert.equal((await chat.send("Again.")).outcome, "failed");
+  assert.deepEqual([chat.status, seen.at(-1)], ["error", "error"]);
+  assert.deepEqual(new Set(thrown), new Set(["listener", "onFinish", "onError"]));
+});
+
+test("a thread whose messages are none is an error of its own, and asks go on", LIMIT, async () => {
+  for (const messages of [[null], ["words"], [{ content: "of nobody" }]]) {
+    const { world, chat, seen } = setting({ threadId: "one" });
+    world.serve((request, world) => (request.url.includes("/threads/") ? lab.json(200, { messages }) : lab.defaultReply(request, world)));
+    await until(() => seen.at(-1).error);
+    assert.deepEqual([seen.at(-1).loading, seen.at(-1).error.reason], [false, "invalid_response"]);
+    assert.equal((await chat.send("Hi!")).outcome, "complete");
+  }
+});

@@ -388,6 +388,27 @@ test("what is wrong on this side: the session, URLs, nobody there, a policy", LI
   }
 });
 
+test("a server that falls silent is a line of the report, and keeps nobody waiting", LIMIT, async () => {
+  const only = (found) => {
+    const wrong = found.filter(({ ok }) => ok === false);
+    assert.equal(wrong.length, 1, JSON.stringify(found, null, 2));
+    return `${wrong[0].check} ${wrong[0].more}`;
+  };
+  const falls = (response) => void response.writeHead(200, { "content-type": "text/event-stream" }).write(event("a"));
+  server.use({ gateway: { answer: really(falls) } });
+  assert.match(only(await inPage({ timeouts: { idleMs: 300 } })), /answers stream in .*fell silent for 300 ms after \d+ characters/);
+
+  // Neither its preflight nor whoever asks whether it is there gets an answer that helps.
+  const mute = { gateway: { cors: noOrigin, answer: ({ method }) => (method === "GET" ? undefined : false) } };
+  server.use(mute);
+  assert.match(only(await inPage()), /gateway may be called .*nothing answers/);
+  const reason = await opened.page.evaluate(async (url) => {
+    const behest = app.createClient({ behestUrl: url, supabaseUrl: url, getAccessToken: () => "a.user.session", maxRetries: 0 });
+    return behest.fetch(`${url}/v1/chat/completions`, { method: "POST", body: "{}" }).catch(({ reason }) => reason);
+  }, server.url);
+  assert.equal(reason, "network");
+});
+
 test("behest.fetch names the setting, too", LIMIT, async () => {
   const ask = () =>
     opened.page.evaluate(async (url) => {

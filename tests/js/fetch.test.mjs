@@ -231,3 +231,36 @@ test("a conversation's fetch keeps its session, its thread and its budget", LIMI
   assert.equal((await spent.json()).error.code, "budget_exhausted");
   assert.equal(sent(world).length, 1);
 });
+
+test("a status that no Response can have is told in our words", LIMIT, async () => {
+  for (const status of [600, 999]) {
+    const answer = () => Object.defineProperty(new Response("{}"), "status", { value: status });
+    const fetch = async (request) => (lab.isMint(request) ? new Response('{"token":"t","ttl":900}') : answer());
+    const response = await setting({ fetch }).behest.fetch(CHAT, asks());
+    const { error } = await response.json();
+    assert.deepEqual([response.status, error.code, response.headers.get("x-should-retry")], [400, "invalid_response", "false"]);
+    assert.match(error.message, new RegExp(`answered ${status}`));
+  }
+});
+
+test("an abort is heard while the request's own body is still coming", LIMIT, async () => {
+  const { world, behest } = setting();
+  const controller = new AbortController();
+  let pulled;
+  const asked = new Promise((resolve) => (pulled = resolve));
+  const body = new ReadableStream({
+    pull() {
+      pulled();
+      return new Promise(() => {});
+    },
+  });
+  const call = behest.fetch(CHAT, { method: "POST", body, duplex: "half", signal: controller.signal });
+  call.catch(() => {});
+  await asked;
+  // Behind whoever begins to read.
+  await new Promise(setImmediate);
+  const reason = new Error("enough");
+  controller.abort(reason);
+  await assert.rejects(call, reason);
+  assert.equal(world.requests.length, 0);
+});

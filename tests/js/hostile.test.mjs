@@ -1,9 +1,11 @@
 /** What hostile servers and wrong callers do to the packed package: each a promise that was once broken. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import net from "node:net";
 import { test } from "node:test";
 import { inspect } from "node:util";
+import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 import { createClient, decodeToken, fails, installed, lab, messages, sent, setUp, streamOf, until, urls } from "./support/in-node.mjs";
@@ -372,4 +374,135 @@ test("an aborted first call leaves one engine, whose streams hear of a sign-out"
   await assert.rejects(pending, fails("user_changed"));
   assert.deepEqual([stream.outcome, stream.content], ["failed", "Hi"]);
   assert.equal(world.requests.at(-1).cancelled, true);
+});
+
+test("a signal that cannot be left, or only with an error, keeps no call waiting", LIMIT, async () => {
+  const signals = [
+    { aborted: false, addEventListener() {} },
+    {
+      aborted: false,
+      addEventListener() {},
+      removeEventListener() {
+        throw new Error("mine");
+      },
+    },
+  ];
+  for (const signal of signals) {
+    const { behest } = setUp();
+    // Together, so that one answer settles both of them.
+    assert.deepEqual(await Promise.all([behest.ask("Hi!", { signal }), behest.ask("Hi!")]), ["Hello", "Hello"]);
+    const stream = await streamOf(behest, { signal });
+    for await (const _ of stream);
+    assert.equal(stream.outcome, "complete");
+  }
+});
+
+test("more retries than anybody counts are not none, for a call and for a client", LIMIT, async () => {
+  for (const maxRetries of [Infinity, 2 ** 32]) {
+    const passing = (_request, world) => (world.chats < 4 ? lab.json(503, "{}", { "retry-after": "0" }) : lab.json(200, { choices: [{ message: { content: "at last" } }] }));
+    assert.equal(await setUp(passing).behest.ask("Hi!", { maxRetries }), "at last");
+    assert.equal(await setUp(passing, { maxRetries: 2 ** 32 }).behest.ask("Hi!"), "at last");
+  }
+});
+
+test("what is the first answer does not depend on how a stream is read", LIMIT, async () => {
+  const pieces = [
+    ...["a", "b", "c"].map((content) => lab.event({ choices: ["x", { delta: { content } }] })),
+    ...["d", "e", "f"].map((content) => lab.event({ choices: [{ index: false, delta: { content: "-" } }, { index: 0, delta: { content } }] })),
+    ...["g", "h", "i"].map((content) => lab.event({ choices: [[], { index: null, delta: { content } }] })),
+    lab.event({ choices: [], usage: { total_tokens: 3 } }),
+    lab.event({ choices: [], usage: "many" }) + lab.event({ choices: [], usage: [] }) + lab.event({ choices: [], usage: false }),
+    lab.finish(),
+  ];
+  for (const read of ["text", "chunks"]) {
+    for (const pieced of [pieces, [pieces.join("")]]) {
+      const { behest } = setUp(() => lab.stream(pieced));
+      const stream = await streamOf(behest);
+      for await (const _ of read === "text" ? stream.text() : stream);
+      assert.deepEqual([stream.content, stream.usage, stream.outcome], ["abcdefghi", { total_tokens: 3 }, "complete"], read);
+    }
+  }
+});
+
+test("an error is one in whatever shape it is reported, in a stream and in place of an answer", LIMIT, async () => {
+  const reports = [
+    { object: "error", message: "out of memory", type: "InternalServerError", param: null, code: 500 },
+    { error: true, message: "out of memory" },
+    { error: 500, message: "out of memory" },
+    { error: ["out of memory"], message: "out of memory" },
+  ];
+  for (const report of reports) {
+    const { behest } = setUp(({ body }) => (body.includes('"stream":true') ? lab.stream([lab.event(report), lab.event("[DONE]")]) : lab.json(200, report)));
+    const stream = await streamOf(behest);
+    await assert.rejects(stream.next(), (error) => fails("server_error")(error) && /out of memory/.test(error.message));
+    assert.equal(stream.outcome, "failed");
+    await assert.rejects(behest.ask("Hi!"), /out of memory/);
+  }
+  const { behest } = setUp(() => lab.stream([lab.delta("Hi"), "event: error\ndata:\n\n", lab.event("[DONE]")]));
+  const silent = await streamOf(behest);
+  await silent.next();
+  await assert.rejects(silent.next(), fails("server_error"));
+});
+
+test("odd chunks harm the AI SDK's transport no more than the client", LIMIT, async () => {
+  const { BehestChatTransport } = await installed.load("ai-sdk.js");
+  const change = (delta) => lab.event({ choices: [{ index: 0, delta }] });
+  const tool = (index, id, text) => change({ tool_calls: [{ index, id, function: { name: `f-${id}`, arguments: text } }] });
+  const { behest } = setUp(() =>
+    lab.stream([
+      lab.event({ choices: { 0: 1 } }) + lab.event({ choices: [null, "x"] }) + lab.event({ choices: [{ delta: "words" }] }),
+      change({ content: [{ type: "text", text: "part" }] }) + change({ reasoning: { text: "part" } }) + change({ tool_calls: [null] }),
+      change({ tool_calls: {} }) + lab.delta("Hi"),
+      // Zero for every call, and counted from one.
+      tool(0, "a", '{"a":') + tool(0, undefined, "1}") + tool(0, "b", '{"b":2}') + tool(2, "c", '{"c":3}'),
+      lab.finish("tool_calls"),
+    ]),
+  );
+  const messages = [{ id: "1", role: "user", parts: [{ type: "text", text: "Hi!" }] }];
+  const [deltas, inputs] = [{}, {}];
+  for await (const { type, delta, toolCallId, inputTextDelta, input } of await new BehestChatTransport(behest).sendMessages({ chatId: "c", messages })) {
+    if (type === "text-delta" || type === "reasoning-delta") deltas[type] = (deltas[type] ?? "") + delta;
+    if (type === "tool-input-delta") inputs[toolCallId] = (inputs[toolCallId] ?? "") + inputTextDelta;
+    if (type === "tool-input-available") assert.deepEqual(JSON.parse(inputs[toolCallId]), input);
+  }
+  assert.deepEqual(deltas, { "text-delta": "Hi" });
+  assert.deepEqual(inputs, { a: '{"a":1}', b: '{"b":2}', c: '{"c":3}' });
+});
+
+test("a supabase-js client that signs nobody in is told from one that does", LIMIT, () => {
+  // One with an `accessToken` of its own, as for other providers of identity.
+  const auth = new Proxy({}, {
+    get(_target, name) {
+      throw new Error(`configured with the accessToken option, accessing supabase.auth.${String(name)} is not possible`);
+    },
+  });
+  for (const supabase of [{ supabaseUrl: urls.supabaseUrl, auth }, { supabaseUrl: urls.supabaseUrl, auth: {} }]) {
+    assert.throws(() => createClient({ ...urls, supabase }), (error) => fails("invalid_config")(error) && /give getAccessToken/.test(error.message));
+  }
+});
+
+test("a crowd of conversations is answered", LIMIT, async () => {
+  // Where each costs what all the others do, this is no question of a minute.
+  const answer = (request) => (lab.isMint(request) ? '{"token":"t","ttl":900}' : '{"choices":[{"message":{"content":"Hello"}}]}');
+  const behest = createClient({ ...urls, fetch: async (request) => new Response(answer(request)), getAccessToken: () => lab.accessToken("user-1") });
+  const conversations = Array.from({ length: 15_000 }, () => behest.conversation());
+  const answers = await Promise.all(conversations.map((conversation) => conversation.ask("Hi!")));
+  assert.ok(answers.every((answer) => answer === "Hello"));
+});
+
+test("a module that was given for one client is gone with it", LIMIT, async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc");
+  const bytes = await readFile(`${installed.packageFolder}/dist/behest.wasm`);
+  const given = [];
+  for (let count = 0; count < 8; count++) {
+    const wasmModule = Uint8Array.from(bytes);
+    given.push(new WeakRef(wasmModule));
+    assert.equal(await setUp(undefined, { wasmModule }).behest.ask("Hi!"), "Hello");
+  }
+  // All but what a register or the last promise may still hold.
+  while (given.filter((one) => one.deref()).length > 2) {
+    await new Promise(setImmediate);
+    collect();
+  }
 });

@@ -51,7 +51,7 @@ async function* parts(stream, tools) {
   const known = (name) => tools !== undefined && Object.hasOwn(tools, name);
   const close = () => (open ? [{ type: `${open.type}-end`, id: open.id }] : []);
   function* more(type, delta) {
-    if (!delta) return;
+    if (typeof delta !== "string" || !delta) return;
     if (open?.type !== type) {
       yield* close();
       open = { type, id: `${type}-${++count}-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}` };
@@ -60,17 +60,18 @@ async function* parts(stream, tools) {
     yield { type: `${type}-delta`, id: open.id, delta };
   }
   const started = new Set();
+  /** Whose pieces come under an index: some servers count from one, some say zero for every call. */
+  const ids = new Map();
   try {
     for await (const chunk of stream) {
-      const delta = chunk.choices?.find((choice) => !choice.index)?.delta ?? {};
+      const delta = objects(chunk.choices).find(({ index }) => !index)?.delta ?? {};
       yield* more("reasoning", delta.reasoning_content ?? delta.reasoning);
       yield* more("text", delta.content);
-      for (const { index = 0, function: piece } of delta.tool_calls ?? []) {
-        const {
-          id: toolCallId,
-          function: { name: toolName },
-        } = stream.toolCalls[index] ?? { function: {} };
-        if (!toolCallId || !toolName) continue;
+      for (const { index = 0, id, function: piece } of objects(delta.tool_calls)) {
+        if (id) ids.set(index, id);
+        const toolCallId = ids.get(index);
+        const toolName = stream.toolCalls.find((call) => call.id === toolCallId)?.function.name;
+        if (!toolName) continue;
         if (!started.has(toolCallId)) {
           started.add(toolCallId);
           yield { type: "tool-input-start", toolCallId, toolName, dynamic: !known(toolName) };
@@ -97,6 +98,9 @@ async function* parts(stream, tools) {
     }
   }
 }
+
+/** What of a list is no harm to look at: gateways send all sorts of things. */
+const objects = (list) => (Array.isArray(list) ? list.filter((item) => typeof item === "object" && item) : []);
 
 /** What a tool gave, as it was before it was written for the model. */
 function value(content) {

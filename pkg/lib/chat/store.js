@@ -11,6 +11,17 @@ const toModel = ({ id, info, ...message }) => message;
 
 const identified = (message) => (message.id ? message : { ...message, id: generateSessionId() });
 
+/** Calls the application. What it throws is its own: it is told where uncaught errors are, and no turn fails by it. */
+function theirs(callback, given) {
+  try {
+    callback?.(given);
+  } catch (thrown) {
+    queueMicrotask(() => {
+      throw thrown;
+    });
+  }
+}
+
 const isEmpty = ({ content, tool_calls }) => !content && !tool_calls;
 
 /**
@@ -34,6 +45,8 @@ export function chatStore(behest, options = {}) {
   let conversation;
   /** The turn under way. */
   let turn;
+  /** How often it was stopped: what waits for its turn is void after the next time. */
+  let stops = 0;
   /** The thread's messages, while they are fetched. */
   let hydration;
   /** What the gateway's thread holds already. */
@@ -42,7 +55,7 @@ export function chatStore(behest, options = {}) {
   const listeners = new Set();
   const frames = framed(() => {
     snapshot = state;
-    for (const listener of listeners) listener(snapshot);
+    for (const listener of listeners) theirs(listener, snapshot);
   });
 
   /** Changes that matter at once; text can wait for the next frame. */
@@ -163,18 +176,21 @@ export function chatStore(behest, options = {}) {
     if (!isFailure && outcome !== "aborted") for (const { id } of state.messages) stored.add(id);
     change({ status: isFailure ? "error" : "ready", outcome, error: result.error });
     current.end(result);
-    if (isFailure) settings.onError?.(error);
-    else if (outcome !== "aborted") settings.onFinish?.(result);
+    if (isFailure) theirs(settings.onError, error);
+    else if (outcome !== "aborted") theirs(settings.onFinish, result);
     return result;
   }
 
-  const IGNORED = { outcome: "ignored", message: null, data: null, error: null };
+  const nothing = (outcome) => ({ outcome, message: null, data: null, error: null });
 
   /** Asks, unless an answer is under way already. `prepare` makes the messages ready, or says that there is nothing to ask. */
   async function ask(prepare, { schema = settings.schema } = {}) {
+    const asked = stops;
     // Not a turn later, or `stop` right after `send` would come too early.
     if (hydration) await hydration;
-    if (turn || !prepare()) return IGNORED;
+    // What was asked of one thread is not asked of the next.
+    if (asked !== stops) return nothing("aborted");
+    if (turn || !prepare()) return nothing("ignored");
     return take(schema);
   }
 
@@ -255,6 +271,7 @@ export function chatStore(behest, options = {}) {
     },
     /** What came so far stays. */
     stop() {
+      stops += 1;
       if (!turn) return;
       const current = turn;
       current.controller.abort();
@@ -291,6 +308,6 @@ export function chatStore(behest, options = {}) {
 /** The messages of a thread, in either shape that gateways have. */
 function list(reply) {
   const messages = Array.isArray(reply) ? reply : (reply?.messages ?? reply?.data);
-  if (Array.isArray(messages)) return messages;
-  throw failure("invalid_response", "the thread's messages are not a list");
+  if (Array.isArray(messages) && messages.every((message) => message?.role)) return messages;
+  throw failure("invalid_response", "the thread's messages are not a list of messages");
 }

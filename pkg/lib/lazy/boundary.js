@@ -85,7 +85,7 @@ async function unanswered({ name, url, origin, blocked, thrown, allow }) {
   if (!origin || origin === server.origin) return nobody;
   if (!(await isReachable(url))) return nobody;
   // A call without headers of its own needs no preflight: if that may be read, the origin is not the problem.
-  const plain = await fetch(url, { cache: "no-store" }).catch(() => undefined);
+  const plain = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(LIMIT_MS) }).catch(() => undefined);
   if (!plain) return [`the CORS rules of ${name} refuse this page`, allow(origin)];
   return [
     `${name} allows this page, but not what it sends: the preflight is refused`,

@@ -6,6 +6,9 @@ export const allowAtGateway = (origin) =>
 export const allowAtFunction = (origin) =>
   `Set CORS_ORIGIN of the token function to exactly ${origin} (several are separated by commas), without a slash at its end.`;
 
+/** A server that is asked whether it is there has so long. */
+const LIMIT_MS = 5_000;
+
 /** The origin that servers see of this page; none outside of browsers, or where nothing is cross-origin. */
 export function pageOrigin() {
   const { origin } = globalThis.location ?? {};
@@ -18,7 +21,8 @@ export function pageOrigin() {
  */
 export async function isReachable(url, fetch = globalThis.fetch) {
   try {
-    await fetch(url, { mode: "no-cors", cache: "no-store", credentials: "omit", redirect: "follow" });
+    const signal = AbortSignal.timeout(LIMIT_MS);
+    await fetch(url, { mode: "no-cors", cache: "no-store", credentials: "omit", redirect: "follow", signal });
     return true;
   } catch {
     return false;

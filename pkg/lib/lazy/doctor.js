@@ -53,7 +53,7 @@ export default async function doctor(start, config, driver, conversation, option
   }
   report.pass("somebody is signed in");
   report.pass("the token function gives a token");
-  const token = await checkStream(report, start);
+  const token = await checkStream(report, start, config);
   checkClaims(report, token);
   return report;
 }

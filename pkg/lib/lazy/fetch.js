@@ -20,7 +20,7 @@ export default async function fetchThrough(start, config, _driver, _conversation
   const signal = init?.signal ?? input?.signal ?? undefined;
   signal?.throwIfAborted();
   const headers = Object.fromEntries([...request.headers].filter(([name]) => !NOT_PASSED_ON.test(name)));
-  const bytes = /^(GET|HEAD)$/.test(request.method) ? undefined : new Uint8Array(await request.arrayBuffer());
+  const bytes = /^(GET|HEAD)$/.test(request.method) ? undefined : await bytesOf(request, signal);
   const thrown = (error) => (error.reason === "aborted" && signal?.aborted ? signal.reason : error);
 
   let last;
@@ -43,7 +43,7 @@ export default async function fetchThrough(start, config, _driver, _conversation
     return await start("raw", path, bytes?.length ? bytes : undefined, { signal }, through);
   } catch (error) {
     if (!(error instanceof BehestError) || thrown(error) !== error) throw thrown(error);
-    if (last && last.status === error.status) return answer(last, last.body, { "x-should-retry": "false" });
+    if (last && last.status === error.status && isPlausible(last)) return answer(last, last.body, { "x-should-retry": "false" });
     if (error.reason === "network") throw await explained(error);
     if (NO_ANSWER.test(error.reason)) throw error;
     return refusal(error);
@@ -58,6 +58,20 @@ function pathBelow(gatewayUrl, target) {
   if (origin === gateway.origin && pathname.startsWith(`${base}/`)) return pathname.slice(base.length) + search;
 }
 
+/** All of the request's body. It may take as long as it likes, but not longer than it is wanted. */
+async function bytesOf(request, signal) {
+  let leave;
+  const left = new Promise((_resolve, reject) => signal?.addEventListener("abort", (leave = () => reject(signal.reason))));
+  try {
+    return new Uint8Array(await Promise.race([request.arrayBuffer(), left]));
+  } finally {
+    signal?.removeEventListener("abort", leave);
+  }
+}
+
+/** Servers may say what no `Response` can be made of. */
+const isPlausible = ({ status }) => status >= 200 && status <= 599;
+
 function answer({ status, statusText, headers, url }, body, more = {}) {
   const all = new Headers(headers);
   for (const [name, value] of Object.entries(more)) all.set(name, value);
@@ -69,7 +83,7 @@ function answer({ status, statusText, headers, url }, body, more = {}) {
 function refusal({ reason, message, status, action }) {
   const body = { error: { message, type: "behest_client", code: reason, param: null } };
   const headers = { "content-type": "application/json", "x-should-retry": "false" };
-  return new Response(JSON.stringify(body), { status: status ?? (action === "sign_in" ? 401 : 400), headers });
+  return new Response(JSON.stringify(body), { status: isPlausible({ status }) ? status : action === "sign_in" ? 401 : 400, headers });
 }
 
 /** The body, as it is read. The engine is told of it, so that it knows what is under way and what it cost. */

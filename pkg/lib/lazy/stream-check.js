@@ -13,6 +13,11 @@ const STREAMS = "answers stream in";
 const BUFFERED =
   "Something between gateway and page collects the answer (a proxy, a service worker, compression): let text/event-stream pass unbuffered (nginx: proxy_buffering off).";
 
+const CUT_SHORT = "See what limits the length or the time of an answer: gateway, proxy, firewall.";
+
+/** The longest time that the host's timers take. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** So many events may well arrive together. */
 const SOON_TOGETHER = 8;
 
@@ -25,7 +30,7 @@ const REFUSED = {
 };
 
 /** A short streamed answer, looked at on the wire. Gives the token that the gateway was sent. */
-export async function checkStream(report, start) {
+export async function checkStream(report, start, { idleMs }) {
   let token;
   let response;
   const through = {
@@ -63,16 +68,21 @@ export async function checkStream(report, start) {
     );
     return token;
   }
-  await read(report, source);
+  await read(report, source, idleMs);
   return token;
 }
 
-async function read(report, source) {
+async function read(report, source, idleMs) {
   const decoder = new TextDecoder();
   let [pieces, text] = [0, ""];
   try {
     for (;;) {
-      const result = await source.read();
+      const result = await within(idleMs, source.read());
+      if (!result) {
+        source.abort();
+        report.fail(STREAMS, `the answer fell silent for ${idleMs} ms after ${text.length} characters`, CUT_SHORT);
+        return;
+      }
       source.took(result, true);
       if (result.done) break;
       pieces += 1;
@@ -80,11 +90,7 @@ async function read(report, source) {
     }
   } catch (thrown) {
     source.broke(thrown);
-    report.fail(
-      STREAMS,
-      `the answer broke off after ${text.length} characters`,
-      "See what limits the length or the time of an answer: gateway, proxy, firewall.",
-    );
+    report.fail(STREAMS, `the answer broke off after ${text.length} characters`, CUT_SHORT);
     return;
   }
   const events = text.match(/^data:/gm)?.length ?? 0;
@@ -95,4 +101,15 @@ async function read(report, source) {
     report.fail(STREAMS, "the stream has no end", "See what limits the time of an answer: gateway, proxy, firewall.");
   else if (pieces === 1 && events > SOON_TOGETHER) report.fail(STREAMS, `${events} events came all at once`, BUFFERED);
   else report.pass(STREAMS, `${events} events in ${pieces} pieces`);
+}
+
+/** What `promise` gives, or nothing if that takes longer. */
+async function within(ms, promise) {
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, Math.min(ms, LONGEST_TIMER))));
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
