@@ -12,8 +12,6 @@ import { createClient, decodeToken, fails, installed, lab, messages, sent, setUp
 import { LIMIT } from "./support/limits.mjs";
 import { listen } from "./support/loopback.mjs";
 
-
-
 test("a callback that gives Alice, then Bob, then null is believed each time", LIMIT, async () => {
   const answers = ["alice", "bob", null];
   const { world, behest } = setUp(undefined, {
