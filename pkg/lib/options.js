@@ -14,7 +14,7 @@ export function engineConfig(options) {
   };
   const number = (name, given, otherwise, most = 2 ** 53) => numberOf(say, name, given?.[name], otherwise, most);
   const url = (name, value) => {
-    if (value !== undefined) return baseUrl(value) ?? say(`the option ${name} must be an absolute http(s) URL without user, query or fragment`);
+    if (value !== undefined) return baseUrl(value) ?? say(`the option ${name} must be an absolute http(s) URL without user, query and fragment`);
   };
 
   if (getAccessToken !== undefined && typeof getAccessToken !== "function") say("the option getAccessToken must be a function");

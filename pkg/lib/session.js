@@ -19,7 +19,7 @@ export function sessionSource({ supabase, getAccessToken }) {
     /** It tells of every change by itself, so it need not be asked at every call. */
     reports: true,
     listen(changed) {
-      const { data } = listenTo(supabase, (_event, session) => {
+      const { data } = listenTo(supabase.auth, (_event, session) => {
         told = session;
         changed(session?.access_token);
       });
@@ -31,7 +31,7 @@ export function sessionSource({ supabase, getAccessToken }) {
   };
 }
 
-function listenTo({ auth }, heard) {
+function listenTo(auth, heard) {
   try {
     return auth.onAuthStateChange(heard);
   } catch (cause) {

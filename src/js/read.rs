@@ -49,7 +49,7 @@ pub(super) fn config(text: &str) -> Config {
             content: given.or_never("contentMs"),
             total: NEVER,
         },
-        max_retries: given.number("maxRetries").unwrap_or_default() as u32,
+        max_retries: given.or_never("maxRetries") as u32,
         largest_event: given.or_never("largestEventBytes") as usize,
         source_reports: given.number("sourceReports").is_some(),
     }
