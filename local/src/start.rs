@@ -1,10 +1,11 @@
 //! Starts the three origins.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
-use axum::middleware;
+use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -51,13 +52,7 @@ pub async fn start(config: Config) -> Result<Running> {
 
     let supabase = supabase(&config, &ports, &shared)?;
     let demo_user = if config.demo_user { Some(demo_user(&supabase).await?) } else { None };
-    let token_function = TokenFunction {
-        shared: Arc::clone(&shared),
-        host: config.host.to_string(),
-        allow_anonymous: config.allow_anonymous,
-        ttl: config.token_ttl,
-    };
-    let functions = Functions::new(token_function, elsewhere, config.verify_jwt)?;
+    let functions = functions(&config, &shared, elsewhere)?;
     let recorder = Recorder::new(&shared);
     let (closing, cut) = (CancellationToken::new(), CancellationToken::new());
     let gateway = Gateway {
@@ -80,7 +75,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let tools = tools::router(shared.counters.clone(), shared.mailbox.clone(), config.host);
     // Whoever lets other machines in cannot know all names they use.
     let named = middleware::from_fn_with_state((!config.expose).then_some(config.host), named);
-    let of_page = supabase.clone();
+    let page = page(&config, &shared, &supabase, demo_user.as_ref());
     let supabase = supabase.router(functions).layer(named.clone()).merge(tools.clone());
     let gateway = gateway.router(config.exposed_headers.as_deref()).layer(named.clone());
     let gateway = gateway.merge(tools).merge(dashboard.router(config.host));
@@ -89,15 +84,7 @@ pub async fn start(config: Config) -> Result<Running> {
     servers.spawn(serve(ports.supabase, supabase));
     servers.spawn(serve(ports.gateway, gateway));
     let mut page_url = None;
-    if let (Some(listener), Some(www)) = (ports.page, &config.www) {
-        let settings = page::Settings {
-            supabase_url: shared.supabase_url.clone(),
-            behest_url: shared.gateway_url.clone(),
-            publishable_key: shared.identity.publishable_key.clone(),
-            function_name: FUNCTION_NAME,
-            demo_user: demo_user.as_ref().map(|user| user.email.clone()),
-        };
-        let page = page::router(www, config.package.as_deref(), settings, of_page, config.host);
+    if let (Some(listener), Some(page)) = (ports.page, page) {
         servers.spawn(serve(listener, page.layer(named)));
         page_url = Some(port::page_origin(config.host, ports.page_port));
     }
@@ -186,6 +173,29 @@ fn supabase(config: &Config, ports: &Ports, shared: &Arc<Shared>) -> Result<Supa
         rate_limits: RateLimits::new(config.auth_limits),
         site_url: (ports.page_port != 0).then(|| port::page_origin(config.host, ports.page_port)),
     })
+}
+
+fn functions(config: &Config, shared: &Arc<Shared>, elsewhere: BTreeMap<String, Proxy>) -> Result<Functions> {
+    let token_function = TokenFunction {
+        shared: Arc::clone(shared),
+        host: config.host.to_string(),
+        allow_anonymous: config.allow_anonymous,
+        ttl: config.token_ttl,
+    };
+    Functions::new(token_function, elsewhere, config.verify_jwt)
+}
+
+/// The page's origin, if there is a page to serve.
+fn page(config: &Config, shared: &Shared, supabase: &Supabase, demo_user: Option<&DemoUser>) -> Option<Router> {
+    let www = config.www.as_deref()?;
+    let settings = page::Settings {
+        supabase_url: shared.supabase_url.clone(),
+        behest_url: shared.gateway_url.clone(),
+        publishable_key: shared.identity.publishable_key.clone(),
+        function_name: FUNCTION_NAME,
+        demo_user: demo_user.map(|user| user.email.clone()),
+    };
+    Some(page::router(www, config.package.as_deref(), settings, supabase.clone(), config.host))
 }
 
 /// A page that the gateway serves itself is not of another origin, whatever header its browser sends.
