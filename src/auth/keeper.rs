@@ -58,48 +58,42 @@ impl Keeper {
 
     /// This is the session from now on.
     pub(super) fn store(&self, session: &AuthSession, event: AuthEvent) {
-        self.carry_out(Change::Store(session.clone(), event), self.turns.take());
+        self.carry_out(self.turns.take(), Some((Some(session), event)));
     }
 
     /// This is the user now, if it is still this one that is signed in.
     pub(super) fn changed(&self, session: &AuthSession, user: &User) {
         let turn = self.turns.take();
         let changed = self.look().filter(|stored| stored.continues(session)).and_then(|stored| stored.with_user(user));
-        let change = changed.map_or(Change::Nothing, |changed| Change::Store(changed, AuthEvent::UserUpdated));
-        self.carry_out(change, turn);
+        self.carry_out(turn, changed.as_ref().map(|changed| (Some(changed), AuthEvent::UserUpdated)));
     }
 
     /// The session has ended, if it is still this one.
     pub(super) fn end(&self, session: &AuthSession) {
         let turn = self.turns.take();
         let is_this = self.look().is_some_and(|stored| stored.continues(session));
-        self.carry_out(if is_this { Change::End } else { Change::Nothing }, turn);
+        self.carry_out(turn, is_this.then_some(NOBODY));
     }
 
     /// Does what was decided in this turn.
-    fn carry_out(&self, change: Change, turn: Turn<'_>) {
-        let is_new = self.write(&change, turn);
+    fn carry_out(&self, turn: Turn<'_>, change: Option<Change<'_>>) {
+        let is_new = self.write(turn, change);
         self.audience.tell();
-        match change {
-            Change::Store(session, event) if is_new => self.broadcast(event, Some(&session)),
-            Change::End if is_new => self.broadcast(AuthEvent::SignedOut, None),
-            _ => {}
+        if let Some((session, event)) = change
+            && is_new
+            && self.storage.works()
+        {
+            self.audience.broadcast(event, session);
         }
     }
 
-    fn write(&self, change: &Change, _turn: Turn<'_>) -> bool {
-        match change {
-            Change::Store(session, event) => {
-                self.storage.set(&self.key, Some(session.json()));
-                self.see(Some(session), Some(*event))
-            }
-            Change::End => {
-                self.storage.set(&self.key, None);
-                self.storage.set(&[&self.key, "-user"].concat(), None);
-                self.see(None, None)
-            }
-            Change::Nothing => false,
+    fn write(&self, _turn: Turn<'_>, change: Option<Change<'_>>) -> bool {
+        let Some((session, event)) = change else { return false };
+        self.storage.set(&self.key, session.map(AuthSession::json));
+        if session.is_none() {
+            self.storage.set(&[&self.key, "-user"].concat(), None);
         }
+        self.see(session, Some(event))
     }
 
     /// What a redirect must bring back, as supabase-js stores it.
@@ -125,12 +119,12 @@ impl Keeper {
         let change = match &then {
             Then::Store(new) => {
                 self.issued(new, came_at);
-                Change::Store(new.clone(), AuthEvent::TokenRefreshed)
+                Some((Some(new), AuthEvent::TokenRefreshed))
             }
-            Then::End(_) => Change::End,
-            _ => Change::Nothing,
+            Then::End(_) => Some(NOBODY),
+            _ => None,
         };
-        self.carry_out(change, turn);
+        self.carry_out(turn, change);
         then
     }
 
@@ -170,23 +164,15 @@ impl Keeper {
         seen.is_some()
     }
 
-    fn broadcast(&self, event: AuthEvent, session: Option<&AuthSession>) {
-        if self.storage.works() {
-            self.audience.broadcast(event, session);
-        }
-    }
-
     fn rules(&self) -> MutexGuard<'_, Rules> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is to be done about what is stored.
-enum Change {
-    Store(AuthSession, AuthEvent),
-    End,
-    Nothing,
-}
+/// What is to be stored, or that nobody is signed in, and what everybody is told then.
+type Change<'a> = (Option<&'a AuthSession>, AuthEvent);
+
+const NOBODY: Change<'_> = (None, AuthEvent::SignedOut);
 
 /// Threads look at what is stored, and change what they have seen, one after the other: what was read before another one's
 /// change would be taken for a later one. Listeners are told outside of turns.

@@ -39,7 +39,7 @@ impl Answer {
 }
 
 /// What refusals mean here, and what to do: codes, a reason and a hint. Compared one by one: a `match` would be ten times the code.
-const MEANINGS: [(&str, Reason, &str); 10] = [
+const MEANINGS: [(&str, Reason, &str); 11] = [
     ("invalid_credentials invalid_grant", Reason::SessionRefused, "Check the address and the password."),
     (
         "email_not_confirmed phone_not_confirmed",
@@ -67,6 +67,8 @@ const MEANINGS: [(&str, Reason, &str); 10] = [
         Reason::InvalidRequest,
         "Switch this way to sign in on, in the project's Auth settings.",
     ),
+    // The refresh token may be good all the same: a clock that is behind, a signing key that was replaced.
+    ("bad_jwt", Reason::TokenExpired, "Refresh the session and try again."),
 ];
 /// The session that was sent is none any more.
 pub(super) const ENDED: &str = "session_not_found session_expired refresh_token_not_found refresh_token_already_used \
@@ -77,9 +79,7 @@ fn meaning(status: u16, code: &str) -> Option<(Reason, &'static str)> {
     let known = MEANINGS.iter().find(|(codes, ..)| is_one_of(codes, code));
     match known {
         Some((_, reason, hint)) => Some((*reason, hint)),
-        None if is_one_of(ENDED, code) || code == "bad_jwt" => {
-            Some((Reason::SessionRevoked, "The session has ended. Sign in again."))
-        }
+        None if is_one_of(ENDED, code) => Some((Reason::SessionRevoked, "The session has ended. Sign in again.")),
         None if status == 401 => Some((Reason::InvalidApiKey, "Check the project's URL and its publishable key.")),
         None => None,
     }

@@ -20,10 +20,9 @@ const LOOKS: u32 = 3;
 pub(super) struct Rules {
     /// What everybody was told last.
     known: Option<AuthSession>,
-    /// How far the server's clock is ahead of this machine's, in milliseconds.
+    /// How far the server's clock is ahead of this machine's, in milliseconds, and of its monotonic one.
     skew: f64,
-    /// The session that was issued here last, and when by the monotonic clock.
-    issued: Option<(AuthSession, f64)>,
+    ahead: f64,
     rest: Option<Rest>,
 }
 
@@ -94,19 +93,19 @@ impl Rules {
     /// The server has just issued this session: its clock can be read off it.
     pub(super) fn issued(&mut self, session: &AuthSession, now: Moment) {
         if let Some(lifetime) = session.lifetime_ms() {
-            self.skew = session.expires_ms() - lifetime - now.wall;
-            self.issued = Some((session.clone(), now.monotonic));
+            let server = session.expires_ms() - lifetime;
+            (self.skew, self.ahead) = (server - now.wall, server - now.monotonic);
         }
     }
 
     pub(super) fn step(&self, session: &AuthSession, now: Moment) -> Step {
         let left = self.left(session, now);
-        // What lives no longer than twice the margin is renewed at half its life.
-        let margin = session.lifetime_ms().map_or(MARGIN, |life| MARGIN.min(life / 2.0));
-        // More than its whole life: this machine's clock is behind, and what is left indeed nobody knows.
-        let is_too_much = session.lifetime_ms().is_some_and(|life| left > life + MARGIN);
+        // What lives no longer than twice the margin is renewed at half its life. With more than its whole life left, this
+        // machine's clock is behind, and how much it is nobody knows.
+        let (margin, most) =
+            session.lifetime_ms().map_or((MARGIN, left), |life| (MARGIN.min(life / 2.0), life + MARGIN));
         match &self.rest {
-            _ if left > margin && !is_too_much => Step::Use,
+            _ if left > margin && left <= most => Step::Use,
             Some(rest) if now.monotonic < rest.until => match left > 0.0 {
                 true => Step::Use,
                 false => Step::Rest(rest.error.clone()),
@@ -146,13 +145,10 @@ impl Rules {
         Then::Keep(error)
     }
 
-    /// What is left of its life, in milliseconds: the less of what both clocks say.
+    /// What is left of its life, in milliseconds, by the clock that says less: the other may have been set back, or stood
+    /// still while the machine slept.
     fn left(&self, session: &AuthSession, now: Moment) -> f64 {
-        let by_wall = session.expires_ms() - (now.wall + self.skew);
-        match (&self.issued, session.lifetime_ms()) {
-            (Some((issued, at)), Some(life)) if issued.has_tokens_of(session) => by_wall.min(at + life - now.monotonic),
-            _ => by_wall,
-        }
+        session.expires_ms() - (now.wall + self.skew).max(now.monotonic + self.ahead)
     }
 }
 

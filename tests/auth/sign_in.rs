@@ -185,6 +185,18 @@ fn a_session_that_ended_elsewhere_ends_here() {
 }
 
 #[test]
+fn an_access_token_that_is_not_accepted_is_no_end() {
+    let server = Server::new();
+    let supabase = server.signed_in();
+    server.fault("/user", refusal(403, "bad_jwt"));
+    let error = server.world.run(supabase.user()).unwrap_err();
+    assert_eq!(error.reason(), Reason::TokenExpired);
+    assert!(error.hint().contains("Refresh"), "{error}");
+    server.world.run(supabase.refresh()).unwrap();
+    server.world.run(supabase.user()).unwrap();
+}
+
+#[test]
 fn signing_out_always_signs_out_here() {
     for (scope, fault, result, stays) in [
         (Scope::Global, None, Ok(()), false),
