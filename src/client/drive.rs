@@ -535,8 +535,8 @@ impl Drop for Task {
 /// The error of what should have gone on by itself, and is being dropped.
 pub(crate) fn dropped() -> Error {
     match platform::why_dropped() {
-        Some((message, hint)) => Error::new(Reason::InvalidConfig, message).with_hint(Some(hint.to_owned())),
-        None => Error::new(Reason::Internal, "what should have run a task of the client dropped it: a panic"),
+        Some((reason, message, hint)) => Error::new(reason, message).with_hint(Some(hint.to_owned())),
+        None => Error::new(Reason::Internal, "what should have run a task of the client was dropped"),
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::thread::BoxFuture;
 use super::transport::{Body, Failure, Now, READ_HEADERS, Request, Response, Transport};
+use crate::Reason;
 
 /// [`Transport`] over [`reqwest`]; needs a tokio runtime. A stream that was opened in one may be read anywhere.
 #[derive(Clone, Debug)]
@@ -24,6 +25,9 @@ pub struct NativeTransport {
 
 impl NativeTransport {
     /// A transport over an HTTP client of your own, with its proxies, certificates and pools.
+    ///
+    /// Build it with `redirect(reqwest::redirect::Policy::none())`, which is not reqwest's default: prompt, password and token
+    /// would be sent on to wherever a server says. An answer from there is refused.
     pub fn new(client: reqwest::Client) -> Self {
         Self { client, started: Instant::now(), runtime: Arc::default() }
     }
@@ -67,7 +71,13 @@ impl Transport for NativeTransport {
             if let Some((message, _)) = nothing_runs_here() {
                 return Err(Failure::no_response(message));
             }
-            let response = builder.send().await.map_err(failure)?;
+            let (client, request) = builder.build_split();
+            let request = request.map_err(failure)?;
+            let url = request.url().clone();
+            let response = client.execute(request).await.map_err(failure)?;
+            if *response.url() != url {
+                return Err(Failure::no_response(FOLLOWED));
+            }
             let headers = READ_HEADERS
                 .iter()
                 .filter_map(|name| Some((*name, response.headers().get(*name)?.to_str().ok()?.to_owned())))
@@ -120,6 +130,8 @@ impl Drop for Elsewhere {
     }
 }
 
+const FOLLOWED: &str = "the HTTP client followed a redirect, and must be built with `redirect(Policy::none())`";
+
 struct NativeBody(Pin<Box<dyn Stream<Item = Result<Vec<u8>, Failure>> + Send>>);
 
 impl Body for NativeBody {
@@ -128,11 +140,17 @@ impl Body for NativeBody {
     }
 }
 
-/// Why a future that was to go on by itself was dropped, if it is known. Asked while it is being dropped.
-pub(crate) fn why_dropped() -> Option<(&'static str, &'static str)> {
-    let message = "the tokio runtime that carried out the call was shut down";
-    let hint = "Ask again in a runtime that goes on, and keep it while calls are under way.";
-    nothing_runs_here().or_else(|| (!std::thread::panicking()).then_some((message, hint)))
+/// Why a future that was to go on by itself was dropped, and what to do. Asked while it is being dropped.
+pub(crate) fn why_dropped() -> Option<(Reason, &'static str, &'static str)> {
+    let panicked = "what should have run a task of the client dropped it: a panic";
+    let mend = "Mend what panicked: standard error says where. Report it, if that was in behest-client.";
+    let ended = "the tokio runtime that carried out the call was shut down";
+    let keep = "Ask again in a runtime that goes on, and keep it while calls are under way.";
+    Some(match nothing_runs_here() {
+        Some((message, hint)) => (Reason::InvalidConfig, message, hint),
+        None if std::thread::panicking() => (Reason::Internal, panicked, mend),
+        None => (Reason::InvalidConfig, ended, keep),
+    })
 }
 
 /// What is missing here, if nothing can run.
@@ -174,4 +192,27 @@ fn failure(error: reqwest::Error) -> Failure {
         cause = error.source();
     }
     if is_unsent { Failure::unsent(text) } else { Failure::new(text) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use axum::response::Redirect;
+    use axum::routing::{any, get};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_redirect_led_to_is_refused() {
+        let app = axum::Router::new().route("/", any(Redirect::temporary("/there"))).route("/there", get("an answer"));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async { axum::serve(listener, app).await });
+        let ask = |path| Request { method: "GET", url: format!("http://{address}{path}"), headers: vec![], body: None };
+        let careless = NativeTransport::new(reqwest::Client::new());
+        assert_eq!(careless.send(ask("/there")).await.unwrap().status, 200);
+        let failure = careless.send(ask("/")).await.unwrap_err();
+        assert!(failure.is_no_response() && failure.message().contains("Policy::none()"), "{failure}");
+        assert_eq!(NativeTransport::default().send(ask("/")).await.unwrap().status, 307);
+    }
 }

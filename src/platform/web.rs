@@ -16,6 +16,7 @@ use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, Request
 
 use super::thread::BoxFuture;
 use super::transport::{Body, Failure, Now, READ_HEADERS, Request, Response, Transport};
+use crate::Reason;
 use crate::wire::{millis, timer_millis};
 
 #[wasm_bindgen]
@@ -119,8 +120,8 @@ impl Future for Timer {
     }
 }
 
-/// Why a future that was to go on by itself was dropped, if it is known.
-pub(crate) fn why_dropped() -> Option<(&'static str, &'static str)> {
+/// Why a future that was to go on by itself was dropped, and what to do, if it is known.
+pub(crate) fn why_dropped() -> Option<(Reason, &'static str, &'static str)> {
     None
 }
 

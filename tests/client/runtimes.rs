@@ -12,9 +12,9 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::post;
-use behest_client::Reason;
 use behest_client::client::{ChatRequest, Client, ClientBuilder, Outcome, Timeouts};
 use behest_client::testing::{access_token, delta, finish};
+use behest_client::{Reason, Secret};
 use futures_util::stream::{StreamExt as _, iter, pending};
 use tokio::runtime::Runtime;
 
@@ -104,4 +104,14 @@ fn a_runtime_that_ends_takes_its_own_calls_along_and_no_later_one() {
     silent.store(false, Ordering::SeqCst);
     let stream = Runtime::new().unwrap().block_on(client.chat_stream(&question));
     assert_eq!(stream.unwrap().outcome(), None);
+}
+
+#[test]
+fn a_session_source_that_panics_is_told_apart_from_a_runtime_that_ends() {
+    let client = Client::builder("http://127.0.0.1:9").token_url("http://127.0.0.1:9/token");
+    let panics = || async { Ok(None::<Secret>.or_else(|| panic!("a defect of the application"))) };
+    let client = client.session(panics).build().unwrap();
+    let error = Runtime::new().unwrap().block_on(client.ask("Hi!")).unwrap_err();
+    assert_eq!(error.reason(), Reason::Internal);
+    assert!(error.message().ends_with("a panic") && error.hint().contains("standard error"), "{error}");
 }
