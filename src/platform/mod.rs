@@ -22,8 +22,10 @@ pub(crate) use crate::wire::http_date;
 pub use native::NativeTransport;
 #[cfg(all(feature = "client", not(target_arch = "wasm32")))]
 pub use native::NativeTransport as DefaultTransport;
+#[cfg(all(feature = "auth", not(target_arch = "wasm32")))]
+pub(crate) use native::nothing_runs_here;
 #[cfg(all(feature = "client", not(target_arch = "wasm32")))]
-pub(crate) use native::{nothing_runs_here, number_of, number_text, random, why_dropped};
+pub(crate) use native::{number_of, number_text, random, why_dropped};
 #[cfg(all(feature = "auth", not(target_arch = "wasm32")))]
 pub(crate) use no_page as page;
 #[cfg(feature = "client")]
@@ -35,5 +37,7 @@ pub use transport::{Body, Failure, Now, READ_HEADERS, Request, Response, Transpo
 pub use web::BrowserTransport;
 #[cfg(all(feature = "client", target_arch = "wasm32"))]
 pub use web::BrowserTransport as DefaultTransport;
+#[cfg(all(feature = "auth", target_arch = "wasm32"))]
+pub(crate) use web::nothing_runs_here;
 #[cfg(all(feature = "client", target_arch = "wasm32"))]
-pub(crate) use web::{http_date, nothing_runs_here, number_of, number_text, random, why_dropped};
+pub(crate) use web::{http_date, number_of, number_text, random, why_dropped};

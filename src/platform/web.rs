@@ -126,6 +126,7 @@ pub(crate) fn why_dropped() -> Option<(Reason, &'static str, &'static str)> {
 }
 
 /// What is missing here, if nothing can run.
+#[cfg(feature = "auth")]
 pub(crate) fn nothing_runs_here() -> Option<(&'static str, &'static str)> {
     None
 }
