@@ -105,7 +105,7 @@ impl News {
         id
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(target_arch = "wasm32")))]
     pub(super) fn listeners(&self) -> usize {
         self.to_tell().listeners.len()
     }
