@@ -122,7 +122,7 @@ export interface ChatStore {
   stop(): void;
   /** Asks the last question again, in place of its answer. */
   regenerate(options?: { schema?: StandardSchema }): Promise<Turn>;
-  /** Asks in place of an earlier question; what followed it goes. */
+  /** Asks in place of an earlier question; what followed it goes. Empty text is ignored. */
   edit(id: string, content: string | readonly unknown[], options?: { schema?: StandardSchema }): Promise<Turn>;
   /** Stops, and begins anew: without messages, and with a session of its own. Also needed after another user has signed in. */
   clear(): void;

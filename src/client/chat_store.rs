@@ -134,7 +134,7 @@ impl Chat {
     }
 
     /// Asks in place of an earlier question, by its [id](super::ChatMessage::id); what followed it goes. `false`: there is no
-    /// such question, or something is under way.
+    /// such question, the text is blank, or something is under way.
     pub fn edit(&self, id: u64, text: impl AsRef<str>) -> bool {
         self.0.ask(|state| state.edit(id, text.as_ref()))
     }

@@ -110,8 +110,10 @@ impl ChatState {
 
     /// Another text in place of a question's; what followed it goes.
     pub(crate) fn edit(&mut self, id: u64, text: &str) -> bool {
+        let text = text.trim_ascii();
         let is_question = |message: &Arc<ChatMessage>| message.id == id && message.role == "user";
-        let Some(place) = self.messages.iter().position(is_question).filter(|_| !self.is_busy()) else { return false };
+        let may_ask = !self.is_busy() && !text.is_empty();
+        let Some(place) = self.messages.iter().position(is_question).filter(|_| may_ask) else { return false };
         self.messages.truncate(place + 1);
         let question = Arc::make_mut(&mut self.messages[place]);
         question.text = text.to_owned();
@@ -336,6 +338,7 @@ mod tests {
         answered(&mut state, "two", "2");
         let keys: Vec<_> = state.messages.iter().map(|message| message.id).collect();
         assert!(!state.edit(keys[1], "an answer is no question"));
+        assert!(!state.edit(keys[0], " \n"), "no question at all");
         assert!(state.edit(keys[0], "uno"));
         assert_eq!(texts(&state), [("user", "uno")]);
         state.add("I", [].into_iter());

@@ -167,6 +167,8 @@ test("regenerate and edit ask in place of what was there", LIMIT, async () => {
   await chat.edit(chat.messages[0].id, "A");
   assert.deepEqual(spoken(chat.messages), ["user: A", "assistant: 4"]);
   assert.equal((await chat.edit("nobody", "x")).outcome, "ignored");
+  for (const empty of ["", " \n", [], undefined]) assert.equal((await chat.edit(chat.messages[0].id, empty)).outcome, "ignored");
+  assert.deepEqual(spoken(chat.messages), ["user: A", "assistant: 4"]);
   chat.clear();
   assert.equal((await chat.regenerate()).outcome, "ignored");
 });

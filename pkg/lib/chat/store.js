@@ -9,6 +9,7 @@ const MOST_ROUNDS = 8;
 /** What the store keeps beside OpenAI's fields, and the model is not sent. */
 const toModel = ({ id, info, ...message }) => message;
 
+const trimmed = (content) => (typeof content === "string" ? content.trim() : content);
 const identified = (message) => (message.id ? message : { ...message, id: generateSessionId() });
 
 /** Calls the application. What it throws is its own: it is told where uncaught errors are, and no turn fails by it. */
@@ -249,7 +250,7 @@ export function chatStore(behest, options = {}) {
     },
     send(content, options) {
       const isText = typeof content === "string" || Array.isArray(content);
-      const message = isText ? { role: "user", content: typeof content === "string" ? content.trim() : content } : content;
+      const message = isText ? { role: "user", content: trimmed(content) } : content;
       void load();
       return ask(() => {
         if (!message || !message.role || !message.content?.length) return false;
@@ -263,10 +264,11 @@ export function chatStore(behest, options = {}) {
         return again(place, state.messages[place]);
       }, options);
     },
-    edit(id, content, options) {
+    edit(id, given, options) {
+      const content = trimmed(given);
       return ask(() => {
         const place = state.messages.findIndex((message) => message.id === id);
-        return again(place, { ...state.messages[place], content });
+        return content?.length > 0 && again(place, { ...state.messages[place], content });
       }, options);
     },
     /** What came so far stays. */
