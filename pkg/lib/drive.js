@@ -29,7 +29,7 @@ const NEVER_CONNECTED = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNR
 /** The conversation that every client begins with. */
 const MAIN = 1;
 /** The longest time that the host's timers take. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+export const LONGEST_TIMER = 2 ** 31 - 1;
 /** A timer that is so late says that nothing ran meanwhile; so long may it take until everything has. */
 const SLEPT_MS = 1_500;
 const AWAKE_MS = 500;

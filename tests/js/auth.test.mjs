@@ -131,6 +131,7 @@ test("what is sent is what supabase-js sends", LIMIT, async () => {
     (auth) => auth.signUp({ email, password: PASSWORD, options: { ...options, emailRedirectTo: "https://a.b/?c=d" } }),
     (auth) => auth.signInAnonymously({ options }),
     (auth) => auth.signInAnonymously(),
+    (auth) => auth.signInAnonymously(null),
     (auth) => auth.signInWithOtp({ email, options: { ...options, shouldCreateUser: false, emailRedirectTo: "https://a.b/" } }),
     (auth) => auth.signInWithOtp({ email }),
     (auth) => auth.resetPasswordForEmail(email, { captchaToken: "cap", redirectTo: "https://a.b/" }),

@@ -129,8 +129,8 @@ export function authOver(open, url, detectsReturn) {
         const said = await letter({ ...contact(given), password, data: options?.data ?? {} }, options);
         return { secret: password, ...said };
       }),
-    signInAnonymously: ({ options } = {}) =>
-      signIn(ANONYMOUS, () => ({ body: { data: options?.data ?? {}, ...captcha(options) } })),
+    signInAnonymously: (given) =>
+      signIn(ANONYMOUS, () => ({ body: { data: given?.options?.data ?? {}, ...captcha(given?.options) } })),
     signInWithOtp: ({ options, ...given }) =>
       nothing(NOBODY, CODE, () =>
         letter({ ...contact(given), create_user: options?.shouldCreateUser ?? true, data: options?.data ?? {} }, options),

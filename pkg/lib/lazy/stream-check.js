@@ -1,3 +1,4 @@
+import { LONGEST_TIMER } from "../drive.js";
 import { BehestError } from "../error.js";
 
 const QUESTION = {
@@ -14,9 +15,6 @@ const BUFFERED =
   "Something between gateway and page collects the answer (a proxy, a service worker, compression): let text/event-stream pass unbuffered (nginx: proxy_buffering off).";
 
 const CUT_SHORT = "See what limits the length or the time of an answer: gateway, proxy, firewall.";
-
-/** The longest time that the host's timers take. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** So many events may well arrive together. */
 const SOON_TOGETHER = 8;
