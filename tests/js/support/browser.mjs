@@ -5,7 +5,7 @@ import { chromium } from "playwright-core";
 import { required } from "./required.mjs";
 
 export const ARGS = JSON.parse(readFileSync(new URL("chromium-flags.json", import.meta.url)));
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 
 /** Headless Chromium. */
 export const launch = (more = []) =>

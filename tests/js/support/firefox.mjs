@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 
 import { required } from "./required.mjs";
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 const ENTER = "\uE007";
 

@@ -382,8 +382,8 @@ fn node_tests(context: &Context, files: Vec<PathBuf>) -> Result<Command> {
     // The oldest React that is supported, beside the newest one.
     npm::packages("tests/js/react-18")?;
     let mut node = command("node");
-    // Each file starts servers and a browser: one at a time.
-    node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]).args(files);
+    // Each file starts servers and a browser of its own, and waits most of its time: two at a time keep two cores busy.
+    node.args(["--test", "--test-reporter=spec", "--test-concurrency=2"]).args(files);
     node.env("BEHEST_TARBALL", context.tarball()?).env("BEHEST_VERSION", env!("CARGO_PKG_VERSION"));
     Ok(node)
 }
