@@ -69,7 +69,7 @@ impl Wanted {
 }
 
 pub(crate) fn signed_out() -> Error {
-    Error::new(Reason::SignedOut, "nobody is signed in")
+    Error::new(Reason::SignedOut, "there is no session")
 }
 
 /// A renewal under way.

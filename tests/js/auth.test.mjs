@@ -280,6 +280,10 @@ test("errors are this package's, and say what to do without the password", LIMIT
     auth.verifyOtp({ email: "a@b.c", token: "123456", type: "nonsense" }),
     auth.exchangeCodeForSession(undefined),
     auth.signOut({ scope: "everywhere" }),
+    ...["signInWithPassword", "signUp", "signInWithOtp", "verifyOtp", "signInWithOAuth", "resetPasswordForEmail"].flatMap((name) => [
+      auth[name](),
+      auth[name](null),
+    ]),
   ]) {
     assert.equal((await call).error.reason, "invalid_request");
   }
@@ -293,6 +297,26 @@ test("wrong options are named at once", LIMIT, () => {
   );
   assert.throws(() => createClient(), ({ reason }) => reason === "invalid_config");
   assert.throws(() => createClient({ url: "https://a.example", publishableKey: "sb_publishable_x" }), /behestUrl/);
+});
+
+test("a client that is closed ends what it has begun, and can still be asked", LIMIT, async () => {
+  const kept = storage();
+  let arrive;
+  const arrived = new Promise((resolve) => (arrive = resolve));
+  const slow = async (request) => {
+    arrive();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return globalThis.fetch(request);
+  };
+  const client = ours(kept, { fetch: slow });
+  const signingUp = client.auth.signUp({ email: address(), password: PASSWORD });
+  await arrived;
+  client.close();
+  client.close();
+  const { data } = await signingUp;
+  assert.equal(data.session.access_token, JSON.parse(kept.session()[1]).access_token);
+  assert.equal((await client.auth.getSession()).data.session.access_token, data.session.access_token);
+  assert.equal((await client.auth.getUser()).error, null);
 });
 
 test("a server that is away, slow or rate limiting signs nobody out", LIMIT, async () => {

@@ -118,32 +118,37 @@ export function authOver(open, url, detectsReturn) {
 
   const auth = {
     initialize,
-    signInWithPassword: ({ options, ...given }) =>
+    signInWithPassword: (given) =>
       signIn(PASSWORD, () => {
+        const { options } = (given ??= {});
         const password = requireText("password", given.password);
         return { secret: password, body: { ...contact(given), password, ...captcha(options) } };
       }),
-    signUp: ({ options, ...given }) =>
+    signUp: (given) =>
       signIn(SIGN_UP, async () => {
+        const { options } = (given ??= {});
         const password = requireText("password", given.password);
         const said = await letter({ ...contact(given), password, data: options?.data ?? {} }, options);
         return { secret: password, ...said };
       }),
     signInAnonymously: (given) =>
       signIn(ANONYMOUS, () => ({ body: { data: given?.options?.data ?? {}, ...captcha(given?.options) } })),
-    signInWithOtp: ({ options, ...given }) =>
-      nothing(NOBODY, CODE, () =>
-        letter({ ...contact(given), create_user: options?.shouldCreateUser ?? true, data: options?.data ?? {} }, options),
-      ),
+    signInWithOtp: (given) =>
+      nothing(NOBODY, CODE, () => {
+        const { options } = (given ??= {});
+        return letter({ ...contact(given), create_user: options?.shouldCreateUser ?? true, data: options?.data ?? {} }, options);
+      }),
     verifyOtp: (given) =>
       signIn(VERIFY, () => {
+        given ??= {};
         const name = given.token_hash ? "token_hash" : "token";
         const secret = requireText(name, given[name]).trim();
         const type = requireText("type", given.type);
         const whose = given.token_hash ? {} : contact(given);
         return { secret, recovers: type === "recovery", body: { ...whose, [name]: secret, type } };
       }),
-    async signInWithOAuth({ provider, options }) {
+    async signInWithOAuth(given) {
+      const { provider, options } = given ?? {};
       let address;
       const prepare = async () => {
         const { verifier, ...challenge } = await proof();

@@ -25,6 +25,7 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
   let channel;
   let unlock;
   let lastCall = 0;
+  let isClosed = false;
   const calls = new Map();
   /** How to give up what is under way, by the number of its call. */
   const pending = new Map();
@@ -37,7 +38,7 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
       instance = loaded;
       registry.register(driver, { instance, face }, driver);
       ask("authOpen", face, config.url, config.key, config.storageKey);
-      if (isShared) listen();
+      if (isShared && !isClosed) listen();
     }
     return loaded;
   }
@@ -126,6 +127,15 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
     calls.delete(id);
     if (calls.size === 0) instance?.drivers.delete(driver);
     call?.[how](value);
+    // Not in the middle of what is to be done.
+    if (isClosed) queueMicrotask(end);
+  }
+
+  /** What was begun before it was closed is ended: a renewal must not lose its answer. */
+  function end() {
+    if (calls.size > 0) return;
+    if (instance) ask("authClose", face);
+    leave();
   }
 
   const driver = {
@@ -150,8 +160,9 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
     },
     /** Listens to no other tab any more. */
     close() {
-      if (instance) ask("authClose", face);
-      leave();
+      isClosed = true;
+      deafen();
+      end();
     },
   };
 
@@ -161,8 +172,12 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
     unlock?.();
     registry.unregister(driver);
     instance = undefined;
+    deafen();
+  }
+
+  function deafen() {
     if (!isShared) return;
-    channel?.close();
+    channel = channel?.close();
     removeEventListener("storage", look);
   }
 
