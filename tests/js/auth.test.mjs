@@ -328,6 +328,7 @@ test("a server that is away, slow or rate limiting signs nobody out", LIMIT, asy
     network: () => Promise.reject(new TypeError("fetch failed")),
     rate_limited: () => new Response('{"code":"over_request_rate_limit"}', { status: 429 }),
     server_error: () => new Response("<html>", { status: 502 }),
+    invalid_response: () => ({ status: 200, headers: new Map([["retry-after", 5]]), text: async () => 5 }),
   };
   for (const [reason, answer] of Object.entries(answers)) {
     const { auth } = ours(kept, { fetch: async () => answer() });

@@ -90,9 +90,10 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
       try {
         const init = { method, headers, body, signal, redirect: "manual" };
         const response = await (fetch ? fetch(new Request(url, init)) : globalThis.fetch(url, init));
-        const header = (name) => response.headers.get(name) ?? "";
+        // Somebody else's `fetch` may give anything; the module takes strings.
+        const header = (name) => `${response.headers.get(name) ?? ""}`;
         const traceId = header("x-trace-id") || header("x-request-id");
-        came(id, response.status, await response.text(), traceId, header("retry-after"));
+        came(id, response.status, `${await response.text()}`, traceId, header("retry-after"));
       } catch (thrown) {
         came(id, BROKEN, words(thrown));
       } finally {
