@@ -25,6 +25,7 @@ mod claims;
 mod clock;
 mod cors;
 mod credentials;
+mod curve;
 #[cfg(target_arch = "wasm32")]
 mod edge;
 mod endpoint;
