@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
+use super::header;
 use super::platform::parse_url;
 use super::settings::Reader;
 use super::url::Url;
@@ -63,12 +64,9 @@ impl Cors {
         if self.disabled {
             return Origin::Absent;
         }
-        let mut values = headers.get_all(ORIGIN).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Origin::Absent,
-            (Some(origin), None) if self.origins.contains(origin) => Origin::Listed(origin.clone()),
-            _ => Origin::Unlisted,
-        }
+        let Some(sent) = header::value(headers, &ORIGIN) else { return Origin::Absent };
+        let listed = self.origins.iter().find(|listed| listed.as_bytes() == &*sent);
+        listed.map_or(Origin::Unlisted, |listed| Origin::Listed(listed.clone()))
     }
 
     /// Adds what the page must see that sent `request`. Every answer goes through here, refusals and panics included.

@@ -31,6 +31,7 @@ mod edge;
 mod endpoint;
 mod fields;
 mod guard;
+mod header;
 mod http;
 mod jwk;
 mod jwks;
