@@ -10,7 +10,7 @@ pub(super) struct Address(String);
 impl Address {
     /// Only https, except for this machine itself and the hosts in `plain`.
     pub(super) fn read(text: &str, plain: &[String]) -> Result<Self, String> {
-        let url = parse_url(text).map_err(|problem| ["is not a URL (", &problem, ")"].concat())?;
+        let url = parse_url(text).ok_or("is not a URL: it must begin with https:// and a host")?;
         if url.has_login {
             return Err("must not hold a user name or password".into());
         }
@@ -33,7 +33,7 @@ impl Address {
 
     /// The address under which the Supabase CLI's local stack is known to the functions that it serves, if it is that.
     pub(super) fn of_local_stack(text: &str) -> Option<Self> {
-        let url = parse_url(text).ok()?;
+        let url = parse_url(text)?;
         Some(Self(url.href)).filter(Self::is_local_stack)
     }
 
@@ -51,8 +51,8 @@ impl Address {
     }
 
     /// In the one spelling of the URL Standard.
-    pub(super) fn respelled(&self) -> Result<Self, String> {
-        Ok(Self(parse_url(&self.0)?.href))
+    pub(super) fn respelled(&self) -> Option<Self> {
+        Some(Self(parse_url(&self.0)?.href))
     }
 
     /// One that ends in `/v1`, as OpenAI-compatible settings do, without it.

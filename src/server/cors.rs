@@ -6,9 +6,11 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
+use super::header;
 use super::platform::parse_url;
 use super::settings::Reader;
 use super::url::Url;
+use crate::text::digits;
 use crate::wire::{EXPOSED_HEADERS, FUNCTION_REQUEST_HEADERS};
 
 /// How long a browser may remember a preflight, in seconds: the most that Chromium keeps.
@@ -20,7 +22,7 @@ const TRACE_HEADERS: &str = "traceparent, tracestate, baggage";
 /// The origins that may call, and with which methods.
 #[derive(Clone, Debug)]
 pub(super) struct Cors {
-    origins: Vec<String>,
+    origins: Vec<HeaderValue>,
     methods: HeaderValue,
     headers: HeaderValue,
     /// The application answers for it.
@@ -41,7 +43,7 @@ pub(super) enum Origin {
 impl Cors {
     pub(super) fn read(reader: &mut Reader<'_>, methods: &'static str) -> Option<Self> {
         let origins = reader.list("CORS_ORIGIN").unwrap_or_default();
-        let origins = origins.into_iter().map(exact).collect::<Result<_, _>>();
+        let origins = (1..).zip(&origins).map(|(number, entry)| exact(number, entry)).collect::<Result<_, _>>();
         let origins = reader.checked("CORS_ORIGIN", origins);
         let disabled = match reader.text("CORS") {
             None => false,
@@ -62,14 +64,9 @@ impl Cors {
         if self.disabled {
             return Origin::Absent;
         }
-        let mut values = headers.get_all(ORIGIN).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Origin::Absent,
-            (Some(origin), None) if self.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes()) => {
-                Origin::Listed(origin.clone())
-            }
-            _ => Origin::Unlisted,
-        }
+        let Some(sent) = header::value(headers, &ORIGIN) else { return Origin::Absent };
+        let listed = self.origins.iter().find(|listed| listed.as_bytes() == &*sent);
+        listed.map_or(Origin::Unlisted, |listed| Origin::Listed(listed.clone()))
     }
 
     /// Adds what the page must see that sent `request`. Every answer goes through here, refusals and panics included.
@@ -95,15 +92,17 @@ impl Cors {
     }
 }
 
-/// An origin, exactly as browsers send it.
-fn exact(entry: String) -> Result<String, String> {
+/// The origin that is entry `number` of the list, exactly as browsers send it. What is wrong with one is told without it: it may
+/// be a key that was pasted into the wrong setting.
+fn exact(number: usize, entry: &str) -> Result<HeaderValue, String> {
     if entry.contains('*') {
         return Err("must not hold `*`: any page could then spend your users' allowance. List each origin".into());
     }
-    match parse_url(&entry).ok().and_then(origin) {
-        Some(origin) if origin == entry => Ok(entry),
-        Some(origin) => Err(["holds `", &entry, "`, which browsers send as `", &origin, "`: write it so"].concat()),
-        None => Err(["holds `", &entry, "`, which is not an origin such as https://app.example.com"].concat()),
+    let entry_is = |what: &[&str]| ["is a list whose entry ", &digits(number as u64), &what.concat()].concat();
+    match parse_url(entry).and_then(origin) {
+        Some(origin) if origin == entry => HeaderValue::try_from(origin).map_err(|_| entry_is(&[" is no origin"])),
+        Some(origin) => Err(entry_is(&[" browsers send as `", &origin, "`: write it so"])),
+        None => Err(entry_is(&[" is not an origin such as https://app.example.com"])),
     }
 }
 

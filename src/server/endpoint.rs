@@ -66,7 +66,9 @@ impl TokenEndpoint {
     }
 
     fn read(reader: &mut Reader<'_>, purpose: Purpose, policy: Option<Arc<dyn Policy>>) -> Option<Self> {
-        reader.required("CORS_ORIGIN");
+        if reader.list("CORS_ORIGIN").is_none() {
+            reader.problem("CORS_ORIGIN is not set".into());
+        }
         if reader.text("CORS").is_some() {
             reader.problem("CORS is for guards: who may call the token endpoint is listed in CORS_ORIGIN".into());
         }

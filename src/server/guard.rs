@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::clock::Clock;
 use super::cors::{Cors, Origin};
-use super::credentials::{SentKey, bearer};
+use super::credentials::{bearer, sent_key};
 use super::http::HttpClient;
 use super::keys::Keys;
 use super::mode::{KeyName, Mode};
@@ -116,7 +116,7 @@ impl Guard {
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Error> {
         self.check_origin(headers)?;
         let inner = &*self.0;
-        let sent = SentKey::of(headers);
+        let sent = sent_key(headers);
         let let_in = |mode, user| Ok(Caller { mode, user, project: inner.project.clone() });
         let mut session = None;
         let mut key_refused = false;
@@ -138,15 +138,11 @@ impl Guard {
                 Mode::Publishable(name) | Mode::Secret(name) => {
                     let is_secret = matches!(mode, Mode::Secret(_));
                     let keys = if is_secret { &inner.project.secret } else { &inner.project.publishable };
-                    let found = match sent {
-                        SentKey::One(key) => keys.matching(name, key),
-                        SentKey::Absent | SentKey::Several => None,
-                    };
-                    if let Some(found) = found {
+                    if let Some(found) = sent.as_ref().and_then(|key| keys.matching(name, key)) {
                         let found = KeyName::Named(found.to_owned());
                         return let_in(if is_secret { Mode::Secret(found) } else { Mode::Publishable(found) }, None);
                     }
-                    key_refused = !matches!(sent, SentKey::Absent);
+                    key_refused = sent.is_some();
                 }
                 Mode::None if key_refused && !inner.ignore_invalid_api_key => break,
                 Mode::None if session.as_ref().is_some_and(|error| error.reason() == Reason::InvalidAuthorization) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::algorithm::Algorithm;
+use super::curve;
 use super::fields::{fields, items, optional_text, texts};
 use super::platform::crypto::VerifyingKey;
 use super::platform::log::log;
@@ -178,7 +179,8 @@ fn material(jwk: &Jwk, source: Source) -> Result<VerifyingKey, &'static str> {
     match (jwk.kty.as_str(), jwk.crv.as_deref()) {
         ("EC", Some("P-256")) if may_be(Algorithm::Es256) => {
             let (x, y) = fixed(&jwk.x).zip(fixed(&jwk.y)).ok_or(ENCODING)?;
-            VerifyingKey::p256(&x, &y).ok_or("it is no point of its curve")
+            let on_curve = curve::has(&x, &y).then(|| VerifyingKey::p256(&x, &y)).flatten();
+            on_curve.ok_or("it is no point of its curve")
         }
         ("OKP", Some("Ed25519")) if may_be(Algorithm::EdDsa) => {
             VerifyingKey::ed25519(&fixed(&jwk.x).ok_or(ENCODING)?).ok_or("it is no point of its curve")

@@ -12,9 +12,9 @@ use super::algorithm::Algorithm;
 use super::clock::Clock;
 use super::http::{HttpClient, Limits, request};
 use super::jwk::{KeySet, Miss, Source};
-use super::platform::SingleFlight;
 use super::platform::crypto::VerifyingKey;
 use super::platform::log::log;
+use super::platform::{SingleFlight, to_the_end};
 use crate::{Error, Reason};
 
 /// A set this old is fetched again.
@@ -45,7 +45,7 @@ pub(super) struct Jwks {
 #[derive(Clone, Default)]
 struct State {
     keys: Option<(Arc<KeySet>, Duration)>,
-    /// How many fetches have ended, and how and when the last one did.
+    /// How many fetches have ended that count for those who wait, and how and when the last one did.
     attempts: u64,
     last: Option<(Duration, Result<(), Error>)>,
 }
@@ -83,7 +83,7 @@ impl Jwks {
     }
 
     /// The keys that may have signed a token with this algorithm and `kid`.
-    pub(super) async fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Found {
+    pub(super) async fn find(self: &Arc<Self>, algorithm: Algorithm, kid: Option<&str>) -> Found {
         let now = self.clock.now();
         let seen = self.snapshot();
         let cool_down = seen.cool_down(now);
@@ -108,17 +108,32 @@ impl Jwks {
         }
     }
 
-    /// Fetches, unless somebody else's fetch has ended since the caller looked: then its outcome serves for both.
-    async fn refresh(&self, seen: u64) -> Result<(), Error> {
-        let _single_flight = self.fetching.enter().await;
+    /// Fetches, unless somebody else's fetch has ended since the caller looked: then its outcome serves for both. Callers who hang
+    /// up while they wait take no fetch along, or each could begin another.
+    async fn refresh(self: &Arc<Self>, seen: u64) -> Result<(), Error> {
+        let turn = self.fetching.enter().await;
         let state = self.snapshot();
         if let (true, Some((_, outcome))) = (state.attempts != seen, state.last) {
             return outcome;
         }
+        let (own, caller) = (Arc::clone(self), Arc::new(()));
+        let waits = Arc::downgrade(&caller);
+        let fetch = async move {
+            let outcome = own.fetch_and_keep(&waits).await;
+            drop(turn);
+            outcome
+        };
+        let outcome = to_the_end(fetch).await;
+        drop(caller);
+        outcome.unwrap_or_else(|| Err(unavailable()))
+    }
+
+    /// Those who stand behind a caller who has hung up try for themselves what failed.
+    async fn fetch_and_keep(&self, caller: &Weak<()>) -> Result<(), Error> {
         let fetched = self.fetch().await;
         let now = self.clock.now();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.attempts += 1;
+        state.attempts += u64::from(fetched.is_ok() || caller.strong_count() > 0);
         let outcome = fetched.map(|keys| state.keys = Some((Arc::new(keys), now)));
         state.last = Some((now, outcome.clone()));
         outcome

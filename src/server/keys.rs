@@ -6,6 +6,7 @@ use super::fields::entries;
 use super::mode::KeyName;
 use super::settings::Reader;
 use crate::Secret;
+use crate::credential::CredentialKind;
 use crate::json::Json;
 
 /// Keys of one kind.
@@ -14,22 +15,48 @@ pub(super) struct Keys(Vec<(String, Secret)>);
 
 impl Keys {
     pub(super) fn publishable(reader: &mut Reader<'_>) -> Self {
-        Self::read(reader, "SUPABASE_PUBLISHABLE_KEYS", &["SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"])
+        let names = ["SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"];
+        Self::read(reader, "SUPABASE_PUBLISHABLE_KEYS", &names, |key| match CredentialKind::of(key) {
+            CredentialKind::SecretKey | CredentialKind::ServiceRole => {
+                Err("holds a secret key instead of a publishable one")
+            }
+            _ => Ok(()),
+        })
     }
 
     pub(super) fn secret(reader: &mut Reader<'_>) -> Self {
-        Self::read(reader, "SUPABASE_SECRET_KEYS", &["SUPABASE_SECRET_KEY"])
+        Self::read(reader, "SUPABASE_SECRET_KEYS", &["SUPABASE_SECRET_KEY"], |key| match CredentialKind::of(key) {
+            CredentialKind::Publishable | CredentialKind::Anon => {
+                Err("holds a publishable key: everybody has it, and could call as your server")
+            }
+            _ => Ok(()),
+        })
     }
 
     /// Reads the map in the setting `plural`, or else the one key in the first of `singular` that is set. A map that is set
-    /// is authoritative: a damaged one is an error, never a reason to look elsewhere.
-    fn read(reader: &mut Reader<'_>, plural: &str, singular: &[&str]) -> Self {
-        if let Some(json) = reader.text(plural) {
-            let keys = parse(json).ok_or("must be a JSON object of names and keys, each a text that is not blank");
-            return Self(reader.checked(plural, keys).unwrap_or_default());
+    /// is authoritative: a damaged one is an error, never a reason to look elsewhere. `check` says what a key must not be.
+    fn read(
+        reader: &mut Reader<'_>,
+        plural: &str,
+        singular: &[&str],
+        check: impl Fn(&str) -> Result<(), &'static str>,
+    ) -> Self {
+        let (name, keys) = match reader.text(plural) {
+            Some(json) => {
+                let keys = parse(json).ok_or("must be a JSON object of names and keys, each a text that is not blank");
+                (plural, reader.checked(plural, keys).unwrap_or_default())
+            }
+            None => {
+                let only = singular.iter().find_map(|name| Some((*name, reader.text(name)?)));
+                only.map_or((plural, Vec::new()), |(name, key)| (name, vec![("default".to_owned(), key.into())]))
+            }
+        };
+        for (_, key) in &keys {
+            let plain = key.expose().bytes().all(|byte| byte.is_ascii_graphic());
+            let plain = if plain { Ok(()) } else { Err("holds a character that no key has") };
+            reader.checked(name, plain.and_then(|()| check(key.expose())));
         }
-        let only = singular.iter().find_map(|name| reader.text(name));
-        Self(only.map(|key| ("default".to_owned(), key.into())).into_iter().collect())
+        Self(keys)
     }
 
     /// Is there a key that `name` can mean?

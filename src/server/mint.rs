@@ -157,14 +157,14 @@ impl MintMethod {
             return Signer::read(reader, key).map(Box::new).map(Self::Sign);
         }
         let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
-        reader.checked(name, if plain { Ok(()) } else { Err("holds a space or line break inside the key") })?;
+        reader.checked(name, if plain { Ok(()) } else { Err("holds a character that no key has") })?;
         let base = reader.required_url("BEHEST_BASE_URL")?;
         let path = reader.text("BEHEST_MINT_PATH").unwrap_or(DEFAULT_MINT_PATH);
         let usable = path.starts_with('/') && !path.contains(['?', '#']);
         reader
             .checked("BEHEST_MINT_PATH", if usable { Ok(()) } else { Err("must begin with / and hold no ? or #") })?;
         // The path is the user's own: spelled anew together with the rest.
-        let url = base.without_version().join(path).respelled();
+        let url = base.without_version().join(path).respelled().ok_or("makes no URL");
         Some(Self::Request { url: reader.checked("BEHEST_MINT_PATH", url)?, key: key.into() })
     }
 }

@@ -25,11 +25,13 @@ mod claims;
 mod clock;
 mod cors;
 mod credentials;
+mod curve;
 #[cfg(target_arch = "wasm32")]
 mod edge;
 mod endpoint;
 mod fields;
 mod guard;
+mod header;
 mod http;
 mod jwk;
 mod jwks;

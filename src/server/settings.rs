@@ -299,9 +299,10 @@ impl<'a> Reader<'a> {
         self.checked(name, seconds.ok_or_else(|| format!("must be {least} to {most} seconds")))
     }
 
+    /// `None` also for commas around nothing.
     pub(super) fn list(&self, name: &str) -> Option<Vec<String>> {
         let entries = self.text(name)?.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        Some(entries.map(str::to_owned).collect())
+        Some(entries.map(str::to_owned).collect()).filter(|entries: &Vec<_>| !entries.is_empty())
     }
 
     /// What `result` holds, or else a problem with the setting of this name.

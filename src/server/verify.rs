@@ -15,7 +15,7 @@ use super::seen::Seen;
 use super::settings::Reader;
 use super::user::User;
 use crate::base64::decode_url;
-use crate::credential::jwt_parts;
+use crate::credential::{CredentialKind, jwt_parts};
 use crate::json::Json;
 use crate::{Error, Reason, Secret};
 
@@ -71,6 +71,10 @@ impl Verifier {
         }
         if let Some(secret) = reader.text("SUPABASE_JWT_SECRET") {
             match secret.len() {
+                // Whoever has such a key, and anybody has the publishable one, would sign sessions with it.
+                _ if CredentialKind::of(secret) != CredentialKind::Other => {
+                    reader.problem("SUPABASE_JWT_SECRET holds an API key instead of the project's JWT secret".into());
+                }
                 SHORTEST_SECRET.. => own.add_secret(secret.as_bytes()),
                 _ => reader.problem(format!("SUPABASE_JWT_SECRET is shorter than {SHORTEST_SECRET} bytes")),
             }

@@ -2,6 +2,7 @@
 //!
 //! The body must be the bytes as they arrived: parse it after this check, not before.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use http::{HeaderMap, HeaderName};
 
 use super::algorithm::Algorithm;
 use super::clock::Clock;
+use super::header;
 use super::platform::crypto::VerifyingKey;
 use crate::base64::decode_standard;
 use crate::{Error, Reason};
@@ -183,18 +185,16 @@ struct SignedParts {
     delivery: Delivery,
 }
 
-fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+fn refused(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(Reason::InvalidWebhook, message)
 }
 
-/// The one header of this name.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Error> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next().map(|value| value.to_str()), values.next()) {
-        (None, _) => Err(refused(["the delivery has no header ", name.as_str()].concat())),
-        (Some(Ok(value)), None) => Ok(value.trim()),
-        _ => Err(refused(["the header ", name.as_str(), " is not readable"].concat())),
-    }
+/// The header of this name.
+fn told<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Cow<'a, str>, Error> {
+    let absent = || refused(["the delivery has no header ", name.as_str()].concat());
+    header::text(headers, name)
+        .ok_or_else(absent)?
+        .map_err(|()| refused(["the header ", name.as_str(), " is not readable"].concat()))
 }
 
 fn seconds(text: &str) -> Result<Duration, Error> {
@@ -214,10 +214,11 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 
 /// `t=<seconds>,v1=<hex>[,v1=<hex>]`; other schemes are passed over.
 fn stripe(headers: &HeaderMap) -> Result<SignedParts, Error> {
-    let header = only(headers, &STRIPE_SIGNATURE)?;
+    let header = told(headers, &STRIPE_SIGNATURE)?;
     let (mut time, mut signatures) = (None, Vec::new());
     for part in header.split(',') {
         match part.trim().split_once('=') {
+            Some(("t", _)) if time.is_some() => return Err(refused("the delivery was signed at two times")),
             Some(("t", value)) => time = Some(value),
             Some(("v1", value)) => signatures.extend(hex(value)),
             _ => {}
@@ -229,9 +230,9 @@ fn stripe(headers: &HeaderMap) -> Result<SignedParts, Error> {
 }
 
 fn github(headers: &HeaderMap) -> Result<SignedParts, Error> {
-    let header = only(headers, &HUB_SIGNATURE)?;
+    let header = told(headers, &HUB_SIGNATURE)?;
     let signature = header.strip_prefix("sha256=").and_then(hex);
-    let id = headers.get(GITHUB_DELIVERY).and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let id = header::text(headers, &GITHUB_DELIVERY).and_then(Result::ok).map(Cow::into_owned);
     Ok(SignedParts {
         signatures: signature.into_iter().collect(),
         before_body: Vec::new(),
@@ -241,10 +242,10 @@ fn github(headers: &HeaderMap) -> Result<SignedParts, Error> {
 
 /// Signatures are separated by spaces; Supabase Auth puts a comma before each space.
 fn standard(headers: &HeaderMap) -> Result<SignedParts, Error> {
-    let id = only(headers, &WEBHOOK_ID)?;
-    let time = only(headers, &WEBHOOK_TIMESTAMP)?;
+    let id = told(headers, &WEBHOOK_ID)?;
+    let time = told(headers, &WEBHOOK_TIMESTAMP)?;
     let signature = |one: &str| decode_standard(one.trim_end_matches(',').strip_prefix("v1,")?);
-    let signatures = only(headers, &WEBHOOK_SIGNATURE)?.split_whitespace().filter_map(signature).collect();
-    let delivery = Delivery { id: Some(id.to_owned()), signed_at: Some(seconds(time)?) };
+    let signatures = told(headers, &WEBHOOK_SIGNATURE)?.split_whitespace().filter_map(signature).collect();
+    let delivery = Delivery { id: Some(id.to_string()), signed_at: Some(seconds(&time)?) };
     Ok(SignedParts { signatures, before_body: [id.as_bytes(), b".", time.as_bytes(), b"."].concat(), delivery })
 }

@@ -46,7 +46,8 @@ after(() => {
 async function run(starting) {
   const host = await starting;
   running.push(host);
-  return (path, headers = {}, init = {}) => fetch(`http://127.0.0.1:${host.port}${path}`, { method: "POST", headers, ...init });
+  const call = (path, headers = {}, init = {}) => fetch(`http://127.0.0.1:${host.port}${path}`, { method: "POST", headers, ...init });
+  return Object.assign(call, { port: host.port });
 }
 
 const session = (spec = {}) => ({ origin: PAGE, authorization: `Bearer ${token(spec, upstream.url)}` });
@@ -102,10 +103,21 @@ async function checkToken(call) {
   await expect(await call("/functions/v1/behest-token", session({ key: "stranger" })), 401, "invalid_signature");
 }
 
+/** The status of the answer to a head that promises `length` bytes, of which none come. */
+async function promised({ port }, path, headers, length) {
+  const socket = connect(port, "127.0.0.1");
+  const head = { host: "x", connection: "close", "content-length": length, ...headers };
+  socket.write(`POST ${path} HTTP/1.1\r\n${Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`);
+  const [answer] = await once(socket, "data");
+  socket.destroy();
+  return Number(/^HTTP\/1.1 (\d+)/.exec(answer)?.[1]);
+}
+
 async function checkStripe(call, path) {
   const body = '{"id":"evt_1"}';
   await expect(await call(path, stripe(body), { body }), 200, { received: "evt_1" });
   await expect(await call(path, stripe(body, undefined, "other"), { body }), 401, { error: "invalid_webhook" });
+  assert.equal(await promised(call, path, stripe(body), 2_000_000), 413);
   const hour = 3600;
   for (const at of [-hour, hour]) {
     const then = Math.floor(Date.now() / 1000) + at;

@@ -133,12 +133,69 @@ fn origins_are_exact() {
         ("tauri://localhost/page", "not an origin"),
         ("tauri:localhost", "not an origin"),
         ("file:///page.html", "not an origin"),
-        ("https://good.example, bad", "`bad`"),
+        ("https://good.example, bad", "entry 2 is not an origin"),
     ];
     for (list, says) in cases {
         let message = complaint(&[("CORS_ORIGIN", list)]);
         assert!(message.contains("CORS_ORIGIN ") && message.contains(says), "{list}: {message}");
     }
+}
+
+/// A list of nothing but commas is no list, and what was pasted into it by mistake is not repeated.
+#[test]
+fn origins_are_listed_and_not_quoted() {
+    assert!(complaint(&[("CORS_ORIGIN", " , ,")]).contains("CORS_ORIGIN is not set"));
+    for list in
+        [API_KEY, "https://u:sb_secret_1@x.example", "https://x.example/?key=sb_secret_1", "{\"a\":\"sb_secret_1\"}"]
+    {
+        let message = complaint(&[("CORS_ORIGIN", list)]);
+        assert!(
+            message.contains("entry 1") && !message.contains("sb_secret") && !message.contains(API_KEY),
+            "{message}"
+        );
+    }
+}
+
+/// Each key has its place. Everybody has the publishable one: whoever takes it for the secret key or the JWT secret lets
+/// everybody in.
+#[test]
+fn keys_in_each_others_places_are_told_and_not_quoted() {
+    let older = |role: &str| jwt(&Key::Shared(SECRET.into()), json!({"alg": "HS256"}), &json!({"role": role}));
+    let (anon, service) = (older("anon"), older("service_role"));
+    let map = |key: &str| json!({"jobs": "sb_secret_1", "default": key}).to_string();
+    let publics = ["sb_publishable_1", &anon];
+    let secrets = ["sb_secret_1", &service, API_KEY];
+    for key in publics {
+        for (name, value) in [("SUPABASE_SECRET_KEY", key.to_owned()), ("SUPABASE_SECRET_KEYS", map(key))] {
+            let message = complaint(&[(name, &value)]);
+            assert!(
+                message.contains(&format!("{name} holds a publishable key")) && !message.contains(key),
+                "{message}"
+            );
+        }
+    }
+    for key in secrets {
+        for name in ["SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"] {
+            let message = complaint(&[("SUPABASE_PUBLISHABLE_KEY", ""), (name, key)]);
+            assert!(message.contains(&format!("{name} holds a secret key")) && !message.contains(key), "{message}");
+        }
+        assert!(
+            complaint(&[("SUPABASE_PUBLISHABLE_KEYS", &map(key))]).contains("SUPABASE_PUBLISHABLE_KEYS holds a secret")
+        );
+    }
+    let long = format!("sb_publishable_{}", "x".repeat(40));
+    for key in [&anon, &service, &long] {
+        let message = complaint(&[("SUPABASE_JWT_SECRET", key)]);
+        assert!(
+            message.contains("SUPABASE_JWT_SECRET holds an API key") && !message.contains(key.as_str()),
+            "{message}"
+        );
+    }
+    for key in ["sb_publishable_1 2", "sb_publishable_1\n2", "sb_publishable_é"] {
+        let message = complaint(&[("SUPABASE_PUBLISHABLE_KEY", key)]);
+        assert!(message.contains("SUPABASE_PUBLISHABLE_KEY holds a character that no key has"), "{message}");
+    }
+    assert!(built(&[("SUPABASE_SECRET_KEYS", &map(&service)), ("SUPABASE_ANON_KEY", &anon)]).is_ok());
 }
 
 #[test]

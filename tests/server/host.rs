@@ -118,7 +118,12 @@ async fn deliver(webhook: Arc<Webhook>, request: Request) -> Response {
         Err(error) => {
             let reason = error.reason();
             let told = json!({"code": reason.as_str(), "message": "refused", "hint": reason.hint()});
-            let status = if reason == Reason::PayloadTooLarge { 413 } else { 401 };
+            let status = match reason {
+                Reason::PayloadTooLarge => 413,
+                Reason::Timeout => 408,
+                Reason::InvalidRequest => 400,
+                _ => 401,
+            };
             answer(StatusCode::from_u16(status).unwrap_or_default(), json!({"error": told}))
         }
     }

@@ -72,7 +72,7 @@ fn keys_that_cannot_serve_are_refused_at_the_start_and_never_quoted() {
         ("test key", "behest_live_1".into(), "neither"),
         ("words", "my key".into(), "neither"),
         ("base64 of words", STANDARD.encode("hello world"), "neither"),
-        ("space inside", "behest_sk_live_01 23".into(), "space"),
+        ("space inside", "behest_sk_live_01 23".into(), "a character that no key has"),
         ("cut off", cut, "cut off"),
         ("damaged", damaged, "damaged"),
         ("with a passphrase", good.replace("PRIVATE", "ENCRYPTED PRIVATE"), "passphrase"),

@@ -46,6 +46,7 @@ async fn any_number_of_first_requests_share_one_fetch() {
         let requests = join_all((0..100).map(|_| world.post(&token)));
         // Every request has been polled, and waits, before the gate opens.
         let (responses, ()) = tokio::join!(requests, async {
+            tokio::task::yield_now().await;
             assert_eq!(world.http.all(), 1);
             gate.add_permits(1000);
         });
@@ -72,17 +73,50 @@ async fn whoever_shares_settings_shares_the_set() {
     assert_eq!(http.count(JWKS), 2, "another address, another set");
 }
 
+/// Polls a request once and drops it: its caller hangs up.
+fn hang_up(request: impl Future) {
+    assert!(request.now_or_never().is_none(), "it waits for the key set");
+}
+
 #[tokio::test]
-async fn a_cancelled_fetch_leaves_the_way_free() {
+async fn a_caller_who_hangs_up_leaves_the_fetch_to_the_others() {
     let world = World::new();
     let gate = world.http.hold();
     let token = session();
-    {
-        let mut leader = std::pin::pin!(world.post(&token));
-        assert!((&mut leader).now_or_never().is_none());
-    }
+    hang_up(world.post(&token));
     gate.add_permits(1000);
     assert_eq!(world.post(&token).await.status(), 200);
+    assert_eq!(world.http.count(JWKS), 1);
+}
+
+#[tokio::test]
+async fn what_failed_for_a_caller_who_hung_up_is_tried_again() {
+    let world = World::new();
+    world.http.on(JWKS, |_| Err(HttpError::Timeout));
+    let gate = world.http.hold();
+    hang_up(world.post(&session()));
+    let token = session();
+    let mut behind = std::pin::pin!(world.post(&token));
+    assert!((&mut behind).now_or_never().is_none());
+    tokio::task::yield_now().await;
+    publish(&world, vec![Key::project().jwk("current")]);
+    gate.add_permits(1000);
+    assert_eq!(behind.await.status(), 200);
+    assert_eq!(world.http.count(JWKS), 2);
+}
+
+#[tokio::test]
+async fn callers_with_made_up_kids_who_hang_up_cause_no_flood() {
+    let world = World::new();
+    assert_eq!(world.post(&session()).await.status(), 200);
+    world.pass(30);
+    let gate = world.http.hold();
+    for number in 0..20 {
+        hang_up(world.post(&named(&Key::p256(), &format!("made-up-{number}"))));
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(1000);
+    assert_refused(&world.post(&named(&Key::p256(), "another")).await, 401, "unknown_key");
     assert_eq!(world.http.count(JWKS), 2);
 }
 
@@ -173,6 +207,7 @@ async fn while_one_request_renews_the_set_the_others_use_the_old_one() {
     assert!((&mut renewing).now_or_never().is_none());
     let mut other = std::pin::pin!(world.post(&token));
     assert!((&mut other).now_or_never().is_none());
+    tokio::task::yield_now().await;
     assert_eq!((world.http.count(JWKS), world.http.count(PROFILES)), (2, 2), "the other one has gone on to the plan");
     gate.add_permits(1000);
     assert!(renewing.await.status().is_success() && other.await.status().is_success());

@@ -24,6 +24,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use behest_client::Reason;
 use behest_client::server::axum::{authenticate, receive, router};
 use behest_client::server::webhook::Webhook;
 use behest_client::server::{Caller, Guard, Mode, NativeClient, Settings, TokenEndpoint};
@@ -99,7 +100,15 @@ async fn health() -> Json<Value> {
 async fn paid(stripe: Arc<Webhook>, request: Request) -> (StatusCode, Json<Value>) {
     let body = match receive(&stripe, request).await {
         Ok((_, body)) => body,
-        Err(error) => return (StatusCode::UNAUTHORIZED, Json(json!({ "error": error.reason().as_str() }))),
+        Err(error) => {
+            let status = match error.reason() {
+                Reason::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                Reason::Timeout => StatusCode::REQUEST_TIMEOUT,
+                Reason::InvalidRequest => StatusCode::BAD_REQUEST,
+                _ => StatusCode::UNAUTHORIZED,
+            };
+            return (status, Json(json!({ "error": error.reason().as_str() })));
+        }
     };
     match serde_json::from_slice::<Value>(&body) {
         Ok(event) => (StatusCode::OK, Json(json!({ "received": event["id"] }))),

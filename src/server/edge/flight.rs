@@ -49,3 +49,8 @@ impl Drop for Turn<'_> {
         }
     }
 }
+
+/// Does a piece of work to its end. A request that it began with goes on, on all hosts but Workers, whoever hangs up.
+pub(crate) async fn to_the_end<F: Future>(work: F) -> Option<F::Output> {
+    Some(work.await)
+}

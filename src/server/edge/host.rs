@@ -14,7 +14,7 @@ extern "C" {
     pub(super) fn log(level: &str, line: &str);
 
     /// The parts of an absolute URL, one a line: href, scheme, host, origin, `1` or nothing for a login, the same for a query or
-    /// fragment. Of anything else, what is wrong with it, alone.
+    /// fragment. Nothing of anything else: each host has other words for what is wrong, and some repeat the text.
     pub(super) fn url(text: &str) -> String;
 
     /// Keeps a key: `raw` or `pkcs8` bytes, or an RSA public key by `n` and `e` in base64url. Imported when first used.

@@ -18,6 +18,6 @@ mod time;
 mod url;
 
 pub(super) use self::client::http_client;
-pub(super) use self::flight::SingleFlight;
+pub(super) use self::flight::{SingleFlight, to_the_end};
 pub(super) use self::time::{now, within};
 pub(super) use self::url::parse as parse_url;

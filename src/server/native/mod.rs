@@ -9,6 +9,6 @@ mod url;
 
 pub use self::client::NativeClient;
 pub(super) use self::client::http_client;
-pub(super) use self::flight::SingleFlight;
+pub(super) use self::flight::{SingleFlight, to_the_end};
 pub(super) use self::time::{now, within};
 pub(super) use self::url::parse as parse_url;

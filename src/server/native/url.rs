@@ -2,10 +2,10 @@
 
 use crate::server::url::Url;
 
-/// Reads an absolute URL; the error says why it is none.
-pub(in crate::server) fn parse(text: &str) -> Result<Url, String> {
-    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
-    Ok(Url {
+/// Reads an absolute URL.
+pub(in crate::server) fn parse(text: &str) -> Option<Url> {
+    let url = url::Url::parse(text).ok()?;
+    Some(Url {
         scheme: url.scheme().to_owned(),
         host: url.host_str().unwrap_or_default().to_owned(),
         origin: url.origin().ascii_serialization(),

@@ -48,6 +48,7 @@ export const published = {
     jwk("rsa", "exponent-1", { e: "AQ" }),
     jwk("rsa", "exponent-2", { e: "Ag" }),
     jwk("rsa", "roca", { n: number(roca()) }),
+    jwk("project", "off-curve", { x: Buffer.alloc(32, 7).toString("base64url") }),
     jwk("project", "mixed"),
     jwk("rsa", "mixed"),
     { kty: "oct", kid: "open", alg: "HS256", k: Buffer.from(SECRET).toString("base64url") },
