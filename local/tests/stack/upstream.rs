@@ -198,6 +198,38 @@ async fn a_caller_who_hangs_up_cancels_the_upstream() {
     assert_eq!((rows[0].output_tokens, rows[0].source.as_str()), (3, "estimated"), "a token for each chunk");
 }
 
+/// Some servers count first, some count nothing, some count along with each piece.
+#[tokio::test]
+async fn figures_from_before_the_answer_do_not_stand_for_it() {
+    let usage = |output: i64| {
+        format!("data: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":7,\"completion_tokens\":{output}}}}}\n\n")
+    };
+    let said = ["a", "b", "c"].map(delta).concat();
+    let ended = || format!("{}{DONE}", finish("stop"));
+    let cases = [
+        (format!("{}{said}", usage(0)), false, (7, 3, "estimated")),
+        (format!("{}{said}{}", usage(0), ended()), true, (7, 3, "estimated")),
+        (format!("{said}{}{}", usage(0), ended()), true, (7, 3, "estimated")),
+        (format!("{}{}{}{}", delta("a"), usage(1), delta("b"), delta("c")), false, (7, 3, "estimated")),
+        (format!("{said}{}", usage(2)), false, (7, 2, "counted")),
+        (format!("{said}{}{}", usage(2), ended()), true, (7, 2, "counted")),
+    ];
+    for (sent, ends, booked) in cases {
+        let mut server = Server::start().await;
+        let (world, token) = world(&server, |_| {}).await;
+        let call = tokio::spawn(world.chat(&token, &question(true)).send());
+        let (chunks, response) = stream();
+        server.next().await.answer.send(response).unwrap();
+        let mut response = in_time(call).await.unwrap().unwrap();
+        put(&chunks, format!("{sent}{}", if ends { "" } else { ": here\n\n" })).await;
+        hear(&mut response, &mut String::new(), if ends { "[DONE]" } else { ": here" }).await;
+        drop(response);
+        world.reached(if ends { "chat.complete" } else { "chat.aborted" }, 1).await;
+        let row = world.running.admin().usage().await.unwrap().remove(0);
+        assert_eq!((row.input_tokens, row.output_tokens, row.source.as_str()), booked, "{sent}");
+    }
+}
+
 #[tokio::test]
 async fn a_caller_who_hangs_up_before_the_first_byte_is_booked_too() {
     let mut server = Server::start().await;
