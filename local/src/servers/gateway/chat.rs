@@ -34,6 +34,7 @@ pub(crate) async fn completions(
     let claims = gateway.caller(&headers).await?;
     let session_id = session_id(&headers, &claims)?;
     let thread_id = threads::thread_id(&headers)?;
+    readable(&headers)?;
     let mut request = ChatRequest::parse(&body?)?;
     gateway.responder.knows(&request)?;
     gateway.guard(&request)?;
@@ -70,6 +71,17 @@ pub(crate) async fn completions(
             let relay = Relay::new(events, meter, !request.wants_usage, gateway.stop.clone());
             Ok(event_stream(Body::from_stream(relay.into_stream())))
         }
+    }
+}
+
+/// A compressed body would only be told not to be JSON.
+fn readable(headers: &HeaderMap) -> Result<(), GatewayError> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => {
+            let message = "Compressed bodies are not read here: send it without Content-Encoding";
+            Err(GatewayError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "validation_error", message))
+        }
+        _ => Ok(()),
     }
 }
 
