@@ -309,6 +309,44 @@ async fn a_refusal_of_the_upstream_becomes_the_gateways() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_upstream_repeats_is_passed_on_to_nobody() {
+    let mut server = Server::start().await;
+    let (world, token) = world(&server, |upstream| upstream.key = Some("up-secret".into())).await;
+    let said = json!({ "error": { "message": "Bearer up-secret is not good here" } });
+    let event = format!("data: {said}\n\n");
+    for (status, media_type, body) in [
+        (400, "application/json", said.to_string()),
+        (404, "application/json", said.to_string()),
+        (429, "text/plain", "Bearer up-secret is not good here".to_owned()),
+        (200, "application/json", said.to_string()),
+        (200, "text/event-stream", format!("{}{event}", delta("a"))),
+    ] {
+        let call = tokio::spawn(send(world.chat(&token, &question(false))));
+        let status = StatusCode::from_u16(status).unwrap();
+        server.next().await.answer.send((status, [(header::CONTENT_TYPE, media_type)], body).into_response()).unwrap();
+        let answer = in_time(call).await.unwrap();
+        assert!(answer.text.contains("not good here") && !answer.text.contains("up-secret"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_may_spell_its_media_type_but_not_compress() {
+    let mut server = Server::start().await;
+    let (world, token) = world(&server, |_| {}).await;
+    let call = tokio::spawn(send(world.chat(&token, &question(true))));
+    let body = format!("{}{}{DONE}", delta("a"), finish("stop"));
+    let response = ([(header::CONTENT_TYPE, "Text/Event-Stream")], body).into_response();
+    server.next().await.answer.send(response).unwrap();
+    assert!(in_time(call).await.unwrap().text.ends_with(DONE));
+    let call = tokio::spawn(send(world.chat(&token, &question(true))));
+    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CONTENT_ENCODING, "gzip")];
+    server.next().await.answer.send((headers, "\u{1f}").into_response()).unwrap();
+    let refused = in_time(call).await.unwrap();
+    assert_eq!(refused.refusal(), (502, "server_error".to_owned()));
+    assert!(refused.text.contains("compressed"), "{}", refused.text);
+}
+
+#[tokio::test]
 async fn an_upstream_that_is_away_or_silent_is_an_error_in_time() {
     let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let mut server = Server::start().await;

@@ -17,6 +17,9 @@ const BYTES_PER_TOKEN: i64 = 4;
 /// No text has tokens that are longer than this on average.
 const BYTES_PER_TOKEN_AT_MOST: i64 = 16;
 
+/// No model's name is longer, and the row is kept for good.
+const LONGEST_MODEL: usize = 255;
+
 /// How a chat ended, as far as the gateway can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -127,11 +130,11 @@ impl Meter {
 
     /// Looks at a completion or at one chunk of it.
     pub(crate) fn see(&mut self, json: &Value) {
-        self.failed |= json.get("error").is_some_and(|error| !error.is_null());
+        self.failed |= says_error(json);
         if let (Some(chat), Some(model)) = (&mut self.chat, json.get("model").and_then(Value::as_str))
             && !model.is_empty()
         {
-            model.clone_into(&mut chat.model);
+            chat.model = model.chars().take(LONGEST_MODEL).collect();
         }
         let mut counts = false;
         if let Some(usage) = json.get("usage") {
@@ -226,6 +229,11 @@ impl Meter {
         };
         Some(self.recorder.record(row, turn))
     }
+}
+
+/// Some upstreams say that they failed in place of an answer, or in the middle of it.
+pub(super) fn says_error(json: &Value) -> bool {
+    json.get("error").is_some_and(|error| !error.is_null())
 }
 
 /// Writes the row of a meter that is shared, and waits for it.
