@@ -11,3 +11,4 @@ pub(crate) mod tools;
 mod access_log;
 mod bearer;
 mod inject_faults;
+mod unread;

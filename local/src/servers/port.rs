@@ -16,6 +16,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::unread::Read;
+
 /// No connection is accepted for so long once one could not be.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
@@ -57,7 +59,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, head_limit: Dur
         let router = router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().oneshot(request)
+            router.clone().oneshot(request.map(Read::new))
         });
         let connection = connections.watch(http.serve_connection(TokioIo::new(connection), service));
         tokio::spawn(async move {

@@ -23,8 +23,13 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 /// Schema steps in order. Append only: a data file remembers how many it has seen.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("gateway.sql"), include_str!("auth.sql"), include_str!("report.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("gateway.sql"),
+    include_str!("auth.sql"),
+    include_str!("report.sql"),
+    include_str!("roles.sql"),
+];
 
 /// What SQLite keeps in the file's head, to know it by.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"bhst");

@@ -21,6 +21,8 @@ pub(crate) struct User {
     pub(crate) banned_until: Option<i64>,
     /// Who vouched for the address: `email`, or a provider's name.
     pub(crate) provider: String,
+    /// The database's role of the user's requests.
+    pub(crate) role: String,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
     pub(crate) last_sign_in_at: Option<i64>,
@@ -46,6 +48,7 @@ impl User {
             app_metadata: serde_json::from_str(&app_metadata).unwrap_or_default(),
             banned_until: row.get("banned_until")?,
             provider: row.get("provider")?,
+            role: row.get("role")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
             last_sign_in_at: row.get("last_sign_in_at")?,
@@ -61,18 +64,27 @@ pub(crate) fn add(
     metadata: &Value,
     now: i64,
 ) -> Result<Option<User>> {
-    if let Some(email) = email
-        && by_email(db, email)?.is_some()
-    {
+    add_as(db, &Uuid::new_v4().to_string(), email, password_hash, metadata, now)
+}
+
+/// Adds a user of this id with a profile; `None` if the id or the address is taken.
+pub(crate) fn add_as(
+    db: &Connection,
+    id: &str,
+    email: Option<&str>,
+    password_hash: Option<&str>,
+    metadata: &Value,
+    now: i64,
+) -> Result<Option<User>> {
+    if by_id(db, id)?.is_some() || email.map_or(Ok(None), |email| by_email(db, email))?.is_some() {
         return Ok(None);
     }
-    let id = Uuid::new_v4().to_string();
     db.execute(
         "INSERT INTO users (id, email, password_hash, metadata, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
         params![id, email, password_hash, metadata.to_string(), now],
     )?;
-    set_plan(db, &id, Some(FIRST_PLAN))?;
-    by_id(db, &id)
+    set_plan(db, id, Some(FIRST_PLAN))?;
+    by_id(db, id)
 }
 
 /// Adds a user whom a provider vouches for; `None` if the address is taken.
@@ -89,6 +101,7 @@ pub(crate) struct Changes {
     pub(crate) password_hash: Option<String>,
     pub(crate) metadata: Option<Value>,
     pub(crate) app_metadata: Option<Value>,
+    pub(crate) role: Option<String>,
     /// A ban, or its end.
     pub(crate) banned_until: Option<Option<i64>>,
 }
@@ -102,13 +115,15 @@ pub(crate) fn change(db: &Connection, id: &str, changes: &Changes, now: i64) -> 
     }
     db.execute(
         "UPDATE users SET email = coalesce(?2, email), password_hash = coalesce(?3, password_hash),
-         metadata = coalesce(?4, metadata), app_metadata = coalesce(?5, app_metadata), updated_at = ?6 WHERE id = ?1",
+         metadata = coalesce(?4, metadata), app_metadata = coalesce(?5, app_metadata), role = coalesce(?6, role),
+         updated_at = ?7 WHERE id = ?1",
         params![
             id,
             changes.email,
             changes.password_hash,
             changes.metadata.as_ref().map(Value::to_string),
             changes.app_metadata.as_ref().map(Value::to_string),
+            changes.role,
             now
         ],
     )?;
@@ -123,9 +138,9 @@ pub(crate) fn delete(db: &Connection, id: &str) -> Result<bool> {
     Ok(db.execute("DELETE FROM users WHERE id = ?1", [id])? > 0)
 }
 
-/// Users in the order they came, from `offset` on, and how many there are.
+/// Users, the newest first, from `offset` on, and how many there are.
 pub(crate) fn page(db: &Connection, offset: i64, limit: i64) -> Result<(Vec<User>, i64)> {
-    let mut query = db.prepare("SELECT * FROM users ORDER BY created_at, rowid LIMIT ?2 OFFSET ?1")?;
+    let mut query = db.prepare("SELECT * FROM users ORDER BY created_at DESC, rowid DESC LIMIT ?2 OFFSET ?1")?;
     let users = query.query_map([offset, limit], User::read)?.collect::<Result<_, _>>()?;
     Ok((users, db.query_row("SELECT count(*) FROM users", [], |row| row.get(0))?))
 }
@@ -190,9 +205,13 @@ pub(crate) fn set_password(db: &Connection, id: &str, password_hash: &str, now: 
     Ok(())
 }
 
-/// The profile's plan: `None` if there is no row, `Some(None)` if its plan is null.
-pub(crate) fn plan(db: &Connection, id: &str) -> Result<Option<Option<String>>> {
-    Ok(db.query_row("SELECT plan FROM profiles WHERE id = ?1", [id], |row| row.get(0)).optional()?)
+/// A row of `profiles`: whose it is, and the plan.
+pub(crate) type Profile = (String, Option<String>);
+
+/// The profiles that a request may see: one user's, or all, in the order they came.
+pub(crate) fn profiles(db: &Connection, of: Option<&str>) -> Result<Vec<Profile>> {
+    let mut query = db.prepare_cached("SELECT id, plan FROM profiles WHERE ?1 IS NULL OR id = ?1 ORDER BY rowid")?;
+    Ok(query.query_map([of], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
 }
 
 /// Sets the plan, adding the profile if there is none. Fails for an unknown user.

@@ -223,7 +223,7 @@ async fn the_platform_wants_the_projects_key() {
 async fn any_page_may_sign_in_but_only_with_the_headers_supabase_js_sends() {
     let world = World::start().await;
     let url = format!("{}/auth/v1/token", world.running.supabase_url);
-    let asked = "apikey,authorization,content-type,x-client-info,x-supabase-api-version";
+    let asked = "apikey,authorization,content-type,x-client-info,x-supabase-api-version,traceparent,tracestate,baggage";
     let preflight = world
         .http
         .request(http::Method::OPTIONS, &url)

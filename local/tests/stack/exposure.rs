@@ -151,3 +151,28 @@ async fn a_head_that_takes_too_long_is_closed() {
     }
     assert_eq!(world.mint(&json!({ "user_id": "ada" })).await.status, 200);
 }
+
+#[tokio::test]
+async fn who_is_refused_while_still_sending_hears_of_it() {
+    let world = World::start().await;
+    for (url, path) in [(&world.running.gateway_url, "/v1/files"), (&world.running.supabase_url, "/auth/v1/signup")] {
+        let mut connection = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let answered = async |connection: &mut TcpStream| {
+            let (mut heard, mut bytes) = (String::new(), [0; 4096]);
+            while !heard.ends_with('}') {
+                let count = in_time(connection.read(&mut bytes)).await.unwrap();
+                assert!(count > 0, "closed after {heard:?}");
+                heard.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+            }
+            heard
+        };
+        let refused = answered(&mut connection).await;
+        assert!(refused.starts_with("HTTP/1.1 40"), "{refused}");
+        // What it goes on to send is taken, and the connection serves the next call.
+        connection.write_all(b"4\r\nrest\r\n0\r\n\r\nGET /x HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        assert!(answered(&mut connection).await.starts_with("HTTP/1.1 404"), "{path}");
+    }
+}

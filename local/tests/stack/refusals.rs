@@ -133,6 +133,33 @@ async fn unknown_paths_and_methods_have_the_same_shape() {
     }
 }
 
+#[tokio::test]
+async fn pages_can_read_that_a_part_of_supabase_is_missing() {
+    let world = World::start().await;
+    for path in ["/storage/v1/bucket", "/graphql/v1", "/auth/v1/", "/"] {
+        let url = format!("{}{path}", world.running.supabase_url);
+        let preflight = world.http.request(Method::OPTIONS, &url).header("origin", "https://page.example");
+        let preflight = preflight.header("access-control-request-method", "POST");
+        let allowed = send(preflight.header("access-control-request-headers", "authorization,x-upsert")).await;
+        assert_eq!(allowed.header("access-control-allow-headers"), Some("authorization,x-upsert"), "{path}");
+        let answer = send(world.http.post(&url).header("origin", "https://page.example")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (404, Some("*")), "{path}");
+        assert!(answer.json()["message"].as_str().unwrap().contains("behest-local has"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_refused_as_such() {
+    let world = World::start().await;
+    let token = world.minted("ada").await;
+    let chat = |encoding: &str| {
+        let body = json!({ "messages": [{ "role": "user", "content": "Hi" }] });
+        send(world.chat(&token, &body).header("content-encoding", encoding))
+    };
+    assert_refused(&chat("gzip").await, 415, "validation_error", "Content-Encoding");
+    assert_eq!(chat("identity").await.status, 200);
+}
+
 /// Bytes that are no text, and parameters that come twice: the framework would answer in its own words.
 #[tokio::test]
 async fn what_cannot_be_read_of_an_address_is_said_in_the_servers_own_shape() {

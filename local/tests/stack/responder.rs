@@ -58,13 +58,16 @@ async fn it_calls_tools_as_it_is_told() {
     let with = |choice: Value| json!({ "tools": tools(), "tool_choice": choice });
     let both = "Use get_weather and get_time";
     let one = json!({ "type": "function", "function": { "name": "get_time" } });
+    let among = |mode: &str| json!({ "type": "allowed_tools", "allowed_tools": { "mode": mode, "tools": [one] } });
     for (content, more, expected) in [
         ("Hello", json!({ "tools": tools() }), vec![]),
         (both, json!({ "tools": tools() }), vec!["get_weather", "get_time"]),
         (both, json!({ "tools": tools(), "parallel_tool_calls": false }), vec!["get_weather"]),
         (both, with(json!("none")), vec![]),
         ("Hello", with(json!("required")), vec!["get_weather"]),
-        ("Hello", with(one), vec!["get_time"]),
+        (both, with(among("auto")), vec!["get_time"]),
+        ("Hello", with(among("required")), vec!["get_time"]),
+        ("Hello", with(one.clone()), vec!["get_time"]),
     ] {
         assert_eq!(called(&world, &token, content, &more).await, expected, "{content} {more}");
     }

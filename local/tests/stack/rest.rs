@@ -63,6 +63,35 @@ async fn rows_are_filtered_renamed_and_counted() {
 }
 
 #[tokio::test]
+async fn the_secret_key_reads_every_row() {
+    let world = World::start().await;
+    let key = world.secret_key().await;
+    let mut users = Vec::new();
+    for (email, plan) in [("ada@example.com", "pro"), ("bob@example.com", "max"), ("eve@example.com", "free")] {
+        let signed = world.sign_up(email).await;
+        world.running.admin().set_plan(&signed.user, plan).await.unwrap();
+        users.push(signed);
+    }
+    let ask = async |query: &str, bearer: Option<&str>| {
+        let call = world.http.get(format!("{}/rest/v1/profiles?{query}", world.running.supabase_url));
+        let call = call.header("apikey", &key).header("prefer", "count=exact");
+        send(bearer.map_or(call.try_clone().unwrap(), |token| call.bearer_auth(token))).await
+    };
+    for bearer in [None, Some(key.as_str())] {
+        let sorted = ask("select=plan&order=plan.desc", bearer).await;
+        assert_eq!(sorted.json(), json!([{ "plan": "pro" }, { "plan": "max" }, { "plan": "free" }]));
+        assert_eq!(sorted.header("content-range"), Some("0-2/3"));
+        let one = ask(&format!("select=plan&id=eq.{}", users[1].user), bearer).await;
+        assert_eq!(one.json(), json!([{ "plan": "max" }]));
+    }
+    let some = ask("select=plan&order=plan&offset=1&limit=1", None).await;
+    assert_eq!((some.status.as_u16(), some.header("content-range")), (206, Some("1-1/3")));
+    assert_eq!(some.json(), json!([{ "plan": "max" }]));
+    let own = ask("select=plan", Some(&users[0].access)).await;
+    assert_eq!(own.json(), json!([{ "plan": "pro" }]), "a user's token says who it is, whatever key comes with it");
+}
+
+#[tokio::test]
 async fn a_token_that_is_not_valid_is_refused() {
     let world = World::start().await;
     let ada = world.sign_up("ada@example.com").await;

@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use behest_local::Config;
-use reqwest::Url;
+use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, PAGE, PASSWORD, World, config, jwt_part, send, signed};
@@ -263,9 +263,47 @@ async fn what_is_null_is_left_out_as_clients_in_other_languages_send_it() {
 async fn an_address_makes_an_anonymous_user_permanent() {
     let world = World::start().await;
     let guest = signed(&post(&world, "/signup", json!({})).await);
+    let nobodys = put_user(&world, &guest.access, json!({ "password": PASSWORD })).await;
+    assert_eq!(refusal(&nobodys), (422, "validation_failed".to_owned()), "a password without an address opens nothing");
     let changed = put_user(&world, &guest.access, json!({ "email": "ada@example.com", "password": PASSWORD })).await;
     assert_eq!((&changed.json()["is_anonymous"], &changed.json()["id"]), (&json!(false), &json!(guest.user)));
     assert_eq!(world.sign_in("ada@example.com").await.user, guest.user);
+}
+
+/// Programs that look where a letter's links lead ask for the head alone.
+#[tokio::test]
+async fn a_link_that_is_only_looked_at_stays_good() {
+    let world = World::start().await;
+    post(&world, &format!("/otp?redirect_to={PAGE}"), json!({ "email": "ada@example.com" })).await;
+    let link = world.running.letters().remove(0).link;
+    assert_eq!(refusal(&send(world.http.head(&link)).await), (405, "method_not_allowed".to_owned()));
+    let opened = send(world.http.get(&link)).await;
+    assert!(opened.header("location").unwrap().contains("access_token="), "{opened:?}");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_refused_as_a_project_that_has_it_switched_off() {
+    let world = World::start().await;
+    let ada = world.sign_up("ada@example.com").await;
+    for (method, path, status, code) in [
+        (Method::GET, "/user/identities/authorize?provider=google", 404, "manual_linking_disabled"),
+        (Method::DELETE, "/user/identities/1", 404, "manual_linking_disabled"),
+        (Method::POST, "/factors", 422, "mfa_totp_enroll_not_enabled"),
+        (Method::POST, "/factors/1/verify", 404, "mfa_factor_not_found"),
+        (Method::POST, "/sso", 404, "saml_provider_disabled"),
+        (Method::POST, "/token?grant_type=id_token", 400, "provider_disabled"),
+        (Method::POST, "/token?grant_type=web3", 422, "web3_provider_disabled"),
+        (Method::POST, "/token?grant_type=other", 400, "invalid_credentials"),
+        (Method::POST, "/resend", 422, "phone_provider_disabled"),
+        (Method::POST, "/verify", 403, "otp_expired"),
+        (Method::GET, "/reauthenticate", 404, "not_found"),
+    ] {
+        let url = format!("{}/auth/v1{path}", world.running.supabase_url);
+        let request = world.http.request(method, url).header("apikey", &world.running.publishable_key);
+        let body = json!({ "type": "sms", "phone": "+491234567", "token": "123456" }).to_string();
+        let answer = send(request.bearer_auth(&ada.access).body(body)).await;
+        assert_eq!(refusal(&answer), (status, code.to_owned()), "{path}");
+    }
 }
 
 #[tokio::test]

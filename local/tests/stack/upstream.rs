@@ -198,6 +198,38 @@ async fn a_caller_who_hangs_up_cancels_the_upstream() {
     assert_eq!((rows[0].output_tokens, rows[0].source.as_str()), (3, "estimated"), "a token for each chunk");
 }
 
+/// Some servers count first, some count nothing, some count along with each piece.
+#[tokio::test]
+async fn figures_from_before_the_answer_do_not_stand_for_it() {
+    let usage = |output: i64| {
+        format!("data: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":7,\"completion_tokens\":{output}}}}}\n\n")
+    };
+    let said = ["a", "b", "c"].map(delta).concat();
+    let ended = || format!("{}{DONE}", finish("stop"));
+    let cases = [
+        (format!("{}{said}", usage(0)), false, (7, 3, "estimated")),
+        (format!("{}{said}{}", usage(0), ended()), true, (7, 3, "estimated")),
+        (format!("{said}{}{}", usage(0), ended()), true, (7, 3, "estimated")),
+        (format!("{}{}{}{}", delta("a"), usage(1), delta("b"), delta("c")), false, (7, 3, "estimated")),
+        (format!("{said}{}", usage(2)), false, (7, 2, "counted")),
+        (format!("{said}{}{}", usage(2), ended()), true, (7, 2, "counted")),
+    ];
+    for (sent, ends, booked) in cases {
+        let mut server = Server::start().await;
+        let (world, token) = world(&server, |_| {}).await;
+        let call = tokio::spawn(world.chat(&token, &question(true)).send());
+        let (chunks, response) = stream();
+        server.next().await.answer.send(response).unwrap();
+        let mut response = in_time(call).await.unwrap().unwrap();
+        put(&chunks, format!("{sent}{}", if ends { "" } else { ": here\n\n" })).await;
+        hear(&mut response, &mut String::new(), if ends { "[DONE]" } else { ": here" }).await;
+        drop(response);
+        world.reached(if ends { "chat.complete" } else { "chat.aborted" }, 1).await;
+        let row = world.running.admin().usage().await.unwrap().remove(0);
+        assert_eq!((row.input_tokens, row.output_tokens, row.source.as_str()), booked, "{sent}");
+    }
+}
+
 #[tokio::test]
 async fn a_caller_who_hangs_up_before_the_first_byte_is_booked_too() {
     let mut server = Server::start().await;
@@ -274,6 +306,44 @@ async fn a_refusal_of_the_upstream_becomes_the_gateways() {
     }
     let rows = world.running.admin().usage().await.unwrap();
     assert!(rows.iter().all(|row| row.cost_nanos == 0), "nothing was used");
+}
+
+#[tokio::test]
+async fn a_key_that_the_upstream_repeats_is_passed_on_to_nobody() {
+    let mut server = Server::start().await;
+    let (world, token) = world(&server, |upstream| upstream.key = Some("up-secret".into())).await;
+    let said = json!({ "error": { "message": "Bearer up-secret is not good here" } });
+    let event = format!("data: {said}\n\n");
+    for (status, media_type, body) in [
+        (400, "application/json", said.to_string()),
+        (404, "application/json", said.to_string()),
+        (429, "text/plain", "Bearer up-secret is not good here".to_owned()),
+        (200, "application/json", said.to_string()),
+        (200, "text/event-stream", format!("{}{event}", delta("a"))),
+    ] {
+        let call = tokio::spawn(send(world.chat(&token, &question(false))));
+        let status = StatusCode::from_u16(status).unwrap();
+        server.next().await.answer.send((status, [(header::CONTENT_TYPE, media_type)], body).into_response()).unwrap();
+        let answer = in_time(call).await.unwrap();
+        assert!(answer.text.contains("not good here") && !answer.text.contains("up-secret"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_may_spell_its_media_type_but_not_compress() {
+    let mut server = Server::start().await;
+    let (world, token) = world(&server, |_| {}).await;
+    let call = tokio::spawn(send(world.chat(&token, &question(true))));
+    let body = format!("{}{}{DONE}", delta("a"), finish("stop"));
+    let response = ([(header::CONTENT_TYPE, "Text/Event-Stream")], body).into_response();
+    server.next().await.answer.send(response).unwrap();
+    assert!(in_time(call).await.unwrap().text.ends_with(DONE));
+    let call = tokio::spawn(send(world.chat(&token, &question(true))));
+    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CONTENT_ENCODING, "gzip")];
+    server.next().await.answer.send((headers, "\u{1f}").into_response()).unwrap();
+    let refused = in_time(call).await.unwrap();
+    assert_eq!(refused.refusal(), (502, "server_error".to_owned()));
+    assert!(refused.text.contains("compressed"), "{}", refused.text);
 }
 
 #[tokio::test]

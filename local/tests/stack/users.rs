@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use argon2::password_hash::PasswordHasher as _;
+use argon2::{Algorithm, Argon2, Params, Version};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PASSWORD, World, send};
+use crate::support::{Answer, PASSWORD, World, jwt_part, send};
 
 impl World {
     /// A call of the admin API with this key, as supabase-js makes it.
@@ -49,7 +51,8 @@ async fn users_are_made_listed_changed_and_deleted() {
     assert_eq!(page.header("link"), Some("</admin/users?page=2&per_page=2>; rel=\"last\""));
     assert_eq!(
         (page.json()["users"].as_array().unwrap().len(), &page.json()["users"][0]["email"]),
-        (1, &json!("eve@example.com"))
+        (1, &json!("ada@example.com")),
+        "the newest come first"
     );
 
     let all = world.admin(&key, Method::GET, "/users?page=&per_page=", Value::Null).await.json();
@@ -70,6 +73,43 @@ async fn users_are_made_listed_changed_and_deleted() {
     assert_eq!(world.admin(&key, Method::DELETE, &path, Value::Null).await.status, 200);
     assert_eq!(code(&world.admin(&key, Method::GET, &path, Value::Null).await), (404, "user_not_found".to_owned()));
     assert_eq!(code(&world.admin(&key, Method::DELETE, &path, Value::Null).await), (404, "user_not_found".to_owned()));
+}
+
+#[tokio::test]
+async fn a_user_is_moved_here_with_id_role_and_password() {
+    let world = World::start().await;
+    let key = world.secret_key().await;
+    let create = async |body: Value| world.admin(&key, Method::POST, "/users", body).await;
+    let id = "1b4e28ba-2fa1-4d1e-883f-0016d3cca427";
+    // By another Argon2 than this server's.
+    let other = Argon2::new(Algorithm::Argon2i, Version::V0x10, Params::new(64, 3, 2, None).unwrap());
+    let hash = other.hash_password(PASSWORD.as_bytes()).unwrap().to_string();
+    let body = json!({ "id": id, "email": "ada@example.com", "role": "editor", "password_hash": hash });
+    let ada = create(body).await.json();
+    assert_eq!((&ada["id"], &ada["role"], &ada["aud"]), (&json!(id), &json!("editor"), &json!("authenticated")));
+    let signed = world.sign_in("ada@example.com").await;
+    assert_eq!((signed.user.as_str(), &jwt_part(&signed.access, 1)["role"]), (id, &json!("editor")));
+    let refused = send(world.function().bearer_auth(&signed.access)).await;
+    assert_eq!(refused.refusal(), (401, "role_refused".to_owned()), "as in production, unless SESSION_ROLES names it");
+    let path = format!("/users/{id}");
+    let changed = world.admin(&key, Method::PUT, &path, json!({ "role": "authenticated" })).await;
+    assert_eq!(changed.json()["role"], "authenticated");
+    let again = world.refresh(&signed.refresh).await.json();
+    assert_eq!(jwt_part(again["access_token"].as_str().unwrap(), 1)["role"], "authenticated");
+    let none = world.admin(&key, Method::GET, &format!("{path}/factors"), Value::Null).await;
+    assert_eq!((none.status.as_u16(), none.json()), (200, json!([])));
+
+    for (body, status, expected) in [
+        (json!({ "id": id, "email": "bob@example.com" }), 409, "conflict"),
+        (json!({ "id": "bob", "email": "bob@example.com" }), 400, "validation_failed"),
+        (json!({ "id": "00000000-0000-0000-0000-000000000000", "email": "bob@example.com" }), 400, "validation_failed"),
+        (json!({ "email": "bob@example.com", "password": PASSWORD, "password_hash": hash }), 400, "validation_failed"),
+        (json!({ "email": "bob@example.com", "password_hash": "$2b$10$abc" }), 400, "validation_failed"),
+        (json!({ "email": "bob@example.com", "password_hash": "$argon2id$v=19" }), 400, "validation_failed"),
+    ] {
+        assert_eq!(code(&create(body.clone()).await), (status, expected.to_owned()), "{body}");
+    }
+    assert_eq!(create(json!({ "email": "bob@example.com" })).await.status, 200, "nothing was left of those");
 }
 
 #[tokio::test]

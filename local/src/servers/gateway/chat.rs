@@ -1,5 +1,7 @@
 //! `POST /v1/chat/completions` and `GET /v1/models`.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
@@ -12,7 +14,7 @@ use serde_json::Value;
 use super::cut;
 use super::error::GatewayError;
 use super::gate::Caller;
-use super::meter::{Chat, Meter, Outcome};
+use super::meter::{Chat, Meter, Outcome, says_error};
 use super::relay::Relay;
 use super::reply::Reply;
 use super::request::ChatRequest;
@@ -34,6 +36,7 @@ pub(crate) async fn completions(
     let claims = gateway.caller(&headers).await?;
     let session_id = session_id(&headers, &claims)?;
     let thread_id = threads::thread_id(&headers)?;
+    readable(&headers)?;
     let mut request = ChatRequest::parse(&body?)?;
     gateway.responder.knows(&request)?;
     gateway.guard(&request)?;
@@ -65,15 +68,27 @@ pub(crate) async fn completions(
             meter.refused().await;
             Err(error)
         }
-        Ok(Reply::Whole(body)) => whole(meter, body).await,
+        Ok(Reply::Whole(body)) => whole(&gateway, meter, body).await,
         Ok(Reply::Events(events)) => {
-            let relay = Relay::new(events, meter, !request.wants_usage, gateway.stop.clone());
+            let responder = Arc::clone(&gateway.responder);
+            let relay = Relay::new(events, meter, !request.wants_usage, responder, gateway.stop.clone());
             Ok(event_stream(Body::from_stream(relay.into_stream())))
         }
     }
 }
 
-async fn whole(mut meter: Meter, body: Bytes) -> Result<Response, GatewayError> {
+/// A compressed body would only be told not to be JSON.
+fn readable(headers: &HeaderMap) -> Result<(), GatewayError> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => {
+            let message = "Compressed bodies are not read here: send it without Content-Encoding";
+            Err(GatewayError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "validation_error", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn whole(gateway: &Gateway, mut meter: Meter, body: Bytes) -> Result<Response, GatewayError> {
     let Ok(mut json) = serde_json::from_slice::<Value>(&body) else {
         meter.refused().await;
         return Err(GatewayError::upstream("The upstream's answer is not JSON"));
@@ -87,6 +102,7 @@ async fn whole(mut meter: Meter, body: Bytes) -> Result<Response, GatewayError> 
         return Ok(Json(json).into_response());
     }
     meter.end(meter.outcome()).await;
+    let body = if says_error(&json) { gateway.responder.without_key(body) } else { body };
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 

@@ -79,6 +79,7 @@ impl Gateway {
         request_id: &str,
         model: String,
     ) -> Result<Permit, GatewayError> {
+        self.recorder.catch_up().await;
         let now = self.shared.clock.now_ms();
         let tier = self.shared.controls.read().tier_limits.then(|| Tier::of(caller.tier));
         if let Some(tier) = tier {

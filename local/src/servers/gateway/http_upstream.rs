@@ -63,11 +63,10 @@ impl HttpUpstream {
         let call = self.client.post(format!("{}/chat/completions", self.base));
         let call = call.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, accept).body(body);
         let response = self.send(call).await?;
-        let is_stream = response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|media_type| media_type.trim_start().starts_with("text/event-stream"));
+        let is_stream =
+            response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(
+                |media_type| media_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream"),
+            );
         if !is_stream {
             return read(response, LARGEST_REPLY).await.map(Reply::Whole);
         }
@@ -87,13 +86,27 @@ impl HttpUpstream {
         }
         let response = call.send().await.map_err(unreachable_upstream)?;
         let status = response.status();
+        let is_plain = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+        if response.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| !is_plain(encoding)) {
+            return Err(GatewayError::upstream("The upstream's answer is compressed, which nobody asked for"));
+        }
         if status.is_success() {
             return Ok(response);
         }
         let headers = response.headers().clone();
         // The status says enough if the body cannot be read.
         let body = read(response, LARGEST_ERROR).await.unwrap_or_default();
-        Err(refusal(status, &headers, &body))
+        Err(refusal(status, &headers, &self.without_key(body)))
+    }
+
+    /// What the upstream says, should it repeat the key that it was sent.
+    pub(super) fn without_key(&self, said: Bytes) -> Bytes {
+        match (&self.key, std::str::from_utf8(&said)) {
+            (Some(key), Ok(text)) if text.contains(key.expose().as_str()) => {
+                text.replace(key.expose().as_str(), "…").into()
+            }
+            _ => said,
+        }
     }
 }
 

@@ -17,6 +17,9 @@ const BYTES_PER_TOKEN: i64 = 4;
 /// No text has tokens that are longer than this on average.
 const BYTES_PER_TOKEN_AT_MOST: i64 = 16;
 
+/// No model's name is longer, and the row is kept for good.
+const LONGEST_MODEL: usize = 255;
+
 /// How a chat ended, as far as the gateway can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -74,6 +77,8 @@ pub(crate) struct Meter {
     recorder: Recorder,
     /// Prompt and answer tokens as the upstream counted them.
     counted: Option<(i64, i64)>,
+    /// These figures hold all that was said: some servers send them first, or none but zeros.
+    is_counted: bool,
     deltas: i64,
     answer_bytes: i64,
     finish: Option<Outcome>,
@@ -90,6 +95,7 @@ impl Meter {
             chat: Some(chat),
             recorder,
             counted: None,
+            is_counted: false,
             deltas: 0,
             answer_bytes: 0,
             finish: None,
@@ -114,19 +120,23 @@ impl Meter {
     /// How many bytes of a whole answer, and how many tokens, may be passed on if it is longer than what was reserved.
     pub(crate) fn cut(&self) -> Option<(usize, i64)> {
         let most = self.most?;
-        let tokens = self.counted.map_or(self.answer_bytes / BYTES_PER_TOKEN_AT_MOST, |(_, output)| output);
+        let tokens = match self.counted {
+            Some((_, output)) if output > 0 => output,
+            _ => self.answer_bytes / BYTES_PER_TOKEN_AT_MOST,
+        };
         let bytes = i128::from(self.answer_bytes) * i128::from(most) / i128::from(tokens.max(1));
         (tokens > most).then(|| (usize::try_from(bytes).unwrap_or(usize::MAX), most))
     }
 
     /// Looks at a completion or at one chunk of it.
     pub(crate) fn see(&mut self, json: &Value) {
-        self.failed |= json.get("error").is_some_and(|error| !error.is_null());
+        self.failed |= says_error(json);
         if let (Some(chat), Some(model)) = (&mut self.chat, json.get("model").and_then(Value::as_str))
             && !model.is_empty()
         {
-            model.clone_into(&mut chat.model);
+            chat.model = model.chars().take(LONGEST_MODEL).collect();
         }
+        let mut counts = false;
         if let Some(usage) = json.get("usage") {
             let figure = |name: &str| {
                 usage
@@ -135,8 +145,11 @@ impl Meter {
                     .filter(|tokens| *tokens >= 0)
                     .map(|tokens| tokens.min(MOST_TOKENS))
             };
-            self.counted = figure("prompt_tokens").zip(figure("completion_tokens")).or(self.counted);
+            let figures = figure("prompt_tokens").zip(figure("completion_tokens"));
+            counts = figures.is_some();
+            self.counted = figures.or(self.counted);
         }
+        let before = self.deltas;
         for choice in json.get("choices").and_then(Value::as_array).into_iter().flatten() {
             if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
                 self.finish = Some(Outcome::of(reason));
@@ -149,6 +162,8 @@ impl Meter {
             self.answer_bytes += bytes;
             self.deltas += i64::from(bytes > 0);
         }
+        let says_nothing = self.counted.is_none_or(|(_, output)| output == 0) && self.deltas > 0;
+        self.is_counted = !says_nothing && (counts || self.is_counted && self.deltas == before);
     }
 
     /// The thread gets this answer in place of what was seen.
@@ -184,13 +199,13 @@ impl Meter {
 
     fn write(&mut self, outcome: Outcome) -> Option<JoinHandle<()>> {
         let chat = self.chat.take()?;
+        // Most upstreams send a token per chunk; those that send more are caught by the length.
+        let seen = self.deltas.max(self.answer_bytes / BYTES_PER_TOKEN);
         let (source, (input, output)) = match self.counted {
-            Some(counted) => ("counted", counted),
-            None => {
-                // Most upstreams send a token per chunk; those that send more are caught by the length.
-                let output = self.deltas.max(self.answer_bytes / BYTES_PER_TOKEN);
-                ("estimated", (chat.prompt_tokens, output))
-            }
+            Some((input, output)) if self.is_counted || seen <= output => ("counted", (input, output)),
+            Some((0, _)) => ("estimated", (chat.prompt_tokens, seen)),
+            Some((input, _)) => ("estimated", (input, seen)),
+            None => ("estimated", (chat.prompt_tokens, seen)),
         };
         // More is not passed on.
         let output = output.min(self.most.unwrap_or(MOST_TOKENS));
@@ -214,6 +229,11 @@ impl Meter {
         };
         Some(self.recorder.record(row, turn))
     }
+}
+
+/// Some upstreams say that they failed in place of an answer, or in the middle of it.
+pub(super) fn says_error(json: &Value) -> bool {
+    json.get("error").is_some_and(|error| !error.is_null())
 }
 
 /// Writes the row of a meter that is shared, and waits for it.

@@ -11,8 +11,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::GatewayError;
 use super::events::{self, Data, Events};
-use super::meter::{self, Meter, Outcome};
+use super::meter::{self, Meter, Outcome, says_error};
 use super::reply::Broken;
+use super::responder::Responder;
 use super::stop::Stop;
 
 /// One streamed answer on its way. Dropping it (the caller hung up) cancels the upstream and records what was used.
@@ -22,6 +23,7 @@ pub(crate) struct Relay {
     meter: Arc<Mutex<Meter>>,
     /// The usage chunk was asked for by the gateway alone, and some clients stumble over its empty `choices`.
     hides_usage: bool,
+    responder: Arc<Responder>,
     stop: Stop,
     /// Books the chat also if its caller does not read, so that nobody asks for the next piece.
     _watch: AbortOnDropHandle<()>,
@@ -33,6 +35,7 @@ impl Relay {
         upstream: BoxStream<'static, Result<Bytes, Broken>>,
         meter: Meter,
         hides_usage: bool,
+        responder: Arc<Responder>,
         stop: Stop,
     ) -> Self {
         let (meter, stopped) = (Arc::new(Mutex::new(meter)), stop.clone());
@@ -44,7 +47,7 @@ impl Relay {
             }
         });
         let watch = AbortOnDropHandle::new(watch);
-        Self { upstream, events: Events::default(), meter, hides_usage, stop, _watch: watch, over: false }
+        Self { upstream, events: Events::default(), meter, hides_usage, responder, stop, _watch: watch, over: false }
     }
 
     /// The bytes for the caller.
@@ -108,7 +111,9 @@ impl Relay {
                         ready.extend_from_slice(&length_events(json));
                         break;
                     }
-                    if !(self.hides_usage && is_usage_alone(&json)) {
+                    if says_error(&json) {
+                        ready.extend_from_slice(&self.responder.without_key(event));
+                    } else if !(self.hides_usage && is_usage_alone(&json)) {
                         ready.extend_from_slice(&event);
                     }
                 }

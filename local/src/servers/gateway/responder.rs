@@ -1,6 +1,7 @@
 //! Who answers: an OpenAI-compatible server, or the responder built in here.
 
 use anyhow::Result;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::builtin::{self, Builtin};
@@ -62,6 +63,14 @@ impl Responder {
         match self {
             Self::Builtin(builtin) => Ok(builtin.chat(request)),
             Self::Http(http, _) => http.chat(request).await,
+        }
+    }
+
+    /// An error among an answer's events, as it may be passed on.
+    pub(super) fn without_key(&self, said: Bytes) -> Bytes {
+        match self {
+            Self::Builtin(_) => said,
+            Self::Http(http, _) => http.without_key(said),
         }
     }
 

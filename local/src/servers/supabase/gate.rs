@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderName, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
-use tower_http::cors::{Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer};
 
 use super::state::Supabase;
 use crate::servers::inject_faults::HEADER;
@@ -32,6 +32,10 @@ pub(super) fn cors() -> CorsLayer {
             name("x-client-info"),
             name("x-retry-count"),
             name("x-supabase-api-version"),
+            // Of a call that takes part in a trace.
+            name("traceparent"),
+            name("tracestate"),
+            name("baggage"),
         ])
         .expose_headers([
             header::CONTENT_RANGE,
@@ -41,6 +45,17 @@ pub(super) fn cors() -> CorsLayer {
             name("x-total-count"),
         ])
         .max_age(Duration::from_secs(600))
+}
+
+/// As a page may ask whatever is not here.
+pub(super) fn any_cors() -> CorsLayer {
+    cors().allow_headers(AllowHeaders::mirror_request()).allow_methods(AllowMethods::mirror_request())
+}
+
+/// Any other part of Supabase, such as `storage/v1`: pages can read that it is not here.
+pub(super) async fn not_here(uri: Uri) -> Response {
+    let message = format!("behest-local has auth/v1, rest/v1 and functions/v1, and nothing at {}", uri.path());
+    (StatusCode::NOT_FOUND, Json(json!({ "code": "not_found", "message": message }))).into_response()
 }
 
 /// The platform's gate in front of `auth/v1` and `rest/v1`: a key in the `apikey` header or query parameter.

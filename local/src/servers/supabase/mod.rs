@@ -50,6 +50,7 @@ impl Supabase {
             .nest("/rest/v1", rest)
             .with_state(self.clone())
             .nest("/functions/v1", functions.routes(self.clone()).layer(of_functions))
+            .merge(Router::new().fallback(gate::not_here).layer(gate::any_cors()))
             .layer(middleware::from_fn_with_state((shared.activity.clone(), "supabase"), access_log::note))
     }
 }

@@ -1,4 +1,7 @@
-//! `rest/v1/profiles` as PostgREST answers with row-level rules: everybody reads their own row, nobody writes.
+//! `rest/v1/profiles` as PostgREST answers with row-level rules: everybody reads their own row, the secret key all of them,
+//! nobody writes.
+
+use std::cmp::Ordering;
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -83,13 +86,22 @@ impl IntoResponse for RestError {
     }
 }
 
+/// Whom the database takes the caller for.
+enum Role {
+    Anonymous,
+    User(String),
+    /// The secret key's, for which no row-level rule counts.
+    Service,
+}
+
 impl Supabase {
-    /// The caller's user id; `None` for the anonymous role, which an API key as bearer also means.
-    fn rest_caller(&self, headers: &HeaderMap) -> Result<Option<String>, RestError> {
-        match bearer::token(headers) {
-            None => Ok(None),
-            Some(key) if self.is_api_key(key) => Ok(None),
-            Some(token) => Ok(Some(self.verify(token).map_err(RestError::token)?.sub)),
+    /// A bearer token says who it is; without one, or with a key in its place, the key does.
+    fn rest_caller(&self, headers: &HeaderMap) -> Result<Role, RestError> {
+        let key = headers.get("apikey").and_then(|key| key.to_str().ok());
+        match bearer::token(headers).or(key) {
+            Some(key) if self.is_secret_key(key) => Ok(Role::Service),
+            Some(key) if !self.is_api_key(key) => Ok(Role::User(self.verify(key).map_err(RestError::token)?.sub)),
+            _ => Ok(Role::Anonymous),
         }
     }
 }
@@ -109,21 +121,23 @@ pub(crate) async fn read(
     let caller = supabase.rest_caller(&headers)?;
     let Query(parameters) = query.map_err(|why| RestError::bad_request("PGRST100", why.body_text()))?;
     let row_query = RowQuery::parse(&parameters)?;
-    let row = match caller {
+    let visible = match caller {
         // The rule of the table: a row is visible to its own user only.
-        Some(id) => {
-            let found = supabase.shared.store.run({
-                let id = id.clone();
-                move |db| users::plan(db, &id)
-            });
-            found.await?.map(|plan| json!({ "id": id, "plan": plan }))
-        }
-        None => None,
+        Role::User(id) => supabase.shared.store.run(move |db| users::profiles(db, Some(&id))).await?,
+        Role::Service => supabase.shared.store.run(|db| users::profiles(db, None)).await?,
+        Role::Anonymous => Vec::new(),
     };
-    let found = row.filter(|row| row_query.fits(row));
-    let total = wants_count(&headers).then_some(usize::from(found.is_some()));
-    let rows: Vec<Value> = found.filter(|_| !row_query.nothing).iter().map(|row| row_query.shape(row)).collect();
-    let range = if rows.is_empty() { "*" } else { "0-0" };
+    let visible = visible.into_iter().map(|(id, plan)| json!({ "id": id, "plan": plan }));
+    let mut found: Vec<Value> = visible.filter(|row| row_query.fits(row)).collect();
+    row_query.sort(&mut found);
+    let total = found.len();
+    let rows: Vec<Value> =
+        found.iter().skip(row_query.offset).take(row_query.limit).map(|row| row_query.shape(row)).collect();
+    let range = match rows.len() {
+        0 => "*".to_owned(),
+        some => format!("{}-{}", row_query.offset, row_query.offset + some - 1),
+    };
+    let total = wants_count(&headers).then_some(total);
     let range = format!("{range}/{}", total.map_or_else(|| "*".to_owned(), |total| total.to_string()));
     let status =
         if total.is_some_and(|total| total > rows.len()) { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
@@ -161,18 +175,27 @@ pub(crate) async fn write(
         return RestError::no_such_table(&table);
     }
     let status = match supabase.rest_caller(&headers) {
-        Ok(Some(_)) => StatusCode::FORBIDDEN,
-        Ok(None) => StatusCode::UNAUTHORIZED,
+        Ok(Role::User(_) | Role::Service) => StatusCode::FORBIDDEN,
+        Ok(Role::Anonymous) => StatusCode::UNAUTHORIZED,
         Err(error) => return error,
     };
     RestError::new(status, "42501", format!("permission denied for table {TABLE}"))
 }
 
-/// What a query asks for: columns under their names in the answer, filters, and whether a first row is wanted at all.
+/// What a query asks for: columns under their names in the answer, filters, the order, and which of the rows.
 struct RowQuery {
     columns: Vec<(String, &'static str)>,
     filters: Vec<Filter>,
-    nothing: bool,
+    order: Vec<Order>,
+    offset: usize,
+    limit: usize,
+}
+
+/// By which column rows are sorted, and how.
+struct Order {
+    column: &'static str,
+    descending: bool,
+    nulls_first: bool,
 }
 
 /// Does a column have one of these values?
@@ -185,23 +208,31 @@ struct Filter {
 impl RowQuery {
     fn parse(parameters: &[(String, String)]) -> Result<Self, RestError> {
         let columns = COLUMNS.map(|column| (column.to_owned(), column)).to_vec();
-        let mut row_query = Self { columns, filters: Vec::new(), nothing: false };
+        let mut row_query = Self { columns, filters: Vec::new(), order: Vec::new(), offset: 0, limit: usize::MAX };
         for (name, value) in parameters {
+            let number = || {
+                let wrong = || RestError::bad_request("PGRST100", format!("\"failed to parse {name} ({value})\""));
+                value.parse().map_err(|_| wrong())
+            };
             match name.as_str() {
                 // The API key may also come as a parameter.
-                "apikey" | "order" => {}
+                "apikey" => {}
                 "select" => row_query.columns = select(value)?,
-                "limit" | "offset" => {
-                    let number: u64 = value.parse().map_err(|_| {
-                        RestError::bad_request("PGRST100", format!("\"failed to parse {name} ({value})\""))
-                    })?;
-                    // There is one row at most.
-                    row_query.nothing |= (name == "limit") == (number == 0);
-                }
+                "order" => row_query.order = value.split(',').map(Order::parse).collect::<Result<_, _>>()?,
+                "limit" => row_query.limit = number()?,
+                "offset" => row_query.offset = number()?,
                 name => row_query.filters.push(Filter::parse(column(name)?, value)?),
             }
         }
         Ok(row_query)
+    }
+
+    /// Rows that are alike keep their order.
+    fn sort(&self, rows: &mut [Value]) {
+        rows.sort_by(|a, b| {
+            let by = |order: &Order| order.compare(&a[order.column], &b[order.column]);
+            self.order.iter().map(by).find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+        });
     }
 
     fn fits(&self, row: &Value) -> bool {
@@ -211,6 +242,35 @@ impl RowQuery {
     fn shape(&self, row: &Value) -> Value {
         let cell = |(name, column): &(String, &str)| (name.clone(), row.get(*column).cloned().unwrap_or_default());
         Value::Object(self.columns.iter().map(cell).collect::<Map<_, _>>())
+    }
+}
+
+impl Order {
+    /// `plan`, `plan.desc`, `plan.asc.nullsfirst`
+    fn parse(text: &str) -> Result<Self, RestError> {
+        let mut words = text.split('.');
+        let column = column(words.next().unwrap_or_default())?;
+        let (mut descending, mut nulls_first) = (false, None);
+        for word in words {
+            match word {
+                "asc" => descending = false,
+                "desc" => descending = true,
+                "nullsfirst" => nulls_first = Some(true),
+                "nullslast" => nulls_first = Some(false),
+                _ => return Err(RestError::bad_request("PGRST100", format!("\"failed to parse order ({text})\""))),
+            }
+        }
+        // As in SQL, null counts as larger than everything.
+        Ok(Self { column, descending, nulls_first: nulls_first.unwrap_or(descending) })
+    }
+
+    fn compare(&self, a: &Value, b: &Value) -> Ordering {
+        match (a.as_str(), b.as_str()) {
+            (Some(a), Some(b)) if self.descending => b.cmp(a),
+            (Some(a), Some(b)) => a.cmp(b),
+            (a, b) if self.nulls_first => a.is_some().cmp(&b.is_some()),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        }
     }
 }
 
@@ -275,7 +335,7 @@ mod tests {
     fn ask(parameters: &[(&str, &str)]) -> Result<Option<Value>, &'static str> {
         let owned: Vec<_> = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let row = json!({ "id": "u1", "plan": "pro" });
-        let answer = |query: RowQuery| (query.fits(&row) && !query.nothing).then(|| query.shape(&row));
+        let answer = |query: RowQuery| query.fits(&row).then(|| query.shape(&row));
         RowQuery::parse(&owned).map(answer).map_err(|error| error.code)
     }
 
@@ -286,9 +346,7 @@ mod tests {
         assert_eq!(ask(&[("select", "*")]), Ok(Some(whole)));
         assert_eq!(ask(&[("select", "plan"), ("id", "eq.u1")]), Ok(Some(json!({ "plan": "pro" }))));
         assert_eq!(ask(&[("id", "eq.u2")]), Ok(None));
-        assert_eq!(ask(&[("limit", "0")]), Ok(None));
         assert_eq!(ask(&[("limit", "1"), ("offset", "0"), ("select", "id")]), Ok(Some(json!({ "id": "u1" }))));
-        assert_eq!(ask(&[("offset", "1")]), Ok(None));
         assert_eq!(ask(&[("select", "secret")]), Err("42703"));
         let there = |filter: &str| ask(&[("plan", filter)]).map(|row| row.is_some());
         for (filter, expected) in [
@@ -307,5 +365,29 @@ mod tests {
         assert_eq!(ask(&[("id", "like.u1")]), Err("PGRST100"));
         assert_eq!(ask(&[("id", "in.u1")]), Err("PGRST100"));
         assert_eq!(ask(&[("limit", "x")]), Err("PGRST100"));
+        assert_eq!(ask(&[("order", "plan.up")]), Err("PGRST100"));
+        assert_eq!(ask(&[("order", "level")]), Err("42703"));
+    }
+    #[test]
+    fn rows_are_sorted_as_in_sql() {
+        let sorted = |order: &str| {
+            let query = RowQuery::parse(&[("order".to_owned(), order.to_owned())]).map_err(|error| error.code).unwrap();
+            let mut rows = [
+                json!({ "id": "1", "plan": "pro" }),
+                json!({ "id": "2", "plan": null }),
+                json!({ "id": "3", "plan": "free" }),
+            ];
+            query.sort(&mut rows);
+            rows.map(|row| row["id"].as_str().unwrap().to_owned()).concat()
+        };
+        for (order, ids) in [
+            ("plan", "312"),
+            ("plan.asc.nullsfirst", "231"),
+            ("plan.desc", "213"),
+            ("plan.desc.nullslast,id", "132"),
+            ("id.desc", "321"),
+        ] {
+            assert_eq!(sorted(order), ids, "{order}");
+        }
     }
 }

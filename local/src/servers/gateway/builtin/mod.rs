@@ -172,11 +172,18 @@ fn calls(body: &Map<String, Value>, question: &str, last_role: &str) -> Vec<Call
     let functions = body.get("tools").and_then(Value::as_array).into_iter().flatten();
     let name = |function: &Value| function.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let functions = functions.filter_map(|tool| tool.get("function"));
-    let functions: Vec<_> =
-        functions.filter(|function| name(function).len() <= LONGEST_NAME).take(MOST_TOOLS).collect();
+    let mut choice = body.get("tool_choice").unwrap_or(&Value::Null);
+    // Some of the tools, and how to choose among them.
+    let allowed = choice.pointer("/allowed_tools/tools").and_then(Value::as_array);
+    let is_allowed = |function: &Value| {
+        let named = |tool: &Value| tool.pointer("/function/name").and_then(Value::as_str) == Some(&name(function));
+        allowed.is_none_or(|tools| tools.iter().any(named))
+    };
+    choice = choice.pointer("/allowed_tools/mode").unwrap_or(choice);
+    let is_known = |function: &&Value| name(function).len() <= LONGEST_NAME && is_allowed(function);
+    let functions: Vec<_> = functions.filter(is_known).take(MOST_TOOLS).collect();
     let spoken_of =
         || functions.iter().copied().filter(|function| last_role == "user" && question.contains(&name(function)));
-    let choice = body.get("tool_choice").unwrap_or(&Value::Null);
     let mut called: Vec<&Value> = match (choice.as_str(), choice.pointer("/function/name").and_then(Value::as_str)) {
         (_, Some(named)) => functions.iter().copied().filter(|function| name(function) == named).collect(),
         (Some("none"), _) => Vec::new(),

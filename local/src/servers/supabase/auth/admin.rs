@@ -6,15 +6,17 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::error::AuthError;
 use super::input::{Reply, address, check_password, merged, parse};
 use super::otp::{self, Challenge, Redirect};
+use super::password::is_hash;
 use super::session::{AUTHENTICATED, user_json};
 use crate::servers::bearer;
 use crate::servers::supabase::state::Supabase;
@@ -32,7 +34,7 @@ pub(super) async fn secret_key(State(supabase): State<Supabase>, request: Reques
 }
 
 fn unknown() -> AuthError {
-    AuthError::new(axum::http::StatusCode::NOT_FOUND, "user_not_found", "User not found")
+    AuthError::new(StatusCode::NOT_FOUND, "user_not_found", "User not found")
 }
 
 fn taken() -> AuthError {
@@ -85,12 +87,22 @@ pub(super) async fn show(State(supabase): State<Supabase>, id: Id) -> Reply {
     Ok(Json(user_json(&user.ok_or_else(unknown)?)))
 }
 
+/// `GET /admin/users/{id}/factors`: nobody has one.
+pub(super) async fn factors(State(supabase): State<Supabase>, id: Id) -> Reply {
+    show(State(supabase), id).await.map(|_| Json(json!([])))
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Attributes {
+    /// Of somebody new.
+    id: String,
+    role: String,
     email: String,
     phone: String,
     password: String,
+    /// Of somebody new.
+    password_hash: String,
     user_metadata: Option<Map<String, Value>>,
     app_metadata: Option<Map<String, Value>>,
     ban_duration: Option<String>,
@@ -106,6 +118,7 @@ impl Attributes {
         if !self.email.is_empty() {
             changes.email = Some(address(&self.email)?);
         }
+        changes.role = Some(self.role).filter(|role| !role.is_empty());
         if !self.password.is_empty() {
             check_password(&self.password)?;
             changes.password_hash = Some(supabase.hasher.hash(self.password).await?);
@@ -131,17 +144,37 @@ impl Attributes {
 
 /// `POST /admin/users`
 pub(super) async fn create(State(supabase): State<Supabase>, body: Result<Bytes, BytesRejection>) -> Reply {
-    let asked: Attributes = parse(body)?;
-    let changes = asked.changes(&supabase, None).await?;
-    let Some(email) = changes.email.clone() else {
-        return Err(AuthError::bad_request("validation_failed", "Cannot create a user without an email"));
+    let invalid = |message: &'static str| AuthError::bad_request("validation_failed", message);
+    let mut asked: Attributes = parse(body)?;
+    let id = match std::mem::take(&mut asked.id).as_str() {
+        "" => Uuid::new_v4(),
+        id => Uuid::parse_str(id).map_err(|_| invalid("ID must conform to the uuid v4 format"))?,
     };
+    if id.is_nil() {
+        return Err(invalid("ID cannot be a nil uuid"));
+    }
+    let hash = std::mem::take(&mut asked.password_hash);
+    if !hash.is_empty() && !asked.password.is_empty() {
+        return Err(invalid("Only a password or a password hash should be provided"));
+    }
+    if !hash.is_empty() && !is_hash(&hash) {
+        return Err(invalid("password_hash must be one of Argon2 ($argon2id$…): behest-local checks no others"));
+    }
+    let mut changes = asked.changes(&supabase, None).await?;
+    changes.password_hash = changes.password_hash.or(Some(hash).filter(|hash| !hash.is_empty()));
+    let email = changes.email.clone().ok_or_else(|| invalid("Cannot create a user without an email"))?;
     let now = supabase.shared.clock.now_ms();
     let user = supabase.shared.store.run(move |db| {
-        let added = users::add(db, Some(&email), changes.password_hash.as_deref(), &json!({}), now)?;
-        added.map(|user| users::change(db, &user.id, &changes, now)).transpose()
+        let id = id.to_string();
+        if users::by_id(db, &id)?.is_some() {
+            let message = "A user with this id has already been registered";
+            return Ok(Err(AuthError::new(StatusCode::CONFLICT, "conflict", message)));
+        }
+        let added = users::add_as(db, &id, Some(&email), None, &json!({}), now)?;
+        let user = added.map(|user| users::change(db, &user.id, &changes, now)).transpose()?;
+        Ok(user.flatten().ok_or_else(taken))
     });
-    Ok(Json(user_json(&user.await?.flatten().ok_or_else(taken)?)))
+    Ok(Json(user_json(&user.await??)))
 }
 
 /// `PUT /admin/users/{id}`

@@ -60,7 +60,7 @@ impl AuthError {
     }
 
     pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Supabase Auth has nothing at this path")
+        Self::new(StatusCode::NOT_FOUND, "not_found", "behest-local's Supabase Auth has nothing at this path")
     }
 
     pub(crate) fn method_not_allowed() -> Self {

@@ -3,6 +3,7 @@
 mod admin;
 pub(super) mod error;
 mod input;
+mod missing;
 mod otp;
 pub(super) mod password;
 mod provider;
@@ -29,12 +30,14 @@ pub(super) fn routes(supabase: &Supabase, faults: Injector) -> Router<Supabase> 
     let open = Router::new()
         .route("/.well-known/jwks.json", get(jwks))
         .route("/health", get(health))
-        .route("/verify", get(otp::open))
+        // Whoever only looks where a link leads (HEAD) must not use it up.
+        .route("/verify", get(otp::open).head(|| async { AuthError::method_not_allowed() }))
         .route("/authorize", get(provider::page).post(provider::come_back));
     let limits = (supabase.rate_limits.clone(), supabase.shared.clock.clone());
     let admin = Router::new()
         .route("/users", get(admin::list).post(admin::create))
         .route("/users/{id}", get(admin::show).put(admin::update).delete(admin::delete))
+        .route("/users/{id}/factors", get(admin::factors))
         .route("/generate_link", post(admin::generate_link))
         .layer(middleware::from_fn_with_state(supabase.clone(), admin::secret_key));
     let invite = post(admin::invite).layer(middleware::from_fn_with_state(supabase.clone(), admin::secret_key));
@@ -50,6 +53,7 @@ pub(super) fn routes(supabase: &Supabase, faults: Injector) -> Router<Supabase> 
         .route("/settings", get(settings))
         .route("/user", get(user::show).put(user::update))
         .route("/logout", post(user::sign_out))
+        .merge(missing::routes())
         .layer(middleware::from_fn_with_state(supabase.clone(), require_api_key))
         .merge(open)
         .fallback(|| async { AuthError::not_found() })

@@ -57,6 +57,11 @@ fn fits(password: &str, stored: &str) -> bool {
     parsed.is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
 }
 
+/// Can passwords be checked against this?
+pub(super) fn is_hash(text: &str) -> bool {
+    text.starts_with("$argon2") && PasswordHash::new(text).is_ok_and(|hash| hash.hash.is_some())
+}
+
 /// Checked when the user is unknown, so that the answer takes as long as for a known one.
 static NOBODY: LazyLock<Option<String>> = LazyLock::new(|| hash(&crate::domain::random::hex_key().ok()?).ok());
 

@@ -9,7 +9,7 @@ use crate::servers::supabase::state::Supabase;
 use crate::store::sessions::Grant;
 use crate::store::users::User;
 
-/// The role and audience of every signed-in user, anonymous ones included.
+/// The audience of every signed-in user, anonymous ones included.
 pub(crate) const AUTHENTICATED: &str = "authenticated";
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ struct SessionClaims<'a> {
     phone: &'static str,
     app_metadata: Value,
     user_metadata: &'a Value,
-    role: &'static str,
+    role: &'a str,
     aal: &'static str,
     amr: Value,
     session_id: &'a str,
@@ -57,7 +57,7 @@ impl Supabase {
             phone: "",
             app_metadata: app_metadata(user),
             user_metadata: &user.metadata,
-            role: AUTHENTICATED,
+            role: &user.role,
             aal: "aal1",
             amr: json!([{ "method": grant.method, "timestamp": grant.since.div_euclid(1000) }]),
             session_id: &grant.session_id,
@@ -89,7 +89,7 @@ pub(crate) fn user_json(user: &User) -> Value {
     let mut body = json!({
         "id": user.id,
         "aud": AUTHENTICATED,
-        "role": AUTHENTICATED,
+        "role": user.role,
         "email": user.email.as_deref().unwrap_or_default(),
         "phone": "",
         "app_metadata": app_metadata(user),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::error::AuthError;
 use super::input::{Reply, address, check_password, parse};
-use super::provider;
+use super::{missing, provider};
 use crate::servers::supabase::state::Supabase;
 use crate::store::sessions::{self, Refreshed};
 use crate::store::users;
@@ -73,7 +73,7 @@ pub(crate) async fn token(
             supabase.shared.counters.add("auth.token.pkce");
             provider::exchange(&supabase, body).await
         }
-        _ => Err(AuthError::bad_request("invalid_credentials", "unsupported_grant_type")),
+        other => Err(missing::grant(other.unwrap_or_default())),
     }
 }
 

@@ -49,6 +49,10 @@ pub(crate) async fn update(
     if !change.phone.is_empty() {
         return Err(AuthError::unprocessable("phone_provider_disabled", "Unsupported phone provider"));
     }
+    if user.is_anonymous() && change.email.is_empty() && !change.password.is_empty() {
+        let message = "Updating password of an anonymous user without an email or phone is not allowed";
+        return Err(AuthError::unprocessable("validation_failed", message));
+    }
     let mut changes = Changes::default();
     if !change.email.is_empty() {
         changes.email = Some(address(&change.email)?);
