@@ -26,10 +26,12 @@ use crate::{Error, Secret};
 ///
 /// Cheap to clone; clones are the same session. `Send + Sync` everywhere; on wasm32 it must be used on the thread that made
 /// it, and panics on any other. See the [module](super) for where the session is and when it is renewed.
-#[derive(Clone)]
+///
+/// What a clone [watches](SessionSource::watch), it watches until it is dropped: a client's clone goes with the client.
 pub struct Supabase {
     inner: OnThread<Arc<Connection>>,
     options: Arc<AuthOptions>,
+    watching: Mutex<Vec<Subscription>>,
 }
 
 /// What came of a sign-up.
@@ -112,7 +114,7 @@ impl SupabaseBuilder {
             news,
             renewal: Mutex::default(),
         };
-        Ok(Supabase { inner: OnThread::new(Arc::new(inner)), options: Arc::default() })
+        Ok(Supabase { inner: OnThread::new(Arc::new(inner)), options: Arc::default(), watching: Mutex::default() })
     }
 }
 
@@ -328,14 +330,6 @@ impl Supabase {
         Subscription { to: Some(OnThread::new((inner.keeper.clone(), inner.news.clone()))), id }
     }
 
-    fn tell_client(&self, changed: Watcher) -> Subscription {
-        self.on_change(move |event, session| {
-            if event != AuthEvent::InitialSession || session.is_some() {
-                changed(session.map(AuthSession::access_token));
-            }
-        })
-    }
-
     async fn run(&self, mut op: Op) -> Result<Done, Error> {
         let session = match op.is_users() {
             true => match op.session(self.session().await, &self.inner.keeper)? {
@@ -392,26 +386,19 @@ impl SessionSource for Supabase {
     }
 
     fn watch(&self, changed: Watcher) -> bool {
-        self.tell_client(changed).forget();
+        let watching = self.on_change(move |event, session| {
+            if event != AuthEvent::InitialSession || session.is_some() {
+                changed(session.map(AuthSession::access_token));
+            }
+        });
+        self.watching.lock().unwrap_or_else(PoisonError::into_inner).push(watching);
         self.inner.news.is_of_all()
     }
 }
 
-/// The session of one client's: with the client, its listener goes.
-struct OfClient {
-    supabase: Supabase,
-    heard: Mutex<Option<Subscription>>,
-}
-
-impl SessionSource for OfClient {
-    fn access_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Error>> {
-        self.supabase.access_token()
-    }
-
-    fn watch(&self, changed: Watcher) -> bool {
-        let heard = self.supabase.tell_client(changed);
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
-        self.supabase.inner.news.is_of_all()
+impl Clone for Supabase {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), options: self.options.clone(), watching: Mutex::default() }
     }
 }
 
@@ -419,8 +406,7 @@ impl ClientBuilder {
     /// Whoever is signed in to this project, and its Edge Function of this name: the token is minted there. In place of
     /// [`function`](Self::function) and [`session`](Self::session).
     pub fn supabase(self, supabase: &Supabase, function: impl Into<String>) -> Self {
-        let source = OfClient { supabase: supabase.clone(), heard: Mutex::default() };
-        self.function(supabase.url(), function).session(source)
+        self.function(supabase.url(), function).session(supabase.clone())
     }
 }
 
@@ -483,8 +469,12 @@ mod tests {
         let supabase = Supabase::new("https://abc.supabase.co", "sb_publishable_x").unwrap();
         let clients: Vec<_> = (0..3)
             .map(|_| Client::builder("https://g.example").supabase(&supabase, "behest-token").build().unwrap())
+            .chain(std::iter::once({
+                let client = Client::builder("https://g.example").function(supabase.url(), "behest-token");
+                client.session(supabase.clone()).build().unwrap()
+            }))
             .collect();
-        assert_eq!(supabase.inner.news.listeners(), 3);
+        assert_eq!(supabase.inner.news.listeners(), 4);
         drop(clients);
         assert_eq!(supabase.inner.news.listeners(), 0);
     }
