@@ -330,7 +330,7 @@ impl Driver {
             let epoch = state.engine.epoch();
             if std::mem::replace(&mut state.epoch, epoch) == epoch { Vec::new() } else { state.listeners.clone() }
         };
-        listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.user_left());
+        platform::each(listeners.iter().filter_map(Weak::upgrade), |listener| listener.user_left());
     }
 
     fn carry_out(self: &Arc<Self>, action: Action) {

@@ -3,7 +3,7 @@
 use std::future::{Future, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync, each};
 use crate::{Error, Secret};
 
 /// Told of every change of the session: the new access token, or `None` after a sign-out.
@@ -86,7 +86,7 @@ impl Session {
                 let state = self.state();
                 (state.access_token.clone(), state.changes, state.watchers.clone())
             };
-            watchers.iter().for_each(|(_, watcher)| watcher(access_token.as_ref()));
+            each(&watchers, |(_, watcher)| watcher(access_token.as_ref()));
             // What another thread set meanwhile may have been told before this: it is what was set last.
             if self.state().changes == changes {
                 return;
