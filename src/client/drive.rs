@@ -212,9 +212,10 @@ impl Driver {
     /// The state, and from here on whoever changes something about the job wakes this context. Looked at before, a change in
     /// between would be missed.
     fn listening(&self, job: Id, context: &Context<'_>) -> MutexGuard<'_, State> {
-        let mut state = self.state();
-        state.wakers.set(job, context.waker().clone());
-        state
+        let before = self.state().wakers.put(job, Box::new(context.waker().clone()));
+        // Dropped without the lock: with its last waker, a task goes, and whatever it holds.
+        drop(before);
+        self.state()
     }
 
     /// Goes on with one job, which is listening, as far as possible without waiting. `false`: nothing happens before the context
@@ -249,13 +250,16 @@ impl Driver {
             }),
         };
         let Poll::Ready(happened) = happened else {
-            self.state().put_back(id, work);
+            let unwanted = self.state().put_back(id, work);
+            drop(unwanted);
             return false;
         };
         let now = self.now();
         let mut state = self.state();
         // Whoever it is for may have to wait for something else now.
         let owner = state.engine.owner(id);
+        // Dropped without the lock: what it drops may be anybody's.
+        let mut unwanted = None;
         match happened {
             Happened::Session(answer) => {
                 if let Some(live) = state.live.remove(id) {
@@ -268,15 +272,15 @@ impl Driver {
                 if cfg!(feature = "tracing") {
                     state.live.get_mut(id).into_iter().for_each(|live| live.span.status(head.status));
                 }
+                unwanted = state.put_back(id, Work::Body(response.body));
                 if let Some(live) = state.live.get_mut(id) {
-                    live.work = Some(Work::Body(response.body));
                     // Another thread may carry out what the engine says of it: until then nobody reads it, or it would be lost.
                     live.owner = NOBODY;
                 }
                 state.engine.head(now, id, head);
             }
             Happened::Bytes(bytes) => {
-                state.put_back(id, work);
+                unwanted = state.put_back(id, work);
                 state.engine.bytes(now, id, &bytes, Want::Chunks, queue);
             }
             Happened::End => {
@@ -289,6 +293,7 @@ impl Driver {
             }
         }
         drop(state);
+        drop(unwanted);
         owner.into_iter().for_each(|owner| self.wake(owner));
         true
     }
@@ -374,7 +379,7 @@ impl Driver {
                 }
             }
             Action::Cancel { request } => {
-                // Dropped without the lock: what it drops may be anybody's.
+                // Without the lock, as above.
                 let cancelled = self.state().live.remove(request);
                 drop(cancelled);
             }
@@ -440,7 +445,17 @@ impl Driver {
     /// Is the job over? Then its task is, too.
     fn finish(&self, job: Id, context: &Context<'_>) -> bool {
         let mut state = self.listening(job, context);
-        let over = !state.engine.is_under_way(job) && !state.live.iter().any(|(_, live)| live.owner == job);
+        if state.engine.is_under_way(job) {
+            return false;
+        }
+        if state.live.get(job).is_some_and(|live| matches!(live.work, Some(Work::Session(_)))) {
+            // Nobody waits for this reading any more.
+            let late = state.live.remove(job);
+            drop(state);
+            drop(late);
+            state = self.state();
+        }
+        let over = !state.live.iter().any(|(_, live)| live.owner == job);
         if over {
             state.tasks.remove(job);
             state.wakers.remove(job);
@@ -469,10 +484,11 @@ impl State {
         self.wakers.remove(call);
     }
 
-    /// Unless it was cancelled meanwhile.
-    fn put_back(&mut self, id: Id, work: Work) {
-        if let Some(live) = self.live.get_mut(id) {
-            live.work = Some(work);
+    /// Unless it was cancelled meanwhile: then it is given back.
+    fn put_back(&mut self, id: Id, work: Work) -> Option<Work> {
+        match self.live.get_mut(id) {
+            Some(live) => live.work.replace(work),
+            None => Some(work),
         }
     }
 }
@@ -523,11 +539,13 @@ impl Drop for Task {
         }
         let now = self.driver.now();
         let error = dropped();
-        {
+        let abandoned = {
             let mut state = self.driver.state();
             state.tasks.remove(self.job);
             state.engine.abandon(now, self.job, error);
-        }
+            state.live.remove(self.job)
+        };
+        drop(abandoned);
         self.driver.perform();
     }
 }
