@@ -8,10 +8,11 @@ use std::vec::IntoIter;
 
 use super::items::{Item, Queue};
 use super::session::SessionSource;
+use super::sleep::Sleep;
 use super::spans::Span;
-use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Table, Want};
+use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, Read, Table, Want};
 use crate::platform::{self, Body, BoxFuture, Failure, MaybeSend, MaybeSync, Now, Request, Response, Transport};
-use crate::wire::{as_millis, millis};
+use crate::wire::as_millis;
 use crate::{Error, Reason, Secret};
 
 /// An engine and what it needs.
@@ -35,8 +36,9 @@ struct State {
     live: Table<Live>,
     /// Who is to be woken, by what they wait for.
     wakers: Table<Waker>,
-    /// Jobs that run by themselves.
-    tasks: Table<()>,
+    /// Jobs that run by themselves, with the number of their task.
+    tasks: Table<u32>,
+    last_task: u32,
     calls: Table<CallState>,
 }
 
@@ -82,6 +84,7 @@ impl Driver {
             live: Table::default(),
             wakers: Table::default(),
             tasks: Table::default(),
+            last_task: 0,
             calls: Table::default(),
         };
         let driver = Arc::new(Self { platform, source, state: Mutex::new(state) });
@@ -299,23 +302,10 @@ impl Driver {
     }
 
     fn is_due(&self, due: f64, context: &mut Context<'_>, sleep: &mut Sleep) -> bool {
-        if due == NEVER {
-            *sleep = Sleep::default();
+        if !sleep.is_over(due, self.now(), &*self.platform, context) {
             return false;
         }
-        let now = self.now();
-        if due > now.monotonic {
-            if sleep.due != Some(due) || sleep.timer.is_none() {
-                let left = millis(due - now.monotonic);
-                *sleep = Sleep { due: Some(due), timer: Some(self.platform.sleep(left)) };
-            }
-            let fired = sleep.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
-            if !fired {
-                return false;
-            }
-            // A timer may fire a little early.
-            sleep.timer = None;
-        }
+        // A timer may fire a little early.
         let now = self.now();
         self.engine(|engine| engine.wake(Moment { monotonic: now.monotonic.max(due), ..now }));
         true
@@ -349,7 +339,7 @@ impl Driver {
                 self.state()
                     .live
                     .set(reading, Live { owner: reading, work: Some(Work::Session(answer)), span: Span::session() });
-                self.run(reading);
+                self.run(reading, true);
             }
             Action::Send { request, owner, method, url, headers, body } => {
                 let (body, is_call) = {
@@ -367,7 +357,7 @@ impl Driver {
                 let job = if is_call { request } else { owner };
                 let span = if is_call { Span::none() } else { Span::mint() };
                 self.state().live.set(request, Live { owner: job, work: Some(Work::Head(response)), span });
-                self.run(job);
+                self.run(job, true);
                 // Whoever read the session or minted may have sent it: the call itself has a limit to watch now.
                 if is_call {
                     self.wake(owner);
@@ -375,7 +365,7 @@ impl Driver {
             }
             Action::Pump { request } => {
                 if self.hand_over(request) == Some(request) {
-                    self.run(request);
+                    self.run(request, false);
                 }
             }
             Action::Cancel { request } => {
@@ -415,21 +405,26 @@ impl Driver {
 
     /// Lets a job go on by itself, unless it does already. It is never part of a call: one that is cancelled, or just not
     /// polled for a while, takes nothing away from the others who wait for the same thing.
-    fn run(self: &Arc<Self>, job: Id) {
-        {
+    ///
+    /// What `begins` takes the place of the task before, whose runtime may be one that nobody drives any more.
+    fn run(self: &Arc<Self>, job: Id, begins: bool) {
+        let number = {
             let mut state = self.state();
-            if state.tasks.get(job).is_some() {
+            if !begins && state.tasks.get(job).is_some() {
                 drop(state);
                 return self.wake(job);
             }
-            state.tasks.set(job, ());
-        }
-        let mut task = Task { driver: self.clone(), job, over: false };
+            state.last_task += 1;
+            let number = state.last_task;
+            state.tasks.set(job, number);
+            number
+        };
+        let mut task = Task { driver: self.clone(), job, number, over: false };
         self.platform.spawn(Box::pin(async move {
             let mut sleep = Sleep::default();
             poll_fn(|context| {
                 loop {
-                    if task.driver.finish(task.job, context) {
+                    if task.driver.finish(task.job, task.number, context) {
                         task.over = true;
                         return Poll::Ready(());
                     }
@@ -442,8 +437,13 @@ impl Driver {
         }));
     }
 
-    /// Is the job over? Then its task is, too.
-    fn finish(&self, job: Id, context: &Context<'_>) -> bool {
+    /// Is the job over, or another task's? Then this one is over, too.
+    fn finish(&self, job: Id, number: u32, context: &Context<'_>) -> bool {
+        if self.state().tasks.get(job) != Some(&number) {
+            // What this one was woken for.
+            self.wake(job);
+            return true;
+        }
         let mut state = self.listening(job, context);
         if state.engine.is_under_way(job) {
             return false;
@@ -501,13 +501,6 @@ enum Happened {
     Broken(Failure),
 }
 
-/// The timer of one job.
-#[derive(Default)]
-pub(crate) struct Sleep {
-    due: Option<f64>,
-    timer: Option<BoxFuture<'static, ()>>,
-}
-
 /// A call that is waited for; dropped before its end, it is cancelled.
 struct Calling<'a> {
     driver: &'a Arc<Driver>,
@@ -529,6 +522,7 @@ impl Drop for Calling<'_> {
 struct Task {
     driver: Arc<Driver>,
     job: Id,
+    number: u32,
     over: bool,
 }
 
@@ -541,6 +535,9 @@ impl Drop for Task {
         let error = dropped();
         let abandoned = {
             let mut state = self.driver.state();
+            if state.tasks.get(self.job) != Some(&self.number) {
+                return;
+            }
             state.tasks.remove(self.job);
             state.engine.abandon(now, self.job, error);
             state.live.remove(self.job)

@@ -9,10 +9,11 @@ use futures_util::Stream;
 use serde::de::DeserializeOwned;
 
 use super::chat::{ChatChunk, Usage};
-use super::drive::{Driver, Sleep};
+use super::drive::Driver;
 use super::handle::Client;
 use super::items::Item;
 use super::json::{read_chunk, read_usage};
+use super::sleep::Sleep;
 use super::spans::Span;
 use crate::engine::{Id, Outcome, ToolCall, Trace};
 use crate::{Error, Reason};

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use behest_client::client::transport::Transport;
-use behest_client::client::{Chat, ChatRequest, ChatStatus, Client, ConversationOptions, Session, UsageQuery};
+use behest_client::client::transport::{Failure, Now, Request, Response, Transport};
+use behest_client::client::{
+    Chat, ChatRequest, ChatStatus, Client, ConversationOptions, Session, Timeouts, UsageQuery,
+};
 use behest_client::testing::{Chunk, FUNCTION, Reply, World, access_token, default_reply, delta, finish, text};
 use behest_client::{Error, Reason};
 use futures_util::StreamExt;
@@ -193,4 +195,53 @@ fn a_function_that_always_panics_ends_its_turn_and_not_the_program() {
     assert!(catch_unwind(AssertUnwindSafe(|| chat.send("Hi!"))).is_err());
     world.run(chat.idle());
     assert_eq!(chat.state().status, ChatStatus::Error);
+}
+
+/// A world whose gateway thinks for half a minute before the first byte.
+struct Thinking(World);
+
+impl Transport for Thinking {
+    fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
+        let (pause, answer) = (self.0.sleep(Duration::from_secs(30)), self.0.send(request));
+        Box::pin(async move {
+            pause.await;
+            answer.await
+        })
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep(time)
+    }
+
+    fn now(&self) -> Now {
+        self.0.now()
+    }
+
+    fn random(&self) -> [u8; 16] {
+        self.0.random()
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        self.0.spawn(future);
+    }
+}
+
+#[test]
+fn what_came_while_everything_slept_is_no_timeout() {
+    let (world, minted) = (World::new(), Timeouts::default().token(Duration::from_secs(60)));
+    let client = world.builder().transport(Thinking(world.clone())).timeouts(minted).build().unwrap();
+    world.run(client.warm()).unwrap();
+    let mut asking = pin!(client.ask("Hi!"));
+    assert!(world.poll_once(asking.as_mut()).is_pending());
+    // A page that is frozen, a process that is stopped: the answer comes, and the limit passes.
+    world.pass(400);
+    assert_eq!(world.run(asking).unwrap(), "Hello");
+
+    world.serve(|_, _| Reply::hang());
+    let mut asking = pin!(client.ask("Hi!"));
+    assert!(world.poll_once(asking.as_mut()).is_pending());
+    world.pass(200);
+    let began = world.seconds();
+    assert_eq!(world.run(asking).unwrap_err().reason(), Reason::Timeout);
+    assert_eq!(world.seconds() - began, 0.5);
 }
