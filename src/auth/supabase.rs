@@ -19,7 +19,7 @@ use super::words::{AuthEvent, Scope};
 #[cfg(doc)]
 use crate::Reason;
 use crate::client::{ClientBuilder, Problems, SessionSource, Watcher};
-use crate::platform::{BoxFuture, DefaultTransport, MaybeSend, MaybeSync, OnThread, Transport, page};
+use crate::platform::{BoxFuture, DefaultTransport, MaybeSend, MaybeSync, OnThread, Transport, page, tell_in_drop};
 use crate::{Error, Secret};
 
 /// The users of a Supabase project: signs them in and out, and keeps the session fresh.
@@ -301,12 +301,17 @@ impl Supabase {
         self.run(Op::change(changes, &self.options)).await?.user()
     }
 
-    /// Signs out. Whatever the server says, nobody is signed in here afterwards (unless only [`Scope::Others`] were to be).
+    /// Signs out. Whatever the server says, nobody is signed in here afterwards (unless only [`Scope::Others`] were to be), and
+    /// not either if this is dropped before its end.
     ///
     /// # Errors
     /// If other devices could not be signed out: the server was not reached.
     pub async fn sign_out(&self, scope: Scope) -> Result<(), Error> {
-        self.run(Op::sign_out(scope)).await.map(drop)
+        let leaving = self.peek().filter(|_| scope != Scope::Others);
+        let mut leaving = Leaving(&self.inner.keeper, leaving);
+        let answer = self.run(Op::sign_out(scope)).await;
+        leaving.1 = None;
+        answer.map(drop)
     }
 
     /// Calls `listener` with who is signed in now, and at every change from now on, in this and other tabs, until the
@@ -376,6 +381,17 @@ impl Supabase {
                 let work = Connection::renew((*self.inner).clone(), session, wanted);
                 renewal.insert(Flight::start(&*self.inner.transport, Box::pin(work))).clone()
             }
+        }
+    }
+}
+
+/// Whoever signs out is signed out, however long the server takes: dropped before its answer, this ends the session here.
+struct Leaving<'a>(&'a Keeper, Option<AuthSession>);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = &self.1 {
+            tell_in_drop(|| self.0.end(session));
         }
     }
 }

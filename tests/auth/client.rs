@@ -128,3 +128,19 @@ fn a_project_crosses_threads() {
     shared::<Supabase>();
     shared::<behest_client::auth::AuthSession>();
 }
+
+/// In browsers a panic ends the whole instance.
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn a_listener_that_panics_keeps_the_sign_out_from_no_client() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let server = Server::new();
+    let supabase = server.signed_in();
+    let _stays = supabase.on_change(|_, session| assert!(session.is_some(), "a defect of the application"));
+    let client = client(&server, &supabase);
+    server.world.run(client.warm()).unwrap();
+    let sign_out = || server.world.run(supabase.sign_out(Scope::Local));
+    assert!(catch_unwind(AssertUnwindSafe(sign_out)).is_err());
+    assert_eq!(client.token_info(), None);
+    assert_eq!(server.world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::SignedOut);
+}
