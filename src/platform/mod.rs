@@ -29,7 +29,7 @@ pub use native::NativeTransport as DefaultTransport;
 #[cfg(all(feature = "auth", not(target_arch = "wasm32")))]
 pub(crate) use native::nothing_runs_here;
 #[cfg(all(feature = "client", not(target_arch = "wasm32")))]
-pub(crate) use native::{number_of, number_text, random, why_dropped};
+pub(crate) use native::{is_url, number_of, number_text, random, why_dropped};
 #[cfg(all(feature = "auth", not(target_arch = "wasm32")))]
 pub(crate) use no_page as page;
 #[cfg(feature = "client")]
@@ -44,4 +44,4 @@ pub use web::BrowserTransport as DefaultTransport;
 #[cfg(all(feature = "auth", target_arch = "wasm32"))]
 pub(crate) use web::nothing_runs_here;
 #[cfg(all(feature = "client", target_arch = "wasm32"))]
-pub(crate) use web::{http_date, number_of, number_text, random, why_dropped};
+pub(crate) use web::{http_date, is_url, number_of, number_text, random, why_dropped};
