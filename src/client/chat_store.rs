@@ -381,7 +381,7 @@ impl Turn {
             let end = loop {
                 match Pin::new(&mut stream).poll_next(context) {
                     Poll::Ready(Some(Ok(chunk))) => {
-                        text.push_str(chunk.text());
+                        text.extend(chunk.texts());
                         has_news = true;
                     }
                     Poll::Ready(Some(Err(error))) => break Some(Some(error)),

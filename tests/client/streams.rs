@@ -452,3 +452,30 @@ fn other_answers_of_the_same_call_do_not_mix() {
     let (outcome, text, _) = read(&world);
     assert_eq!((outcome, text.as_str()), (Outcome::Complete, "mine"));
 }
+
+/// As models give it that tell what they thought (Mistral's).
+#[test]
+fn content_in_parts_is_its_text() {
+    let thought = r#"{"type":"thinking","thinking":[{"type":"text","text":"Hm."}]}"#;
+    let parts =
+        |parts: &str| format!(r#"data: {{"choices":[{{"index":0,"delta":{{"content":[{parts}]}}}}]}}"#) + "\n\n";
+    let said = |text: &str| format!(r#"{{"type":"text","text":"{text}"}}"#);
+    let world = gateway_streams(vec![
+        text(parts(thought)),
+        text(parts(&said("Hel"))),
+        text(parts(&[said("l"), thought.to_owned(), said("o")].join(","))),
+        text(finish("stop")),
+    ]);
+    assert_eq!(read(&world), (Outcome::Complete, "Hello".to_owned(), None));
+
+    let world = World::new();
+    world.serve(move |request, log| match request.url == FUNCTION {
+        true => default_reply(request, log),
+        false => Reply::json(
+            200,
+            format!(r#"{{"choices":[{{"message":{{"role":"assistant","content":[{thought},{}]}}}}]}}"#, said("Hello")),
+        ),
+    });
+    let answer = world.run(world.client().chat(&ChatRequest::user("Hi!"))).unwrap();
+    assert_eq!(answer.text(), Some("Hello"));
+}
