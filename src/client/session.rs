@@ -18,7 +18,8 @@ pub type Watcher = Box<dyn Fn(Option<&Secret>)>;
 /// Implemented for closures (`|| async { Ok(Some(token)) }`), for a [`Session`] that is set from outside, and for a fixed
 /// [`Secret`].
 pub trait SessionSource: MaybeSend + MaybeSync + 'static {
-    /// The current user's Supabase access token, refreshed if need be; `None` if nobody is signed in.
+    /// The current user's Supabase access token, refreshed if need be; `None` if nobody is signed in. Dropped once it takes
+    /// longer than [`Timeouts::session`](super::Timeouts::session).
     fn access_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Error>>;
 
     /// Tells `changed` of every change from now on. A source that can do so answers `true`, and is then asked once for each
