@@ -180,8 +180,9 @@ impl Driver {
         queue: &mut IntoIter<Item>,
     ) -> Poll<Option<engine::End>> {
         loop {
+            // Or aborted, from elsewhere.
             let interrupted =
-                self.listening(id, context).calls.get_mut(id).is_some_and(|call| std::mem::take(&mut call.interrupted));
+                self.listening(id, context).calls.get_mut(id).is_none_or(|call| std::mem::take(&mut call.interrupted));
             if interrupted {
                 *queue = IntoIter::default();
             }
