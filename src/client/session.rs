@@ -3,7 +3,7 @@
 use std::future::{Future, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::platform::{BoxFuture, MaybeSend, MaybeSync, each};
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync, OnThread, each};
 use crate::{Error, Secret};
 
 /// Told of every change of the session: the new access token, or `None` after a sign-out.
@@ -50,7 +50,8 @@ impl SessionSource for Secret {
     }
 }
 
-/// A session that the application sets: the access token of whoever is signed in. Clones are the same session.
+/// A session that the application sets: the access token of whoever is signed in. Clones are the same session. `Send + Sync`
+/// everywhere; on wasm32 it must be used on the thread that made it, and panics on any other.
 ///
 /// What a clone [watches](SessionSource::watch), it watches until it is dropped: a client's clone goes with the client.
 pub struct Session {
@@ -66,7 +67,7 @@ struct State {
     changes: u64,
     clones: u64,
     /// With the clone that watches.
-    watchers: Vec<(u64, Arc<Watcher>)>,
+    watchers: Vec<(u64, OnThread<Arc<Watcher>>)>,
 }
 
 impl Session {
@@ -121,7 +122,7 @@ impl SessionSource for Session {
             let mut state = self.state();
             // What was set meanwhile, it was not told.
             if state.changes == changes {
-                state.watchers.push((self.clone, Arc::new(changed)));
+                state.watchers.push((self.clone, OnThread::new(Arc::new(changed))));
                 return true;
             }
         }

@@ -1,6 +1,7 @@
 //! The client, with a Supabase project as its session source.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use behest_client::auth::{MemoryStorage, Scope, Storage, Supabase};
 #[cfg(not(target_arch = "wasm32"))]
@@ -121,12 +122,12 @@ fn server_less<T: std::fmt::Debug>(future: impl Future<Output = Result<T, Error>
     behest_client::testing::World::new().run(future).unwrap_err()
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 #[test]
 fn a_project_crosses_threads() {
     fn shared<T: Send + Sync + Clone + 'static>() {}
     shared::<Supabase>();
     shared::<behest_client::auth::AuthSession>();
+    shared::<Arc<behest_client::auth::Subscription>>();
 }
 
 /// In browsers a panic ends the whole instance.
