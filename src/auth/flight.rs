@@ -33,11 +33,16 @@ impl<T: Clone + crate::platform::MaybeSend + 'static> Flight<T> {
 
     /// What comes of it; an error if it was dropped.
     pub(super) async fn outcome(&self) -> Result<T, Error> {
+        let mut known: Option<Waker> = None;
         poll_fn(|context| match &mut *self.state() {
             State::Done(value) => Poll::Ready(Ok(value.clone())),
             State::Dropped(error) => Poll::Ready(Err(error.clone())),
             State::Pending(waiting) => {
-                waiting.push(context.waker().clone());
+                // However often it is polled, it waits once.
+                if !known.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+                    known = Some(context.waker().clone());
+                    waiting.push(context.waker().clone());
+                }
                 Poll::Pending
             }
         })

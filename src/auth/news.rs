@@ -7,7 +7,7 @@ use super::keeper::{Audience, Keeper};
 use super::session::AuthSession;
 use super::storage::Kept;
 use super::words::AuthEvent;
-use crate::platform::{BoxFuture, MaybeSend, MaybeSync, page};
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync, each, page};
 
 /// Who else reads and writes the session.
 pub(super) enum Sharing {
@@ -42,6 +42,9 @@ impl ToTell {
         self.latest
     }
 }
+
+/// An event, the session then, and who is to hear of it.
+type Told = (AuthEvent, Option<AuthSession>, Vec<Arc<dyn Listener>>);
 
 pub(super) trait Listener: MaybeSend + MaybeSync {
     fn told(&self, event: AuthEvent, session: Option<&AuthSession>);
@@ -123,22 +126,21 @@ impl News {
         if std::mem::replace(&mut self.to_tell().is_telling, true) {
             return;
         }
-        let telling = Telling(self);
-        loop {
-            let (event, session, listeners) = {
-                let mut to_tell = self.to_tell();
-                let Some((number, event, session)) = to_tell.untold.pop_front() else {
-                    to_tell.is_telling = false;
-                    std::mem::forget(telling);
-                    return;
-                };
-                // Who came after a change knows of it.
-                let listeners = to_tell.listeners.iter().filter(|(id, _)| *id < number);
-                let listeners: Vec<_> = listeners.map(|(_, listener)| listener.clone()).collect();
-                (event, session, listeners)
-            };
-            listeners.iter().for_each(|listener| listener.told(event, session.as_ref()));
-        }
+        each(std::iter::from_fn(|| self.next()), |(event, session, listeners)| {
+            each(&listeners, |listener| listener.told(event, session.as_ref()));
+        });
+    }
+
+    /// What is told next, and to whom. `None`: the telling is over.
+    fn next(&self) -> Option<Told> {
+        let mut to_tell = self.to_tell();
+        let Some((number, event, session)) = to_tell.untold.pop_front() else {
+            to_tell.is_telling = false;
+            return None;
+        };
+        // Who came after a change knows of it.
+        let listeners = to_tell.listeners.iter().filter(|(id, _)| *id < number);
+        Some((event, session, listeners.map(|(_, listener)| listener.clone()).collect()))
     }
 
     fn to_tell(&self) -> MutexGuard<'_, ToTell> {
@@ -161,14 +163,5 @@ impl Audience for Arc<News> {
         if let Some(tabs) = self.tabs.get() {
             tabs.tell(event.as_str(), session.map(AuthSession::json));
         }
-    }
-}
-
-/// A listener that panics does not end the telling for ever.
-struct Telling<'a>(&'a News);
-
-impl Drop for Telling<'_> {
-    fn drop(&mut self) {
-        self.0.to_tell().is_telling = false;
     }
 }

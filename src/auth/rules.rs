@@ -28,7 +28,8 @@ pub(super) struct Rules {
 
 /// After a failure nothing is sent for a while.
 struct Rest {
-    until: f64,
+    at: Moment,
+    pause: f64,
     /// Failures, this one included.
     in_a_row: u32,
     error: Error,
@@ -106,7 +107,7 @@ impl Rules {
             session.lifetime_ms().map_or((MARGIN, left), |life| (MARGIN.min(life / 2.0), life + MARGIN));
         match &self.rest {
             _ if left > margin && left <= most => Step::Use,
-            Some(rest) if now.monotonic < rest.until => match left > 0.0 {
+            Some(rest) if now.since(rest.at) < rest.pause => match left > 0.0 {
                 true => Step::Use,
                 false => Step::Rest(rest.error.clone()),
             },
@@ -141,7 +142,7 @@ impl Rules {
         let in_a_row = self.rest.as_ref().map_or(0, |rest| rest.in_a_row);
         let asked = error.retry_after().map_or(0.0, as_millis);
         let pause = back_off(REST, LONGEST_REST, in_a_row).max(asked).min(longest);
-        self.rest = Some(Rest { until: now.monotonic + pause, in_a_row: in_a_row + 1, error: error.clone() });
+        self.rest = Some(Rest { at: now, pause, in_a_row: in_a_row + 1, error: error.clone() });
         Then::Keep(error)
     }
 
@@ -360,6 +361,8 @@ mod tests {
         // Longer, if the server says so.
         fail(&mut rules, &error.clone().with_retry_after(Some(Duration::from_secs(300))), HOUR);
         assert!(matches!(rules.step(&session, at(HOUR + 299_000.0)), Step::Rest(_)));
+        // A machine that slept has rested.
+        assert_eq!(rules.step(&session, Moment { wall: 9.0 * HOUR, monotonic: HOUR }), Step::Renew);
         // Other tokens begin anew.
         rules.see(Some(&self::session("l", "2", 3_000)));
         assert_eq!(rules.step(&session, at(HOUR + 1.0)), Step::Renew);

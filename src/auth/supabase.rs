@@ -19,17 +19,19 @@ use super::words::{AuthEvent, Scope};
 #[cfg(doc)]
 use crate::Reason;
 use crate::client::{ClientBuilder, Problems, SessionSource, Watcher};
-use crate::platform::{BoxFuture, DefaultTransport, MaybeSend, MaybeSync, OnThread, Transport, page};
+use crate::platform::{BoxFuture, DefaultTransport, MaybeSend, MaybeSync, OnThread, Transport, page, tell_in_drop};
 use crate::{Error, Secret};
 
 /// The users of a Supabase project: signs them in and out, and keeps the session fresh.
 ///
 /// Cheap to clone; clones are the same session. `Send + Sync` everywhere; on wasm32 it must be used on the thread that made
 /// it, and panics on any other. See the [module](super) for where the session is and when it is renewed.
-#[derive(Clone)]
+///
+/// What a clone [watches](SessionSource::watch), it watches until it is dropped: a client's clone goes with the client.
 pub struct Supabase {
     inner: OnThread<Arc<Connection>>,
     options: Arc<AuthOptions>,
+    watching: Mutex<Vec<Subscription>>,
 }
 
 /// What came of a sign-up.
@@ -112,7 +114,7 @@ impl SupabaseBuilder {
             news,
             renewal: Mutex::default(),
         };
-        Ok(Supabase { inner: OnThread::new(Arc::new(inner)), options: Arc::default() })
+        Ok(Supabase { inner: OnThread::new(Arc::new(inner)), options: Arc::default(), watching: Mutex::default() })
     }
 }
 
@@ -299,12 +301,17 @@ impl Supabase {
         self.run(Op::change(changes, &self.options)).await?.user()
     }
 
-    /// Signs out. Whatever the server says, nobody is signed in here afterwards (unless only [`Scope::Others`] were to be).
+    /// Signs out. Whatever the server says, nobody is signed in here afterwards (unless only [`Scope::Others`] were to be), and
+    /// not either if this is dropped before its end.
     ///
     /// # Errors
     /// If other devices could not be signed out: the server was not reached.
     pub async fn sign_out(&self, scope: Scope) -> Result<(), Error> {
-        self.run(Op::sign_out(scope)).await.map(drop)
+        let leaving = self.peek().filter(|_| scope != Scope::Others);
+        let mut leaving = Leaving(&self.inner.keeper, leaving);
+        let answer = self.run(Op::sign_out(scope)).await;
+        leaving.1 = None;
+        answer.map(drop)
     }
 
     /// Calls `listener` with who is signed in now, and at every change from now on, in this and other tabs, until the
@@ -326,14 +333,6 @@ impl Supabase {
         let inner = &self.inner;
         let id = inner.news.listen(&inner.keeper, Arc::new(listener));
         Subscription { to: Some(OnThread::new((inner.keeper.clone(), inner.news.clone()))), id }
-    }
-
-    fn tell_client(&self, changed: Watcher) -> Subscription {
-        self.on_change(move |event, session| {
-            if event != AuthEvent::InitialSession || session.is_some() {
-                changed(session.map(AuthSession::access_token));
-            }
-        })
     }
 
     async fn run(&self, mut op: Op) -> Result<Done, Error> {
@@ -386,32 +385,36 @@ impl Supabase {
     }
 }
 
+/// Whoever signs out is signed out, however long the server takes: dropped before its answer, this ends the session here.
+struct Leaving<'a>(&'a Keeper, Option<AuthSession>);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = &self.1 {
+            tell_in_drop(|| self.0.end(session));
+        }
+    }
+}
+
 impl SessionSource for Supabase {
     fn access_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Error>> {
         Box::pin(async move { Ok(self.session().await?.map(|session| session.access_token().clone())) })
     }
 
     fn watch(&self, changed: Watcher) -> bool {
-        self.tell_client(changed).forget();
+        let watching = self.on_change(move |event, session| {
+            if event != AuthEvent::InitialSession || session.is_some() {
+                changed(session.map(AuthSession::access_token));
+            }
+        });
+        self.watching.lock().unwrap_or_else(PoisonError::into_inner).push(watching);
         self.inner.news.is_of_all()
     }
 }
 
-/// The session of one client's: with the client, its listener goes.
-struct OfClient {
-    supabase: Supabase,
-    heard: Mutex<Option<Subscription>>,
-}
-
-impl SessionSource for OfClient {
-    fn access_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Error>> {
-        self.supabase.access_token()
-    }
-
-    fn watch(&self, changed: Watcher) -> bool {
-        let heard = self.supabase.tell_client(changed);
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
-        self.supabase.inner.news.is_of_all()
+impl Clone for Supabase {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), options: self.options.clone(), watching: Mutex::default() }
     }
 }
 
@@ -419,8 +422,7 @@ impl ClientBuilder {
     /// Whoever is signed in to this project, and its Edge Function of this name: the token is minted there. In place of
     /// [`function`](Self::function) and [`session`](Self::session).
     pub fn supabase(self, supabase: &Supabase, function: impl Into<String>) -> Self {
-        let source = OfClient { supabase: supabase.clone(), heard: Mutex::default() };
-        self.function(supabase.url(), function).session(source)
+        self.function(supabase.url(), function).session(supabase.clone())
     }
 }
 
@@ -483,8 +485,12 @@ mod tests {
         let supabase = Supabase::new("https://abc.supabase.co", "sb_publishable_x").unwrap();
         let clients: Vec<_> = (0..3)
             .map(|_| Client::builder("https://g.example").supabase(&supabase, "behest-token").build().unwrap())
+            .chain(std::iter::once({
+                let client = Client::builder("https://g.example").function(supabase.url(), "behest-token");
+                client.session(supabase.clone()).build().unwrap()
+            }))
             .collect();
-        assert_eq!(supabase.inner.news.listeners(), 3);
+        assert_eq!(supabase.inner.news.listeners(), 4);
         drop(clients);
         assert_eq!(supabase.inner.news.listeners(), 0);
     }

@@ -111,9 +111,10 @@ impl Message {
         calls.into_iter().flatten().map(call).collect()
     }
 
-    /// The content, if it is text.
+    /// The content, if it is text: a string, or a list of parts with one text among them.
     pub fn text(&self) -> Option<&str> {
-        self.content.as_str()
+        let mut texts = texts(&self.content);
+        texts.next().filter(|_| texts.next().is_none())
     }
 }
 
@@ -204,11 +205,24 @@ pub struct ChatChunk {
 }
 
 impl ChatChunk {
-    /// The text this chunk adds to the first answer; empty if none.
+    /// The text this chunk adds to the first answer; empty if none. Of several parts the first one's;
+    /// [`ChatStream::text`](super::ChatStream::text) has all.
     pub fn text(&self) -> &str {
-        let first = self.choices.iter().find(|choice| choice.index == 0);
-        first.and_then(|choice| choice.delta.get("content")?.as_str()).unwrap_or_default()
+        self.texts().next().unwrap_or_default()
     }
+
+    /// All of it, where it came in parts.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let first = self.choices.iter().find(|choice| choice.index == 0);
+        first.and_then(|choice| choice.delta.get("content")).into_iter().flat_map(texts)
+    }
+}
+
+/// A content that is text, or the texts among its parts: some models give what they thought beside what they say.
+fn texts(content: &Value) -> impl Iterator<Item = &str> {
+    let parts = content.as_array().into_iter().flatten();
+    let texts = parts.filter(|part| part.get("type").is_some_and(|kind| kind == "text"));
+    content.as_str().into_iter().chain(texts.filter_map(|part| part.get("text")?.as_str()))
 }
 
 /// A change to one answer.

@@ -16,7 +16,7 @@ use super::stream::ChatStream;
 use super::tools::Tools;
 use crate::Error;
 use crate::engine::{ChatState, ConversationOptions, Next, Outcome, Sent, ToolCall, next};
-use crate::platform::{BoxFuture, MaybeSend, MaybeSync, OnThread};
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync, OnThread, each, tell_in_drop};
 
 /// While an answer streams, its growing text is told this often at most.
 const FRAME: Duration = Duration::from_millis(16);
@@ -177,7 +177,10 @@ impl Chat {
             if !inner.state.is_busy() {
                 return Poll::Ready(());
             }
-            inner.waiting.push(context.waker().clone());
+            let waker = context.waker();
+            if !inner.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
+                inner.waiting.push(waker.clone());
+            }
             Poll::Pending
         })
         .await;
@@ -250,34 +253,24 @@ impl Shared {
         if is_telling {
             return;
         }
-        let telling = Telling(self);
-        loop {
-            let state = {
-                let mut inner = self.inner();
-                if !std::mem::take(&mut inner.untold) {
-                    inner.is_telling = false;
-                    std::mem::forget(telling);
-                    let waiting = if inner.state.is_busy() { Vec::new() } else { std::mem::take(&mut inner.waiting) };
-                    drop(inner);
-                    return waiting.into_iter().for_each(Waker::wake);
-                }
-                inner.state.clone()
-            };
-            self.listener.changed(&state);
+        each(std::iter::from_fn(|| self.untold()), |state| self.listener.changed(&state));
+    }
+
+    /// What is told next. `None`: the telling is over.
+    fn untold(&self) -> Option<ChatState> {
+        let mut inner = self.inner();
+        if std::mem::take(&mut inner.untold) {
+            return Some(inner.state.clone());
         }
+        inner.is_telling = false;
+        let waiting = if inner.state.is_busy() { Vec::new() } else { std::mem::take(&mut inner.waiting) };
+        drop(inner);
+        waiting.into_iter().for_each(Waker::wake);
+        None
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A function that panics is told of later changes all the same.
-struct Telling<'a>(&'a Shared);
-
-impl Drop for Telling<'_> {
-    fn drop(&mut self) {
-        self.0.inner().is_telling = false;
     }
 }
 
@@ -388,7 +381,7 @@ impl Turn {
             let end = loop {
                 match Pin::new(&mut stream).poll_next(context) {
                     Poll::Ready(Some(Ok(chunk))) => {
-                        text.push_str(chunk.text());
+                        text.extend(chunk.texts());
                         has_news = true;
                     }
                     Poll::Ready(Some(Err(error))) => break Some(Some(error)),
@@ -423,9 +416,11 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         // Of no account where the turn has ended.
-        self.tell(|state| match state.loading {
-            true => state.loaded(Err(dropped())),
-            false => state.end(Outcome::Failed, Some(dropped())),
+        tell_in_drop(|| {
+            self.tell(|state| match state.loading {
+                true => state.loaded(Err(dropped())),
+                false => state.end(Outcome::Failed, Some(dropped())),
+            });
         });
     }
 }

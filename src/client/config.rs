@@ -7,7 +7,7 @@ use super::handle::Client;
 use super::session::SessionSource;
 use crate::credential::CredentialKind;
 use crate::engine::{Config, Limits, NEVER};
-use crate::platform::{DefaultTransport, Transport};
+use crate::platform::{self, DefaultTransport, Transport};
 use crate::text::{small_number, split_once};
 use crate::wire::{as_millis, is_header_safe};
 use crate::{Error, Reason};
@@ -298,7 +298,7 @@ fn checked_url(url: &str) -> Option<String> {
         && host.bytes().all(is_host)
         && (port.is_empty() || is_port(port))
         && path.bytes().enumerate().all(is_path);
-    is_url.then(|| [scheme, "://", rest].concat())
+    is_url.then(|| [scheme, "://", rest].concat()).filter(|url| platform::is_url(url))
 }
 
 /// Without the slashes at its end.

@@ -8,10 +8,11 @@ use std::vec::IntoIter;
 
 use super::items::{Item, Queue};
 use super::session::SessionSource;
+use super::sleep::Sleep;
 use super::spans::Span;
-use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, NEVER, Read, Table, Want};
+use crate::engine::{self, Action, Begin, Broken, Config, Engine, Head, Id, Moment, Read, Table, Want};
 use crate::platform::{self, Body, BoxFuture, Failure, MaybeSend, MaybeSync, Now, Request, Response, Transport};
-use crate::wire::{as_millis, millis};
+use crate::wire::as_millis;
 use crate::{Error, Reason, Secret};
 
 /// An engine and what it needs.
@@ -35,8 +36,9 @@ struct State {
     live: Table<Live>,
     /// Who is to be woken, by what they wait for.
     wakers: Table<Waker>,
-    /// Jobs that run by themselves.
-    tasks: Table<()>,
+    /// Jobs that run by themselves, with the number of their task.
+    tasks: Table<u32>,
+    last_task: u32,
     calls: Table<CallState>,
 }
 
@@ -82,6 +84,7 @@ impl Driver {
             live: Table::default(),
             wakers: Table::default(),
             tasks: Table::default(),
+            last_task: 0,
             calls: Table::default(),
         };
         let driver = Arc::new(Self { platform, source, state: Mutex::new(state) });
@@ -177,8 +180,9 @@ impl Driver {
         queue: &mut IntoIter<Item>,
     ) -> Poll<Option<engine::End>> {
         loop {
+            // Or aborted, from elsewhere.
             let interrupted =
-                self.listening(id, context).calls.get_mut(id).is_some_and(|call| std::mem::take(&mut call.interrupted));
+                self.listening(id, context).calls.get_mut(id).is_none_or(|call| std::mem::take(&mut call.interrupted));
             if interrupted {
                 *queue = IntoIter::default();
             }
@@ -212,9 +216,10 @@ impl Driver {
     /// The state, and from here on whoever changes something about the job wakes this context. Looked at before, a change in
     /// between would be missed.
     fn listening(&self, job: Id, context: &Context<'_>) -> MutexGuard<'_, State> {
-        let mut state = self.state();
-        state.wakers.set(job, context.waker().clone());
-        state
+        let before = self.state().wakers.put(job, Box::new(context.waker().clone()));
+        // Dropped without the lock: with its last waker, a task goes, and whatever it holds.
+        drop(before);
+        self.state()
     }
 
     /// Goes on with one job, which is listening, as far as possible without waiting. `false`: nothing happens before the context
@@ -249,13 +254,16 @@ impl Driver {
             }),
         };
         let Poll::Ready(happened) = happened else {
-            self.state().put_back(id, work);
+            let unwanted = self.state().put_back(id, work);
+            drop(unwanted);
             return false;
         };
         let now = self.now();
         let mut state = self.state();
         // Whoever it is for may have to wait for something else now.
         let owner = state.engine.owner(id);
+        // Dropped without the lock: what it drops may be anybody's.
+        let mut unwanted = None;
         match happened {
             Happened::Session(answer) => {
                 if let Some(live) = state.live.remove(id) {
@@ -268,15 +276,15 @@ impl Driver {
                 if cfg!(feature = "tracing") {
                     state.live.get_mut(id).into_iter().for_each(|live| live.span.status(head.status));
                 }
+                unwanted = state.put_back(id, Work::Body(response.body));
                 if let Some(live) = state.live.get_mut(id) {
-                    live.work = Some(Work::Body(response.body));
                     // Another thread may carry out what the engine says of it: until then nobody reads it, or it would be lost.
                     live.owner = NOBODY;
                 }
                 state.engine.head(now, id, head);
             }
             Happened::Bytes(bytes) => {
-                state.put_back(id, work);
+                unwanted = state.put_back(id, work);
                 state.engine.bytes(now, id, &bytes, Want::Chunks, queue);
             }
             Happened::End => {
@@ -289,28 +297,16 @@ impl Driver {
             }
         }
         drop(state);
+        drop(unwanted);
         owner.into_iter().for_each(|owner| self.wake(owner));
         true
     }
 
     fn is_due(&self, due: f64, context: &mut Context<'_>, sleep: &mut Sleep) -> bool {
-        if due == NEVER {
-            *sleep = Sleep::default();
+        if !sleep.is_over(due, self.now(), &*self.platform, context) {
             return false;
         }
-        let now = self.now();
-        if due > now.monotonic {
-            if sleep.due != Some(due) || sleep.timer.is_none() {
-                let left = millis(due - now.monotonic);
-                *sleep = Sleep { due: Some(due), timer: Some(self.platform.sleep(left)) };
-            }
-            let fired = sleep.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
-            if !fired {
-                return false;
-            }
-            // A timer may fire a little early.
-            sleep.timer = None;
-        }
+        // A timer may fire a little early.
         let now = self.now();
         self.engine(|engine| engine.wake(Moment { monotonic: now.monotonic.max(due), ..now }));
         true
@@ -330,7 +326,7 @@ impl Driver {
             let epoch = state.engine.epoch();
             if std::mem::replace(&mut state.epoch, epoch) == epoch { Vec::new() } else { state.listeners.clone() }
         };
-        listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.user_left());
+        platform::each(listeners.iter().filter_map(Weak::upgrade), |listener| listener.user_left());
     }
 
     fn carry_out(self: &Arc<Self>, action: Action) {
@@ -344,7 +340,7 @@ impl Driver {
                 self.state()
                     .live
                     .set(reading, Live { owner: reading, work: Some(Work::Session(answer)), span: Span::session() });
-                self.run(reading);
+                self.run(reading, true);
             }
             Action::Send { request, owner, method, url, headers, body } => {
                 let (body, is_call) = {
@@ -362,7 +358,7 @@ impl Driver {
                 let job = if is_call { request } else { owner };
                 let span = if is_call { Span::none() } else { Span::mint() };
                 self.state().live.set(request, Live { owner: job, work: Some(Work::Head(response)), span });
-                self.run(job);
+                self.run(job, true);
                 // Whoever read the session or minted may have sent it: the call itself has a limit to watch now.
                 if is_call {
                     self.wake(owner);
@@ -370,11 +366,11 @@ impl Driver {
             }
             Action::Pump { request } => {
                 if self.hand_over(request) == Some(request) {
-                    self.run(request);
+                    self.run(request, false);
                 }
             }
             Action::Cancel { request } => {
-                // Dropped without the lock: what it drops may be anybody's.
+                // Without the lock, as above.
                 let cancelled = self.state().live.remove(request);
                 drop(cancelled);
             }
@@ -410,21 +406,26 @@ impl Driver {
 
     /// Lets a job go on by itself, unless it does already. It is never part of a call: one that is cancelled, or just not
     /// polled for a while, takes nothing away from the others who wait for the same thing.
-    fn run(self: &Arc<Self>, job: Id) {
-        {
+    ///
+    /// What `begins` takes the place of the task before, whose runtime may be one that nobody drives any more.
+    fn run(self: &Arc<Self>, job: Id, begins: bool) {
+        let number = {
             let mut state = self.state();
-            if state.tasks.get(job).is_some() {
+            if !begins && state.tasks.get(job).is_some() {
                 drop(state);
                 return self.wake(job);
             }
-            state.tasks.set(job, ());
-        }
-        let mut task = Task { driver: self.clone(), job, over: false };
+            state.last_task += 1;
+            let number = state.last_task;
+            state.tasks.set(job, number);
+            number
+        };
+        let mut task = Task { driver: self.clone(), job, number, over: false };
         self.platform.spawn(Box::pin(async move {
             let mut sleep = Sleep::default();
             poll_fn(|context| {
                 loop {
-                    if task.driver.finish(task.job, context) {
+                    if task.driver.finish(task.job, task.number, context) {
                         task.over = true;
                         return Poll::Ready(());
                     }
@@ -437,10 +438,25 @@ impl Driver {
         }));
     }
 
-    /// Is the job over? Then its task is, too.
-    fn finish(&self, job: Id, context: &Context<'_>) -> bool {
+    /// Is the job over, or another task's? Then this one is over, too.
+    fn finish(&self, job: Id, number: u32, context: &Context<'_>) -> bool {
+        if self.state().tasks.get(job) != Some(&number) {
+            // What this one was woken for.
+            self.wake(job);
+            return true;
+        }
         let mut state = self.listening(job, context);
-        let over = !state.engine.is_under_way(job) && !state.live.iter().any(|(_, live)| live.owner == job);
+        if state.engine.is_under_way(job) {
+            return false;
+        }
+        if state.live.get(job).is_some_and(|live| matches!(live.work, Some(Work::Session(_)))) {
+            // Nobody waits for this reading any more.
+            let late = state.live.remove(job);
+            drop(state);
+            drop(late);
+            state = self.state();
+        }
+        let over = !state.live.iter().any(|(_, live)| live.owner == job);
         if over {
             state.tasks.remove(job);
             state.wakers.remove(job);
@@ -469,10 +485,11 @@ impl State {
         self.wakers.remove(call);
     }
 
-    /// Unless it was cancelled meanwhile.
-    fn put_back(&mut self, id: Id, work: Work) {
-        if let Some(live) = self.live.get_mut(id) {
-            live.work = Some(work);
+    /// Unless it was cancelled meanwhile: then it is given back.
+    fn put_back(&mut self, id: Id, work: Work) -> Option<Work> {
+        match self.live.get_mut(id) {
+            Some(live) => live.work.replace(work),
+            None => Some(work),
         }
     }
 }
@@ -483,13 +500,6 @@ enum Happened {
     Bytes(Vec<u8>),
     End,
     Broken(Failure),
-}
-
-/// The timer of one job.
-#[derive(Default)]
-pub(crate) struct Sleep {
-    due: Option<f64>,
-    timer: Option<BoxFuture<'static, ()>>,
 }
 
 /// A call that is waited for; dropped before its end, it is cancelled.
@@ -513,6 +523,7 @@ impl Drop for Calling<'_> {
 struct Task {
     driver: Arc<Driver>,
     job: Id,
+    number: u32,
     over: bool,
 }
 
@@ -523,11 +534,16 @@ impl Drop for Task {
         }
         let now = self.driver.now();
         let error = dropped();
-        {
+        let abandoned = {
             let mut state = self.driver.state();
+            if state.tasks.get(self.job) != Some(&self.number) {
+                return;
+            }
             state.tasks.remove(self.job);
             state.engine.abandon(now, self.job, error);
-        }
+            state.live.remove(self.job)
+        };
+        drop(abandoned);
         self.driver.perform();
     }
 }

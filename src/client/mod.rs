@@ -10,6 +10,7 @@ mod items;
 mod json;
 mod records;
 mod session;
+mod sleep;
 mod spans;
 mod stream;
 mod tools;

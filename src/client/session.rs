@@ -3,7 +3,7 @@
 use std::future::{Future, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync, OnThread, each};
 use crate::{Error, Secret};
 
 /// Told of every change of the session: the new access token, or `None` after a sign-out.
@@ -18,7 +18,8 @@ pub type Watcher = Box<dyn Fn(Option<&Secret>)>;
 /// Implemented for closures (`|| async { Ok(Some(token)) }`), for a [`Session`] that is set from outside, and for a fixed
 /// [`Secret`].
 pub trait SessionSource: MaybeSend + MaybeSync + 'static {
-    /// The current user's Supabase access token, refreshed if need be; `None` if nobody is signed in.
+    /// The current user's Supabase access token, refreshed if need be; `None` if nobody is signed in. Dropped once it takes
+    /// longer than [`Timeouts::session`](super::Timeouts::session).
     fn access_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Error>>;
 
     /// Tells `changed` of every change from now on. A source that can do so answers `true`, and is then asked once for each
@@ -49,22 +50,30 @@ impl SessionSource for Secret {
     }
 }
 
-/// A session that the application sets: the access token of whoever is signed in. Clones are the same session.
-#[derive(Clone, Default)]
-pub struct Session(Arc<Mutex<State>>);
+/// A session that the application sets: the access token of whoever is signed in. Clones are the same session. `Send + Sync`
+/// everywhere; on wasm32 it must be used on the thread that made it, and panics on any other.
+///
+/// What a clone [watches](SessionSource::watch), it watches until it is dropped: a client's clone goes with the client.
+pub struct Session {
+    state: Arc<Mutex<State>>,
+    /// Which of the clones this is.
+    clone: u64,
+}
 
 #[derive(Default)]
 struct State {
     access_token: Option<Secret>,
     /// How often it was set.
     changes: u64,
-    watchers: Vec<Arc<Watcher>>,
+    clones: u64,
+    /// With the clone that watches.
+    watchers: Vec<(u64, OnThread<Arc<Watcher>>)>,
 }
 
 impl Session {
     /// Nobody is signed in yet.
     pub fn new() -> Self {
-        Self::default()
+        Self { state: Arc::default(), clone: 0 }
     }
 
     /// This user is signed in now, or nobody.
@@ -79,7 +88,7 @@ impl Session {
                 let state = self.state();
                 (state.access_token.clone(), state.changes, state.watchers.clone())
             };
-            watchers.iter().for_each(|watcher| watcher(access_token.as_ref()));
+            each(&watchers, |(_, watcher)| watcher(access_token.as_ref()));
             // What another thread set meanwhile may have been told before this: it is what was set last.
             if self.state().changes == changes {
                 return;
@@ -88,7 +97,7 @@ impl Session {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,18 +108,89 @@ impl SessionSource for Session {
     }
 
     fn watch(&self, changed: Watcher) -> bool {
-        let mut state = self.state();
-        // What the client is told first: who is signed in already.
-        if let Some(access_token) = &state.access_token {
-            changed(Some(access_token));
+        let mut told = false;
+        loop {
+            let (access_token, changes) = {
+                let state = self.state();
+                (state.access_token.clone(), state.changes)
+            };
+            // What the client is told first: who is signed in already.
+            if told || access_token.is_some() {
+                changed(access_token.as_ref());
+                told = true;
+            }
+            let mut state = self.state();
+            // What was set meanwhile, it was not told.
+            if state.changes == changes {
+                state.watchers.push((self.clone, OnThread::new(Arc::new(changed))));
+                return true;
+            }
         }
-        state.watchers.push(Arc::new(changed));
-        true
+    }
+}
+
+impl Clone for Session {
+    fn clone(&self) -> Self {
+        let clone = {
+            let mut state = self.state();
+            state.clones += 1;
+            state.clones
+        };
+        Self { state: self.state.clone(), clone }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let gone: Vec<_> = self.state().watchers.extract_if(.., |(clone, _)| *clone == self.clone).collect();
+        // Without the lock: what it drops may be anybody's.
+        drop(gone);
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("signed_in", &self.state().access_token.is_some()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::Client;
+
+    #[test]
+    fn a_client_that_is_dropped_takes_its_watcher_along() {
+        let session = Session::new();
+        let client = || Client::builder("https://g.example").token_url("https://f.example").session(session.clone());
+        let clients: Vec<_> = (0..3).map(|_| client().build().unwrap()).collect();
+        assert_eq!(session.state().watchers.len(), 3);
+        drop(clients);
+        assert_eq!(session.state().watchers.len(), 0);
+    }
+
+    #[test]
+    fn what_is_set_while_a_watcher_is_told_of_the_beginning_it_is_told_too() {
+        let session = Session::new();
+        session.set(Some("first".into()));
+        let (tell, told) = channel();
+        let setting = session.clone();
+        session.watch(Box::new(move |token| {
+            tell.send(token.map(|token| token.expose().to_owned())).unwrap();
+            if token.is_some_and(|token| token.expose() == "first") {
+                setting.set(None);
+            }
+        }));
+        session.set(Some("second".into()));
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [Some("first".to_owned()), None, Some("second".to_owned())]);
     }
 }

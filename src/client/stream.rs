@@ -9,10 +9,11 @@ use futures_util::Stream;
 use serde::de::DeserializeOwned;
 
 use super::chat::{ChatChunk, Usage};
-use super::drive::{Driver, Sleep};
+use super::drive::Driver;
 use super::handle::Client;
 use super::items::Item;
 use super::json::{read_chunk, read_usage};
+use super::sleep::Sleep;
 use super::spans::Span;
 use crate::engine::{Id, Outcome, ToolCall, Trace};
 use crate::{Error, Reason};
@@ -297,7 +298,7 @@ impl ChatStream {
 
     fn read(&mut self, json: &str) -> Result<ChatChunk, Error> {
         let chunk = read_chunk(json).ok_or_else(|| self.raw.fail(ANOTHER_SHAPE))?;
-        self.text.push_str(chunk.text());
+        self.text.extend(chunk.texts());
         // Read once more: that costs less than code that copies what it holds.
         if let Some(json) = self.raw.usage.take() {
             self.usage = read_usage(&json);

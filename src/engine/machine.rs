@@ -454,11 +454,20 @@ impl Engine {
         self.conversations.get(conversation)?.session_id(self.session.epoch)
     }
 
-    /// When the next limit of one thing under way passes: a call, a mint (by its conversation), a reading or a drain.
+    /// When the next limit of one thing under way passes: a call, a mint (by its conversation), a reading or a drain. A call
+    /// watches what it waits for, too: whoever else should may be in a runtime that nobody drives.
     #[cfg(feature = "client")]
     pub(crate) fn due(&self, id: Id) -> f64 {
-        let call = self.calls.get(id).map(|call| call.due.min(call.total));
-        let mint = || Some(self.conversations.get(id)?.mint.as_ref()?.due);
+        let mint_of = |id| Some(self.conversations.get(id)?.mint.as_ref()?.due);
+        let call = self.calls.get(id).map(|call| {
+            let due = call.due.min(call.total);
+            match call.phase {
+                Phase::Session(_) => due.min(self.session.due()),
+                Phase::Token => due.min(self.session.due()).min(mint_of(call.conversation).unwrap_or(NEVER)),
+                _ => due,
+            }
+        });
+        let mint = || mint_of(id);
         let drain = || match self.requests.get(id)? {
             Owner::Drain(due) => Some(*due),
             Owner::Call(_) | Owner::Mint(_) => None,

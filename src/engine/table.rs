@@ -18,9 +18,9 @@ impl<T> Table<T> {
         drop(self.put(id, Box::new(value)));
     }
 
-    /// The same code for whatever is boxed, and so only once in a module.
+    /// Gives back what was there. (The same code for whatever is boxed, and so only once in a module.)
     #[inline(never)]
-    fn put(&mut self, id: Id, value: Box<T>) -> Option<Box<T>> {
+    pub(crate) fn put(&mut self, id: Id, value: Box<T>) -> Option<Box<T>> {
         let place = self.0.partition_point(|(other, _)| *other < id);
         match self.0.get_mut(place) {
             Some((other, old)) if *other == id => Some(std::mem::replace(old, value)),

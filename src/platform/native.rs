@@ -181,6 +181,11 @@ pub(crate) fn number_text(number: f64) -> String {
     format!("{number:?}")
 }
 
+/// Does the HTTP client take it? It knows more of addresses and names than that they are words.
+pub(crate) fn is_url(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok()
+}
+
 /// The whole chain of causes, without the URL: the client's own message names the server.
 fn failure(error: reqwest::Error) -> Failure {
     let is_unsent = error.is_connect() || error.is_builder();

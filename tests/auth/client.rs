@@ -1,6 +1,7 @@
 //! The client, with a Supabase project as its session source.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use behest_client::auth::{MemoryStorage, Scope, Storage, Supabase};
 #[cfg(not(target_arch = "wasm32"))]
@@ -121,10 +122,26 @@ fn server_less<T: std::fmt::Debug>(future: impl Future<Output = Result<T, Error>
     behest_client::testing::World::new().run(future).unwrap_err()
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 #[test]
 fn a_project_crosses_threads() {
     fn shared<T: Send + Sync + Clone + 'static>() {}
     shared::<Supabase>();
     shared::<behest_client::auth::AuthSession>();
+    shared::<Arc<behest_client::auth::Subscription>>();
+}
+
+/// In browsers a panic ends the whole instance.
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn a_listener_that_panics_keeps_the_sign_out_from_no_client() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let server = Server::new();
+    let supabase = server.signed_in();
+    let _stays = supabase.on_change(|_, session| assert!(session.is_some(), "a defect of the application"));
+    let client = client(&server, &supabase);
+    server.world.run(client.warm()).unwrap();
+    let sign_out = || server.world.run(supabase.sign_out(Scope::Local));
+    assert!(catch_unwind(AssertUnwindSafe(sign_out)).is_err());
+    assert_eq!(client.token_info(), None);
+    assert_eq!(server.world.run(client.ask("Hi!")).unwrap_err().reason(), Reason::SignedOut);
 }

@@ -1,11 +1,14 @@
 //! A session is renewed in time, once, and survives everything but its end.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Wake};
 use std::time::Duration;
 
-use behest_client::auth::{MemoryStorage, Scope, Storage, Supabase};
+use behest_client::auth::{MemoryStorage, Scope, Storage, Supabase, UserChanges};
+use behest_client::client::transport::Transport as _;
 use behest_client::testing::Reply;
-use behest_client::{Action, Reason};
+use behest_client::{Action, Error, Reason};
 use futures_util::future::join_all;
 
 use crate::server::{HOUR, KEY, Server, refusal};
@@ -187,5 +190,55 @@ fn a_wrong_clock_does_not_renew_at_every_call() {
             server.world.run(supabase.session()).unwrap().unwrap();
         }
         assert_eq!(server.renewals(), usize::from(pass > 0));
+    }
+}
+
+type Begin = fn(&Supabase) -> Pin<Box<dyn Future<Output = Result<(), Error>> + '_>>;
+
+const OPERATIONS: [(&str, Begin); 5] = [
+    ("sign_in", |supabase| Box::pin(async { supabase.sign_in_anonymously().await.map(drop) })),
+    ("session", |supabase| Box::pin(async { supabase.session().await.map(drop) })),
+    ("refresh", |supabase| Box::pin(async { supabase.refresh().await.map(drop) })),
+    ("update_user", |supabase| Box::pin(async { supabase.update_user(UserChanges::new()).await.map(drop) })),
+    ("sign_out", |supabase| Box::pin(async { supabase.sign_out(Scope::Local).await })),
+];
+
+#[test]
+fn what_is_dropped_after_any_of_its_polls_leaves_the_session_whole() {
+    struct Nothing;
+    impl Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+    for (name, begin) in OPERATIONS {
+        for polls in 0.. {
+            let server = Server::new();
+            let supabase = server.signed_in();
+            server.world.pass(HOUR);
+            server.delays([1_000, 1_000]);
+            let kept = Arc::new(Nothing);
+            let waker = kept.clone().into();
+            let mut operation = begin(&supabase);
+            let mut done = false;
+            for _ in 0..polls {
+                done |= operation.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+                if done {
+                    break;
+                }
+                server.world.run(server.world.sleep(Duration::from_millis(300)));
+            }
+            drop((operation, waker));
+            let session = server.world.run(supabase.session()).unwrap();
+            // The scripted server has one session, which another sign-in ends.
+            if name != "sign_in" {
+                assert_eq!(session.is_none(), polls > 0 && name == "sign_out", "{name} after {polls} polls");
+            }
+            // What went on without it is over, too.
+            server.world.run(server.world.sleep(Duration::from_secs(60)));
+            assert_eq!(Arc::strong_count(&kept), 1, "{name} after {polls} polls: its task is kept");
+            if done {
+                break;
+            }
+            assert!(polls < 50, "{name} never ends");
+        }
     }
 }

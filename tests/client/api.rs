@@ -2,9 +2,9 @@
 
 use std::error::Error as _;
 
-use behest_client::Reason;
-use behest_client::client::{ChatChunk, ChatRequest, Client, Models, Session};
+use behest_client::client::{AbortHandle, Chat, ChatChunk, ChatRequest, ChatState, Client, Models, Session};
 use behest_client::testing::{Reply, World, access_token, default_reply};
+use behest_client::{Error, Reason};
 use futures_util::StreamExt as _;
 
 use crate::test;
@@ -85,4 +85,16 @@ fn the_builder_tells_every_problem_at_once_in_rusts_own_names() {
         assert!(error.message().contains(name), "{name}: {error}");
     }
     assert!(!error.to_string().contains("sb_secret_x"), "{error}");
+}
+
+/// What contexts and signals of user interfaces ask for, on every target.
+#[test]
+fn what_an_application_passes_around_is_send_sync_and_clone() {
+    fn shared<T: Send + Sync + Clone + Unpin + std::fmt::Debug + 'static>() {}
+    shared::<Client>();
+    shared::<Session>();
+    shared::<Chat>();
+    shared::<ChatState>();
+    shared::<AbortHandle>();
+    shared::<Error>();
 }

@@ -43,6 +43,16 @@ fn a_token_endpoint_may_be_anywhere() {
     assert_eq!(world.run(client.ask("Hi!")).unwrap(), "Hello");
 }
 
+/// In browsers `fetch` says so.
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn an_address_that_no_request_can_have_is_told_at_once() {
+    for url in ["http://1.2.3.999", "https://0x100000000", "http://[1::2::3]"] {
+        let error = Client::builder(url).token_url("https://f.example").session(Secret::from("t")).build().unwrap_err();
+        assert_eq!(error.reason(), Reason::InvalidConfig, "{url}");
+    }
+}
+
 #[test]
 fn bad_options_are_named() {
     let build = |gateway: &str, supabase: &str, function: &str| {

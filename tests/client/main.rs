@@ -14,6 +14,8 @@ mod calls;
 mod chat_store;
 mod config;
 mod errors;
+#[cfg(not(target_arch = "wasm32"))]
+mod hygiene;
 mod retries;
 #[cfg(not(target_arch = "wasm32"))]
 mod runtimes;

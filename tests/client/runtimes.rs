@@ -115,3 +115,32 @@ fn a_session_source_that_panics_is_told_apart_from_a_runtime_that_ends() {
     assert_eq!(error.reason(), Reason::Internal);
     assert!(error.message().ends_with("a panic") && error.hint().contains("standard error"), "{error}");
 }
+
+#[test]
+fn a_runtime_that_nobody_drives_any_more_keeps_nobody_waiting() {
+    let silent = Arc::new(AtomicBool::new(true));
+    let (_server, address) = serve(vec![delta("Hello"), finish("stop")], true, &silent);
+    let limits = Timeouts::default().token(Duration::from_millis(300));
+    let client = client(address).timeouts(limits).build().unwrap();
+    let question = ChatRequest::user("Hi!");
+    // One for each thread, say, as code that is not asynchronous has it.
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (left, here) = (runtime(), runtime());
+    left.block_on(async {
+        let mut asking = pin!(client.chat_stream(&question));
+        assert!(asking.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        tokio::task::yield_now().await;
+    });
+    silent.store(false, Ordering::SeqCst);
+    // The limit of what was begun there counts here, and the next token is asked for here.
+    let stream = loop {
+        match here.block_on(client.chat_stream(&question)) {
+            Ok(stream) => break stream,
+            Err(error) => assert_eq!(error.reason(), Reason::Timeout, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(stream.outcome(), None);
+    drop(left);
+    assert_eq!(here.block_on(client.chat_stream(&question)).unwrap().outcome(), None);
+}

@@ -452,3 +452,66 @@ fn other_answers_of_the_same_call_do_not_mix() {
     let (outcome, text, _) = read(&world);
     assert_eq!((outcome, text.as_str()), (Outcome::Complete, "mine"));
 }
+
+#[test]
+fn a_stream_is_aborted_from_elsewhere_in_the_middle_of_what_has_come() {
+    let whole = [delta("a"), delta("b"), finish("stop"), DONE.to_owned()].concat();
+    for chunks in [vec![text(whole)], vec![text([delta("a"), delta("b")].concat()), Chunk::Stall]] {
+        let (stalls, world) = (chunks.len() == 2, gateway_streams(chunks));
+        let client = world.client();
+        let (mut stream, mut other) = (open(&world, &client), open(&world, &client));
+        let handle = stream.abort_handle();
+        assert_eq!(world.run(stream.next()).unwrap().unwrap().text(), "a");
+        handle.clone().abort();
+        assert_eq!(world.run(stream.next()), None);
+        assert_eq!((stream.outcome(), stream.text()), (Some(Outcome::Aborted), "a"));
+        assert_eq!(world.log(|log| log.cancelled), usize::from(stalls));
+        // After its end it is of no account, to nobody.
+        handle.abort();
+        assert_eq!(world.run(other.next()).unwrap().unwrap().text(), "a");
+        assert_eq!(world.run(other.next()).unwrap().unwrap().text(), "b");
+    }
+}
+
+#[test]
+fn a_stream_that_waits_is_woken_by_its_abort() {
+    let world = gateway_streams(vec![text(delta("a")), Chunk::Stall]);
+    let client = world.client();
+    let mut stream = open(&world, &client);
+    world.run(stream.next()).unwrap().unwrap();
+    let handle = stream.abort_handle();
+    {
+        let mut next = pin!(stream.next());
+        assert!(world.poll_once(next.as_mut()).is_pending());
+        handle.abort();
+        assert_eq!(world.run(next), None);
+    }
+    assert_eq!((stream.outcome(), world.seconds()), (Some(Outcome::Aborted), 0.0));
+}
+
+/// As models give it that tell what they thought (Mistral's).
+#[test]
+fn content_in_parts_is_its_text() {
+    let thought = r#"{"type":"thinking","thinking":[{"type":"text","text":"Hm."}]}"#;
+    let parts =
+        |parts: &str| format!(r#"data: {{"choices":[{{"index":0,"delta":{{"content":[{parts}]}}}}]}}"#) + "\n\n";
+    let said = |text: &str| format!(r#"{{"type":"text","text":"{text}"}}"#);
+    let world = gateway_streams(vec![
+        text(parts(thought)),
+        text(parts(&said("Hel"))),
+        text(parts(&[said("l"), thought.to_owned(), said("o")].join(","))),
+        text(finish("stop")),
+    ]);
+    assert_eq!(read(&world), (Outcome::Complete, "Hello".to_owned(), None));
+
+    let world = World::new();
+    world.serve(move |request, log| match request.url == FUNCTION {
+        true => default_reply(request, log),
+        false => Reply::json(
+            200,
+            format!(r#"{{"choices":[{{"message":{{"role":"assistant","content":[{thought},{}]}}}}]}}"#, said("Hello")),
+        ),
+    });
+    let answer = world.run(world.client().chat(&ChatRequest::user("Hi!"))).unwrap();
+    assert_eq!(answer.text(), Some("Hello"));
+}
