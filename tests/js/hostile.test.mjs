@@ -69,11 +69,17 @@ test("the sign-out of somebody who asked while the module was loading is not mis
   assert.equal(world.chats, 0);
 });
 
-test("a prompt that may have arrived is sent once, one that did not is sent again", LIMIT, async () => {
-  for (const [error, chats] of [
-    [new TypeError("Failed to fetch"), 1],
-    [new TypeError("fetch failed", { cause: Object.assign(new Error("refused"), { code: "ECONNREFUSED" }) }), 3],
+test("a prompt that may have arrived is sent once, one that did not is sent again", LIMIT, async (context) => {
+  const unknown = new TypeError("Failed to fetch");
+  const refused = new TypeError("fetch failed", { cause: Object.assign(new Error("refused"), { code: "ECONNREFUSED" }) });
+  const own = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  context.after(() => (own ? Object.defineProperty(globalThis, "navigator", own) : delete globalThis.navigator));
+  for (const [onLine, error, chats] of [
+    [true, unknown, 1],
+    [true, refused, 3],
+    [false, unknown, 3],
   ]) {
+    Object.defineProperty(globalThis, "navigator", { value: { onLine }, configurable: true });
     let sent = 0;
     const { behest } = setUp(undefined, {
       fetch: async (request) => {
