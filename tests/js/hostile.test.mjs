@@ -191,6 +191,17 @@ test("leaving the texts cancels, before and during a read", LIMIT, async () => {
   }
 });
 
+// They are typed as an AsyncGenerator, which is AsyncDisposable.
+test("texts that are held by `await using` are left at its end", { ...LIMIT, skip: !Symbol.asyncDispose }, async () => {
+  const { world, behest } = setUp(() => lab.stream([lab.delta("Hi"), lab.STALL]));
+  const stream = await streamOf(behest);
+  const texts = stream.text();
+  await texts.next();
+  assert.equal(await texts[Symbol.asyncDispose](), undefined);
+  assert.equal(stream.outcome, "aborted");
+  assert.equal(world.requests.at(-1).cancelled, true);
+});
+
 test("a signal of another kind is heard, and its reason kept", LIMIT, async () => {
   const target = new EventTarget();
   const signal = Object.assign(Object.create(null), {
