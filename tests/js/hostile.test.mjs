@@ -150,6 +150,27 @@ test("limits of any size are limits", LIMIT, async () => {
   }
 });
 
+test("what took too long names the option that sets the limit", LIMIT, async () => {
+  const never = () => new Promise(() => {});
+  const pings = () => lab.stream([lab.delta("Hi"), ...Array.from({ length: 100 }, () => [": ping\n\n", lab.wait(5)]).flat(), lab.STALL]);
+  const cases = [
+    ["sessionMs", "session_timeout", { getAccessToken: never }],
+    ["tokenMs", "timeout", {}, lab.hang, lab.hang],
+    ["firstByteMs", "timeout", {}, lab.hang],
+    ["idleMs", "stalled", {}, () => lab.stream([lab.delta("Hi"), lab.STALL])],
+    ["contentMs", "stalled", {}, pings],
+    ["totalMs", "timeout", {}, lab.hang],
+  ];
+  for (const [option, reason, more, gateway, token] of cases) {
+    const { world, behest } = setUp(gateway, { timeouts: { [option]: 30 }, maxRetries: 0, ...more });
+    if (token) world.serve(token);
+    const reading = async () => {
+      for await (const _ of (await streamOf(behest)).text());
+    };
+    await assert.rejects(reading(), (error) => fails(reason)(error) && error.message.includes(`timeouts.${option})`), option);
+  }
+});
+
 test("a mint that drips is bounded as a whole", LIMIT, async () => {
   const { world, behest } = setUp(undefined, { timeouts: { tokenMs: 200 } });
   world.serve(() => lab.stream([...'{"token":"t","ttl":900}'].flatMap((letter) => [letter, lab.wait(40)])));
