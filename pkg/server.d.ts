@@ -43,7 +43,10 @@ export interface Settings {
   supabasePublicUrl?: string;
   /** JSON object from name to publishable key. */
   supabasePublishableKeys?: string | object;
-  /** The publishable key, if there is no map of them; its name is `default`. Its former name is `supabaseAnonKey`. */
+  /**
+   * The publishable key, if there is no map of them; its name is `default`. Its former name is `supabaseAnonKey`. Supabase lets nobody
+   * read the user's plan without it.
+   */
   supabasePublishableKey?: string;
   /** As `supabasePublishableKey`, for projects with keys of the former kind. */
   supabaseAnonKey?: string;

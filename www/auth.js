@@ -3,7 +3,7 @@ const RENEW_BEFORE_MS = 60_000;
 const DEADLINE_MS = 10_000;
 
 /** What Supabase Auth refused, in its own words. */
-export class AuthError extends Error {
+class AuthError extends Error {
   name = "AuthError";
 
   constructor(message, { status, code, cause } = {}) {

@@ -61,8 +61,11 @@ impl Admin {
     pub async fn set_plan(&self, user_id: &str, plan: &str) -> Result<()> {
         ensure!(PLANS.contains(&plan), "there is no plan {plan:?}: use {}", PLANS.join(", "));
         let (id, plan) = (user_id.to_owned(), plan.to_owned());
-        let set = self.store.run(move |db| users::set_plan(db, &id, Some(&plan))).await;
-        set.with_context(|| format!("user {user_id} cannot be given a plan: is there such a user?"))
+        let set = self.store.run(move |db| {
+            let user = users::by_id(db, &id)?;
+            user.map(|_| users::set_plan(db, &id, Some(&plan))).transpose()
+        });
+        set.await?.with_context(|| format!("there is no user {user_id}"))
     }
 
     /// Bans a user for so long, who then gets no session, or ends the ban. Sessions that stand are ended.

@@ -26,11 +26,15 @@ impl<'a> Connect<'a> {
              console.log(await behest.ask(\"Hi!\"));\n"
         );
         let rust = format!(
-            "let client = Client::builder(\"{gateway}\")\n    .function(\"{supabase}\", \"{FUNCTION_NAME}\")\n    \
-             .session(source)\n    .build()?;\nprintln!(\"{{}}\", client.ask(\"Hi!\").await?);\n"
+            "use behest_client::{{Client, auth::Supabase}}; // with the feature `auth`\n\n\
+             let supabase = Supabase::new(\"{supabase}\", \"{key}\")?;\n\
+             let client = Client::builder(\"{gateway}\").supabase(&supabase, \"{FUNCTION_NAME}\").build()?;\n\
+             supabase.sign_in_with_password(\"demo@example.com\", \"…\").await?;\n\
+             println!(\"{{}}\", client.ask(\"Hi!\").await?);\n"
         );
         let curl = format!(
-            "TOKEN=$(curl -s {gateway}/v1/auth/mint -H \"Authorization: Bearer $BEHEST_KEY\" \\\n  \
+            "# BEHEST_KEY is the gateway API key.\n\
+             TOKEN=$(curl -s {gateway}/v1/auth/mint -H \"Authorization: Bearer $BEHEST_KEY\" \\\n  \
              -d '{{\"user_id\":\"me\"}}' | sed 's/.*\"jwt\":\"\\([^\"]*\\).*/\\1/')\n\
              curl {gateway}/v1/chat/completions -H \"Authorization: Bearer $TOKEN\" \\\n  \
              -d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Hi!\"}}]}}'\n"

@@ -60,12 +60,15 @@ function originOf(text) {
   );
 }
 
+/** What the client says of its options, in the words of the flags that they come from. */
+const inFlags = (text) => text.replace(/\b(behest|supabase|token)Url\b/g, "--$1-url").replace("functionName", "--function");
+
 main().then(
   (code) => (process.exitCode = code),
   (error) => {
     const isUsers =
       error instanceof BehestError || error?.code?.startsWith?.("ERR_PARSE_ARGS") || error instanceof TypeError;
-    console.error(isUsers ? error.message : error);
+    console.error(isUsers ? inFlags(error.message) : error);
     process.exitCode = 2;
   },
 );

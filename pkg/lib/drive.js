@@ -132,7 +132,7 @@ export function createDriver({ load, config, source, fetch }) {
       const read = (token = "") => {
         if (begun?.sentFor === token) offered = begun;
         if (typeof (token ?? "") === "string") tellOf(SESSION_READ, token ?? "", offered);
-        else tellOf(SESSION_FAILED, "getAccessToken must give the access token as a string, or null");
+        else tellOf(SESSION_FAILED, "`getAccessToken` must give the access token as a string, or null");
         offered = undefined;
         begun?.discard();
       };

@@ -4,7 +4,7 @@ import { decodeToken } from "./token.js";
 
 /** What `createClient` was given, checked: what the engine is told. Every problem is named at once. */
 export function engineConfig(options) {
-  if (typeof options !== "object" || !options) bad("createClient needs an object of options");
+  if (typeof options !== "object" || !options) bad("`createClient` needs an object of options");
   const problems = [];
   const { supabase, getAccessToken, timeouts = {}, wasmUrl, wasmModule } = options;
   const say = (problem) => void problems.push(problem);
@@ -19,7 +19,7 @@ export function engineConfig(options) {
 
   if (getAccessToken !== undefined && typeof getAccessToken !== "function") say("the option getAccessToken must be a function");
   else if (getAccessToken && supabase) say("give `supabase` or `getAccessToken`, not both");
-  else if (!getAccessToken && !supabase?.auth) say("createClient needs `supabase`, a supabase-js client, or `getAccessToken`");
+  else if (!getAccessToken && !supabase?.auth) say("`createClient` needs `supabase`, a supabase-js client, or `getAccessToken`");
   if (options.fetch !== undefined && typeof options.fetch !== "function") say("the option fetch must be a function");
   if (wasmUrl !== undefined && typeof wasmUrl !== "string" && !wasmUrl?.href) say("the option wasmUrl must be a URL");
   if (wasmModule !== undefined && (typeof wasmModule !== "object" || !wasmModule)) {

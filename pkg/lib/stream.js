@@ -66,6 +66,8 @@ export class ChatStream {
         throw error;
       },
       [Symbol.asyncIterator]: () => texts,
+      // `await using`. Where there is no such symbol yet, nobody can ask for it.
+      [Symbol.asyncDispose]: async () => void this.abort(),
     };
     return texts;
   }

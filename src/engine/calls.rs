@@ -3,7 +3,7 @@
 use super::budget::Spent;
 use super::call::{Kind, Phase, Reply, Streaming};
 use super::clock::{Limits, Moment, NEVER};
-use super::exchange::{Broken, Exchange, GATEWAY, Head, REFUSAL_LIMIT, bearer, timed_out};
+use super::exchange::{Broken, Exchange, GATEWAY, Head, REFUSAL_LIMIT, bearer, option, timed_out};
 use super::machine::{Action, Body, Engine, Owner};
 use super::receive::{Receive, Want};
 use super::retry::wait_before_retry;
@@ -257,18 +257,18 @@ impl Engine {
         let limits = self.config.limits;
         let Some(call) = self.calls.get_mut(id) else { return };
         if call.total <= now.monotonic {
-            let error = timed_out(Reason::Timeout, call.total_limit, "the whole call (timeouts.total)");
+            let error = timed_out(Reason::Timeout, call.total_limit, "the whole call", option::TOTAL);
             return self.fail(id, Outcome::Failed, error);
         }
         match &call.phase {
             Phase::Head(exchange) => {
-                let what = "the gateway's first byte (timeouts.firstByte)";
-                let error = exchange.tell(timed_out(Reason::Timeout, limits.first_byte, what));
+                let what = "the gateway's first byte";
+                let error = exchange.tell(timed_out(Reason::Timeout, limits.first_byte, what, option::FIRST_BYTE));
                 self.settle(id, Err(error));
             }
             Phase::Body(exchange) => {
-                let what = "the rest of the gateway's reply (timeouts.idle)";
-                let error = exchange.tell(timed_out(Reason::Timeout, limits.idle, what));
+                let what = "the rest of the gateway's reply";
+                let error = exchange.tell(timed_out(Reason::Timeout, limits.idle, what, option::IDLE));
                 self.settle(id, Err(error));
             }
             Phase::Refusal(exchange) => {
@@ -279,15 +279,15 @@ impl Engine {
             Phase::Retry => self.proceed(now, id),
             Phase::Stream(streaming) => {
                 let (waited, request) = (now.monotonic - streaming.waiting_since, streaming.exchange.request);
-                let silent = |limit: f64, what: &str| {
-                    let message = ["nothing came for ", &digits(limit as u64), " ms (", what, ")"].concat();
+                let silent = |limit: f64, what: &str, option: &str| {
+                    let message = [what, " came for ", &digits(limit as u64), " ms (", option, ")"].concat();
                     End::failed(Outcome::Stalled, Reason::Stalled, message)
                 };
                 let end = streaming.stream.finished().unwrap_or_else(|| {
                     if waited >= limits.idle {
-                        silent(limits.idle, "timeouts.idle")
+                        silent(limits.idle, "nothing", option::IDLE)
                     } else {
-                        silent(limits.content, "timeouts.content: only keep-alives")
+                        silent(limits.content, "only keep-alives", option::CONTENT)
                     }
                 });
                 let end = End { error: end.error.map(|error| streaming.exchange.tell(error)), ..end };

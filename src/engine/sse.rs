@@ -211,6 +211,7 @@ mod tests {
             (b": comment\n\n: another\ndata: x\n\n", vec![event("", "x")]),
             (b"event: error\ndata: {}\n\ndata: y\n\n", vec![event("error", "{}"), event("", "y")]),
             (b"event: nothing\n\n", vec![]),
+            (b"event: error\n\ndata: x\n\n", vec![event("", "x")]),
             (b"id: 7\nretry: 10\nunknown: z\ndata: x\n\n", vec![event("", "x")]),
             (b"data: {\"a\":\"b:c\"}\n\n", vec![event("", "{\"a\":\"b:c\"}")]),
             ("data: h\u{e9}llo \u{1F600}\n\n".as_bytes(), vec![event("", "h\u{e9}llo \u{1F600}")]),

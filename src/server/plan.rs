@@ -17,6 +17,8 @@ use crate::{Error, Reason};
 
 const LIMITS: Limits = Limits::new(Duration::from_secs(5), 64 * 1024);
 const FREE: u32 = 1;
+/// Supabase lets no request in that has none of the project's keys.
+const NO_KEY: &str = "rest/v1 answered 401: SUPABASE_PUBLISHABLE_KEY is not set";
 
 /// The column `plan` of the user's row in `profiles`. `pro` is tier 2, `max` tier 3; everything else, no row and no table
 /// included, tier 1.
@@ -58,6 +60,10 @@ impl ProfilePlan {
                 Ok(FREE)
             }
             (403, Some("42501")) => Err(unavailable("the role that asks lacks `grant select on profiles`")),
+            (401, None) if !self.with_secret_key && self.project.publishable.preferred(None).is_none() => {
+                log!(error, "the user's plan could not be read", why = NO_KEY);
+                Err(Error::new(Reason::Misconfigured, NO_KEY))
+            }
             (_, code) => {
                 let (status, code) = (digits(status.into()), code.unwrap_or_default());
                 Err(unavailable(&["rest/v1 answered ", &status, " ", code].concat()))

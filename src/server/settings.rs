@@ -72,7 +72,8 @@ settings! {
     Text supabase_public_url "SUPABASE_PUBLIC_URL";
     /// JSON object from name to publishable key.
     Json supabase_publishable_keys "SUPABASE_PUBLISHABLE_KEYS";
-    /// The publishable key, if there is no map of them; its name is `default`. Its former name is `SUPABASE_ANON_KEY`.
+    /// The publishable key, if there is no map of them; its name is `default`. Its former name is `SUPABASE_ANON_KEY`. Supabase
+    /// lets nobody read the user's plan without it.
     Text supabase_publishable_key "SUPABASE_PUBLISHABLE_KEY";
     /// As [`supabase_publishable_key`](Self::supabase_publishable_key), for projects with keys of the former kind.
     Text supabase_anon_key "SUPABASE_ANON_KEY";

@@ -151,7 +151,7 @@ fn every_wait_has_its_limit() {
     world.serve(|_, _| Reply::hang());
     let error = ask(&world, &world.client());
     assert_eq!((error.reason(), world.seconds()), (Reason::Timeout, 15.0));
-    assert!(error.message().contains("timeouts.token"), "{error}");
+    assert!(error.message().ends_with("the token function (Timeouts::token)"), "{error}");
     // The gateway's head.
     let world = hang();
     world.serve(|request, log| if request.url == FUNCTION { default_reply(request, log) } else { Reply::hang() });

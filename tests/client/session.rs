@@ -361,6 +361,19 @@ fn a_session_read_that_is_late_overrides_nothing() {
 }
 
 #[test]
+fn a_conversation_made_while_nobody_was_signed_in_is_its_first_users() {
+    let world = World::new();
+    world.signed_out();
+    let client = world.client();
+    let conversation = client.conversation(Default::default()).unwrap();
+    for (user, expected) in [("user-1", Ok("Hello".to_owned())), ("user-2", Err(Reason::UserChanged))] {
+        world.signed_in(user, "login-1");
+        client.session_changed(Some(&access_token(user, "login-1")));
+        assert_eq!(world.run(conversation.ask("Hi!")).map_err(|error| error.reason()), expected, "{user}");
+    }
+}
+
+#[test]
 fn what_has_arrived_for_a_user_who_left_is_not_handed_out() {
     let world = World::new();
     world.serve(|request, log| match request.url == FUNCTION {

@@ -192,6 +192,38 @@ fn a_failed_mint_is_told_to_everyone_who_waited_and_not_repeated_at_once() {
 }
 
 #[test]
+fn cool_downs_grow_to_half_a_minute_and_begin_anew_after_a_token_or_a_quiet_minute() {
+    let world = World::new();
+    let refuse = || world.serve(|_, _| Reply::json(403, "{}"));
+    refuse();
+    let client = world.client();
+    let mints = || {
+        assert!(world.run(client.ask("Hi!")).is_err());
+        world.log(|log| log.mints())
+    };
+    let until_next_mint = || {
+        let before = world.log(|log| log.mints());
+        (1..).find(|_| {
+            world.pass(1);
+            mints() > before
+        })
+    };
+    mints();
+    let waits: Vec<u32> = (0..8).filter_map(|_| until_next_mint()).collect();
+    assert!(waits[0] == 1 && waits.iter().all(|wait| *wait <= 30) && waits[7] >= 15, "{waits:?}");
+    world.pass(61);
+    mints();
+    assert_eq!(until_next_mint(), Some(1));
+    world.pass(3);
+    tokens_live(&world, 1);
+    assert!(world.run(client.ask("Hi!")).is_ok());
+    world.pass(1);
+    refuse();
+    mints();
+    assert_eq!(until_next_mint(), Some(1));
+}
+
+#[test]
 fn a_mint_that_reached_nobody_needs_no_cool_down() {
     let world = World::new();
     world.serve(|_, _| Reply::refused("offline"));

@@ -450,7 +450,7 @@ test("the command line: no session, wrong flags, help", LIMIT, async () => {
   );
   const missing = await inShell({ "--behest-url": "nonsense" });
   assert.equal(missing.code, 2);
-  assert.match(missing.stderr, /behestUrl must be an absolute http\(s\) URL/);
+  assert.match(missing.stderr, /^The option --behest-url must be an absolute http\(s\) URL/);
   const program = path.join(installed.packageFolder, "bin/behest-client.js");
   assert.match((await run(process.execPath, [program, "--help"])).stdout, /Usage: npx behest-client doctor/);
 });

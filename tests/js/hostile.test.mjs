@@ -69,11 +69,17 @@ test("the sign-out of somebody who asked while the module was loading is not mis
   assert.equal(world.chats, 0);
 });
 
-test("a prompt that may have arrived is sent once, one that did not is sent again", LIMIT, async () => {
-  for (const [error, chats] of [
-    [new TypeError("Failed to fetch"), 1],
-    [new TypeError("fetch failed", { cause: Object.assign(new Error("refused"), { code: "ECONNREFUSED" }) }), 3],
+test("a prompt that may have arrived is sent once, one that did not is sent again", LIMIT, async (context) => {
+  const unknown = new TypeError("Failed to fetch");
+  const refused = new TypeError("fetch failed", { cause: Object.assign(new Error("refused"), { code: "ECONNREFUSED" }) });
+  const own = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  context.after(() => (own ? Object.defineProperty(globalThis, "navigator", own) : delete globalThis.navigator));
+  for (const [onLine, error, chats] of [
+    [true, unknown, 1],
+    [true, refused, 3],
+    [false, unknown, 3],
   ]) {
+    Object.defineProperty(globalThis, "navigator", { value: { onLine }, configurable: true });
     let sent = 0;
     const { behest } = setUp(undefined, {
       fetch: async (request) => {
@@ -144,6 +150,27 @@ test("limits of any size are limits", LIMIT, async () => {
   }
 });
 
+test("what took too long names the option that sets the limit", LIMIT, async () => {
+  const never = () => new Promise(() => {});
+  const pings = () => lab.stream([lab.delta("Hi"), ...Array.from({ length: 100 }, () => [": ping\n\n", lab.wait(5)]).flat(), lab.STALL]);
+  const cases = [
+    ["sessionMs", "session_timeout", { getAccessToken: never }],
+    ["tokenMs", "timeout", {}, lab.hang, lab.hang],
+    ["firstByteMs", "timeout", {}, lab.hang],
+    ["idleMs", "stalled", {}, () => lab.stream([lab.delta("Hi"), lab.STALL])],
+    ["contentMs", "stalled", {}, pings],
+    ["totalMs", "timeout", {}, lab.hang],
+  ];
+  for (const [option, reason, more, gateway, token] of cases) {
+    const { world, behest } = setUp(gateway, { timeouts: { [option]: 30 }, maxRetries: 0, ...more });
+    if (token) world.serve(token);
+    const reading = async () => {
+      for await (const _ of (await streamOf(behest)).text());
+    };
+    await assert.rejects(reading(), (error) => fails(reason)(error) && error.message.includes(`timeouts.${option})`), option);
+  }
+});
+
 test("a mint that drips is bounded as a whole", LIMIT, async () => {
   const { world, behest } = setUp(undefined, { timeouts: { tokenMs: 200 } });
   world.serve(() => lab.stream([...'{"token":"t","ttl":900}'].flatMap((letter) => [letter, lab.wait(40)])));
@@ -183,6 +210,17 @@ test("leaving the texts cancels, before and during a read", LIMIT, async () => {
     assert.equal(stream.outcome, "aborted");
     assert.equal(world.requests.at(-1).cancelled, true);
   }
+});
+
+// They are typed as an AsyncGenerator, which is AsyncDisposable.
+test("texts that are held by `await using` are left at its end", { ...LIMIT, skip: !Symbol.asyncDispose }, async () => {
+  const { world, behest } = setUp(() => lab.stream([lab.delta("Hi"), lab.STALL]));
+  const stream = await streamOf(behest);
+  const texts = stream.text();
+  await texts.next();
+  assert.equal(await texts[Symbol.asyncDispose](), undefined);
+  assert.equal(stream.outcome, "aborted");
+  assert.equal(world.requests.at(-1).cancelled, true);
 });
 
 test("a signal of another kind is heard, and its reason kept", LIMIT, async () => {

@@ -137,6 +137,7 @@ async fn an_unusable_reply_is_not_passed_on() {
         r#"{"jwt":"t","ttl":0}"#,
         r#"{"jwt":"t","ttl":0.5}"#,
         r#"{"jwt":"t","ttl":-5}"#,
+        r#"{"jwt":"t","ttl":3300000000}"#,
         r#"{"jwt":"a b","ttl":60}"#,
     ];
     let world = World::new();

@@ -46,6 +46,20 @@ async fn the_plan_can_be_asked_for_with_the_secret_key() {
     assert!(missing.message().contains("SUPABASE_SECRET_KEYS"), "{}", missing.message());
 }
 
+/// What Supabase says to who sends no key. To try again helps nobody.
+#[tokio::test]
+async fn a_missing_publishable_key_is_named() {
+    let refusal = || answer(401, json!({"message": "No API key found in request"}));
+    for (key, reason, named) in [("", "misconfigured", true), ("sb_publishable_1", "plan_unavailable", false)] {
+        let world = World::with(&[("SUPABASE_PUBLISHABLE_KEY", key)], |settings| settings);
+        world.http.on(PROFILES, move |_| refusal());
+        let response = world.post(&session()).await;
+        let said: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(said["code"], reason);
+        assert_eq!(said["message"].as_str().unwrap().contains("SUPABASE_PUBLISHABLE_KEY is not set"), named, "{said}");
+    }
+}
+
 #[tokio::test]
 async fn an_id_cannot_widen_the_question() {
     let world = World::new();

@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn setting(name: &str) -> anyhow::Result<String> {
-    env::var(name).with_context(|| format!("set {name}: `cargo xtask demo` prints it"))
+    env::var(name).with_context(|| format!("set {name}: `behest-local start --demo-user` prints it"))
 }
 
 /// Asks until somebody is signed in; `None` if nobody wants to be.

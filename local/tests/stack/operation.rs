@@ -327,9 +327,15 @@ fn the_terminal_says_how_to_connect() {
     for key in ["sb_publishable_", "sb_secret_", "behest_sk_"] {
         assert!(shown.contains(key), "{key}: {shown}");
     }
-    for code in
-        ["JavaScript:", "behest.ask(\"Hi!\")", "Rust:", "Client::builder(\"http://127.0.0.1:", "curl:", "$BEHEST_KEY"]
-    {
+    for code in [
+        "JavaScript:",
+        "behest.ask(\"Hi!\")",
+        "Rust:",
+        "Supabase::new(\"http://127.0.0.1:",
+        "Client::builder(\"http://127.0.0.1:",
+        "curl:",
+        "$BEHEST_KEY",
+    ] {
         assert!(shown.contains(code), "{code}: {shown}");
     }
 }

@@ -31,7 +31,7 @@ const isEmpty = ({ content, tool_calls }) => !content && !tool_calls;
  */
 export function chatStore(behest, options = {}) {
   if (typeof behest?.conversation !== "function")
-    throw invalidConfig("chatStore needs a client: chatStore(createClient(…))");
+    throw invalidConfig("`chatStore` needs a client: `chatStore(createClient(…))`");
   let settings = options;
   let state = {
     messages: (options.messages ?? []).map(identified),

@@ -1,9 +1,11 @@
 //! `cargo xtask size --leptos`: what streaming adds to a release build of a Leptos page, through this crate and by hand.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use super::crate_file;
 use super::size::{Budget, Size, measure, ratio, row};
 use crate::machine::artifacts;
 use crate::machine::commands::{command, step};
@@ -41,9 +43,14 @@ pub(crate) fn report(tools: &Tools) -> Result<()> {
 
 /// As a user builds a release: the stable compiler and nothing but the profile.
 fn build(tools: &Tools) -> Result<Vec<PathBuf>> {
+    let workspace = root().join("benches/leptos");
+    crate_file::unpack(&workspace.join("crate"))?;
     let mut cargo = tools.wasm()?.cargo();
     cargo.args(["build", "--release", "--bins", "--target", TARGET]);
-    cargo.current_dir(root().join("benches/leptos")).arg("--target-dir").arg(root().join("target/leptos"));
+    // Messages of panics name files below the folders of cargo and rustup.
+    let home = env::home_dir().unwrap_or_default();
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", format!("--remap-path-prefix={}=~", home.display()));
+    cargo.current_dir(workspace).arg("--target-dir").arg(root().join("target/leptos"));
     let built = artifacts::build("compiling three Leptos pages (two minutes the first time)", &mut cargo)?;
     let module = |name: &str| {
         let page = built.iter().find(|artifact| artifact.target == name && artifact.kind == "bin")?;
@@ -59,7 +66,7 @@ fn ship(tools: &Tools, module: &Path) -> Result<[PathBuf; 2]> {
     step(&format!("wasm-bindgen {name}"), command(tools.bindgen()?).args([module, &work]).arg(&name))?;
     let (small, script) = (work.join(format!("{name}.wasm")), work.join(format!("{name}.min.js")));
     let mut optimise = npm::program("wasm-opt")?;
-    // Until nothing changes any more: after one pass, the folder's name alone makes a hundred bytes of difference.
+    // Until nothing changes any more: what one pass leaves depends on the order of functions.
     optimise.args(["-Oz", "--converge"]).arg(work.join(format!("{name}_bg.wasm"))).arg("-o").arg(&small);
     step(&format!("wasm-opt -Oz {name}"), &mut optimise)?;
     let mut minify = npm::program("esbuild")?;

@@ -1,5 +1,6 @@
 //! The npm package: from Rust to tarball, and what it weighs.
 
+pub(crate) mod crate_file;
 mod glue;
 mod inline;
 pub(crate) mod leptos;
