@@ -29,7 +29,8 @@ export class BehestChatTransport {
       messages: system ? [{ role: "system", content: system }, ...history] : history,
     };
     const conversation = this.#conversation(chatId);
-    const steps = stepsOf(conversation, request, this.#options, abortSignal);
+    const left = new AbortController();
+    const steps = followed(abortSignal, left, stepsOf(conversation, request, this.#options, left.signal));
     // What goes wrong before the answer begins rejects.
     let next = await steps.next();
     return new ReadableStream(
@@ -39,7 +40,11 @@ export class BehestChatTransport {
           controller.enqueue(next.value);
           next = await steps.next();
         },
-        cancel: () => steps.return(),
+        cancel() {
+          // The step that is awaited ends first.
+          left.abort();
+          return steps.return();
+        },
       },
       { highWaterMark: 0 },
     );
@@ -56,5 +61,17 @@ export class BehestChatTransport {
       this.#conversations.set(chatId, this.#behest.conversation({ threadId }));
     }
     return this.#conversations.get(chatId);
+  }
+}
+
+/** The same steps. Who asked for them may leave by `signal`. */
+async function* followed(signal, left, steps) {
+  const leave = () => left.abort(signal.reason);
+  if (signal?.aborted) leave();
+  signal?.addEventListener("abort", leave);
+  try {
+    yield* steps;
+  } finally {
+    signal?.removeEventListener("abort", leave);
   }
 }

@@ -35,7 +35,11 @@ export function useBehestChat(options = {}) {
   const state = useStore(chat);
 
   // The newest callbacks, tools and body: whatever begins from here on uses them.
-  useEffect(() => chat.configure(settings));
+  useEffect(() => {
+    // What is not given any more is not kept from before.
+    chat.configure({ ...held.without, ...settings });
+    held.without = Object.fromEntries(Object.keys(settings).map((name) => [name, undefined]));
+  });
   useEffect(() => {
     if (threadId !== chat.threadId) void chat.setThread(threadId);
   }, [chat, threadId]);

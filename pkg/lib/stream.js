@@ -122,13 +122,13 @@ export class ChatStream {
       };
       return (this.#last = this.#last.then(next, next));
     }
-    return this.#give(textOnly);
+    return (this.#last = this.#give(textOnly));
   }
 
   #give(textOnly) {
     const value = this.#take(textOnly);
     if (value !== undefined) return Promise.resolve({ done: false, value });
-    return (this.#last = this.#hasMore(textOnly) ? this.#source.read().then(this.#came, this.#broke) : this.#end());
+    return this.#hasMore(textOnly) ? this.#source.read().then(this.#came, this.#broke) : this.#end();
   }
 
   /** Does the network have to bring what is next? */

@@ -391,6 +391,23 @@ test("what waits for its thread is not asked after `stop`, nor of another thread
   }
 });
 
+test("a thread that is come back to is not what its former reading says", LIMIT, async () => {
+  const readings = [];
+  const { world, chat } = setting({ threadId: "a" });
+  world.serve((request) => (lab.isMint(request) ? lab.bundle() : new Promise((answer) => readings.push(answer))));
+  await until(() => readings.length === 1);
+  for (const id of ["b", "a"]) {
+    const before = readings.length;
+    void chat.setThread(id);
+    await until(() => readings.length > before);
+  }
+  readings[0](lab.json(403, "{}"));
+  readings[1](lab.json(200, [{ role: "user", content: "of b" }]));
+  readings[2](lab.json(200, [{ role: "user", content: "of a" }]));
+  await until(() => !chat.getSnapshot().loading);
+  assert.deepEqual([spoken(chat.messages), chat.status, chat.error], [["user: of a"], "ready", null]);
+});
+
 test("a listener or callback that throws harms no turn, no other listener and no later one", LIMIT, async (t) => {
   const thrown = [];
   const { queueMicrotask: really } = globalThis;

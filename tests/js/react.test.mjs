@@ -91,6 +91,30 @@ for (const [version, alias] of Object.entries(VERSIONS)) {
     );
 
     scenario(
+      "an option that is not given any more is not kept from the render before",
+      async () => {
+        const { setting, mount, until, chats, useBehestChat } = app;
+        const { world, behest } = setting();
+        const { seen, unmount } = mount(behest, (options) => useBehestChat(options), { system: "Be brief.", model: "m" });
+        await until(() => seen.now);
+        await seen.now.send("one");
+        const { renders } = seen;
+        seen.set({ model: "m" });
+        await until(() => seen.renders > renders);
+        await seen.now.send("two");
+        unmount();
+        return chats(world).map(({ body }) => {
+          const { model, messages } = JSON.parse(body);
+          return [model, messages[0].role];
+        });
+      },
+      [
+        ["m", "system"],
+        ["m", "user"],
+      ],
+    );
+
+    scenario(
       "on a server nothing is loaded or sent, and the first render is the page's",
       async () => {
         const { setting, useBehestChat, useBehestThreads, useBehestUsage, renderToString, createElement, BehestProvider } =

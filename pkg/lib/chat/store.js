@@ -48,8 +48,9 @@ export function chatStore(behest, options = {}) {
   let turn;
   /** How often it was stopped: what waits for its turn is void after the next time. */
   let stops = 0;
-  /** The thread's messages, while they are fetched. */
+  /** The thread's messages, while they are fetched, and the reading that is waited for. */
   let hydration;
+  let reading;
   /** What the gateway's thread holds already. */
   const stored = new Set();
   let isHydrated = state.messages.length > 0;
@@ -205,13 +206,14 @@ export function chatStore(behest, options = {}) {
   }
 
   async function hydrate() {
-    const of = threadId;
+    const mine = (reading = {});
     change({ loading: true, error: null });
     const came = await behest.threads
-      .messages(of)
+      .messages(threadId)
       .then(list)
       .catch((error) => (error.status === 404 ? [] : { error }));
-    if (of !== threadId || !state.loading) return;
+    // Another thread is wanted, or this one anew.
+    if (mine !== reading) return;
     hydration = undefined;
     isHydrated = !came.error;
     if (came.error) return change({ loading: false, status: "error", error: came.error });
@@ -287,7 +289,7 @@ export function chatStore(behest, options = {}) {
     clear() {
       chat.stop();
       conversation = undefined;
-      hydration = undefined;
+      hydration = reading = undefined;
       isHydrated = true;
       stored.clear();
       change({ messages: [], status: "ready", outcome: null, error: null, loading: false });
