@@ -1,4 +1,5 @@
 import { BehestError, requireText } from "../error.js";
+import { generateSessionId } from "../token.js";
 import { proof } from "./proof.js";
 
 /** What a call can be: `src/js/auth/calls.rs` has the same numbers. */
@@ -84,20 +85,23 @@ export function authOver(open, url, detectsReturn) {
       )
       .finally(() => (isReturning = false)));
 
-  /** `{ data, error }`: what goes wrong is given back, as supabase-js does; only a defect is thrown. `prepare` gives what is said. */
-  async function answer(empty, shape, kind, prepare, then) {
+  /**
+   * `{ data, error }`: what goes wrong is given back, as supabase-js does; only a defect is thrown. `prepare` makes what is said of what was
+   * given.
+   */
+  async function answer(empty, shape, kind, given, prepare, then) {
     await initialize();
     try {
-      return { data: shape(await driver.call(kind, await prepare?.(), then)), error: null };
+      return { data: shape(await driver.call(kind, await prepare?.(given ?? {}), then)), error: null };
     } catch (error) {
       if (error instanceof BehestError) return { data: empty, error };
       throw error;
     }
   }
 
-  const signIn = (kind, prepare) => answer(NOBODY, signedIn, kind, prepare);
-  const user = (kind, prepare) => answer({ user: null }, (user) => ({ user }), kind, prepare);
-  const nothing = (data, kind, prepare) => answer(data, () => data, kind, prepare);
+  const signIn = (...call) => answer(NOBODY, signedIn, ...call);
+  const user = (...call) => answer({ user: null }, (user) => ({ user }), ...call);
+  const nothing = (data, ...call) => answer(data, () => data, ...call);
 
   /** `isQuiet`: it is not told who is signed in already, and so needs no module. */
   function listen(callback, isQuiet) {
@@ -111,41 +115,35 @@ export function authOver(open, url, detectsReturn) {
       return session;
     };
     // Before whatever is told next. Without a module, nobody is known.
-    if (!isQuiet) void answer(null, (session) => session, INITIAL, undefined, begin).then(({ error }) => error && begin(null));
+    if (!isQuiet) void answer(null, (session) => session, INITIAL, null, null, begin).then(({ error }) => error && begin(null));
     const unsubscribe = () => void listeners.delete(listener);
-    return { data: { subscription: { id: crypto.randomUUID?.() ?? String(Math.random()), callback, unsubscribe } } };
+    return { data: { subscription: { id: generateSessionId(), callback, unsubscribe } } };
   }
 
   const auth = {
     initialize,
     signInWithPassword: (given) =>
-      signIn(PASSWORD, () => {
-        const { options } = (given ??= {});
-        const password = requireText("password", given.password);
-        return { secret: password, body: { ...contact(given), password, ...captcha(options) } };
-      }),
+      signIn(PASSWORD, given, ({ options, password, ...whose }) => ({
+        secret: requireText("password", password),
+        body: { ...contact(whose), password, ...captcha(options) },
+      })),
     signUp: (given) =>
-      signIn(SIGN_UP, async () => {
-        const { options } = (given ??= {});
-        const password = requireText("password", given.password);
-        const said = await letter({ ...contact(given), password, data: options?.data ?? {} }, options);
-        return { secret: password, ...said };
-      }),
+      signIn(SIGN_UP, given, async ({ options, password, ...whose }) => ({
+        secret: requireText("password", password),
+        ...(await letter({ ...contact(whose), password, data: options?.data ?? {} }, options)),
+      })),
     signInAnonymously: (given) =>
-      signIn(ANONYMOUS, () => ({ body: { data: given?.options?.data ?? {}, ...captcha(given?.options) } })),
+      signIn(ANONYMOUS, given, ({ options }) => ({ body: { data: options?.data ?? {}, ...captcha(options) } })),
     signInWithOtp: (given) =>
-      nothing(NOBODY, CODE, () => {
-        const { options } = (given ??= {});
-        return letter({ ...contact(given), create_user: options?.shouldCreateUser ?? true, data: options?.data ?? {} }, options);
-      }),
+      nothing(NOBODY, CODE, given, ({ options, ...whose }) =>
+        letter({ ...contact(whose), create_user: options?.shouldCreateUser ?? true, data: options?.data ?? {} }, options),
+      ),
     verifyOtp: (given) =>
-      signIn(VERIFY, () => {
-        given ??= {};
+      signIn(VERIFY, given, ({ type, ...given }) => {
         const name = given.token_hash ? "token_hash" : "token";
         const secret = requireText(name, given[name]).trim();
-        const type = requireText("type", given.type);
         const whose = given.token_hash ? {} : contact(given);
-        return { secret, recovers: type === "recovery", body: { ...whose, [name]: secret, type } };
+        return { secret, recovers: type === "recovery", body: { ...whose, [name]: secret, type: requireText("type", type) } };
       }),
     async signInWithOAuth(given) {
       const { provider, options } = given ?? {};
@@ -158,18 +156,18 @@ export function authOver(open, url, detectsReturn) {
         address = `${url}/auth/v1/authorize?${query}`;
         return { verifier };
       };
-      const found = await answer({ provider, url: null }, () => ({ provider, url: address }), LEAVING, prepare);
+      const found = await answer({ provider, url: null }, () => ({ provider, url: address }), LEAVING, given, prepare);
       if (found.data.url && !options?.skipBrowserRedirect) globalThis.location?.assign(address);
       return found;
     },
-    exchangeCodeForSession: (code) => signIn(EXCHANGE, () => ({ secret: requireText("code", code) })),
+    exchangeCodeForSession: (code) => signIn(EXCHANGE, code, () => ({ secret: requireText("code", code) })),
     resetPasswordForEmail: (email, options) =>
-      nothing({}, RECOVERY, () => letter(contact({ email }), options, options?.redirectTo)),
+      nothing({}, RECOVERY, options, () => letter(contact({ email }), options, options?.redirectTo)),
     getSession: () => answer({ session: null }, (session) => ({ session }), SESSION),
     refreshSession: () => signIn(REFRESH),
     getUser: () => user(USER),
-    updateUser: (body, options) => user(UPDATE, () => ({ body, redirectTo: options?.emailRedirectTo })),
-    signOut: async (options) => ({ error: (await nothing(null, SIGN_OUT, () => options)).error }),
+    updateUser: (body, options) => user(UPDATE, body, () => ({ body, redirectTo: options?.emailRedirectTo })),
+    signOut: async (options) => ({ error: (await nothing(null, SIGN_OUT, options, (scope) => scope)).error }),
     onAuthStateChange: (callback) => listen(callback, false),
   };
   // Not later than the page's own script: a router may change the address.

@@ -55,7 +55,7 @@ function checked(options) {
     "the option publishableKey must be the project's publishable key, and no secret one",
   );
   check(!supabase && !getAccessToken, "give `url` and `publishableKey`, or take `supabase` and `getAccessToken` to `behest-client`");
-  const isStorage = storage && ["getItem", "setItem", "removeItem"].every((name) => typeof storage[name] === "function");
+  const isStorage = ["getItem", "setItem", "removeItem"].every((name) => typeof storage?.[name] === "function");
   check(storage === undefined || isStorage, "the option storage must have getItem, setItem and removeItem");
   check(storageKey === undefined || typeof storageKey === "string", "the option storageKey must be a string");
   if (problems.length > 0) throw invalidConfig(problems.join("; "));

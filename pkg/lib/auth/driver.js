@@ -25,7 +25,7 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
   let channel;
   let unlock;
   let lastCall = 0;
-  let isClosed = false;
+  let isListening = isShared;
   const calls = new Map();
   /** How to give up what is under way, by the number of its call. */
   const pending = new Map();
@@ -38,7 +38,7 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
       instance = loaded;
       registry.register(driver, { instance, face }, driver);
       ask("authOpen", face, config.url, config.key, config.storageKey);
-      if (isShared && !isClosed) listen();
+      if (isListening) listen();
     }
     return loaded;
   }
@@ -128,21 +128,12 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
     calls.delete(id);
     if (calls.size === 0) instance?.drivers.delete(driver);
     call?.[how](value);
-    // Not in the middle of what is to be done.
-    if (isClosed) queueMicrotask(end);
-  }
-
-  /** What was begun before it was closed is ended: a renewal must not lose its answer. */
-  function end() {
-    if (calls.size > 0) return;
-    if (instance) ask("authClose", face);
-    leave();
   }
 
   const driver = {
     /** A call of this kind, with what it needs to know. `then` is called before whatever happens next. */
-    async call(kind, given = {}, then = (value) => value) {
-      const json = JSON.stringify(given);
+    async call(kind, given, then = (value) => value) {
+      const json = JSON.stringify(given ?? {});
       const running = await ready();
       if (!running.alive) throw running.error;
       // Closed meanwhile.
@@ -159,11 +150,10 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
       leave();
       for (const id of [...calls.keys()]) settle(id, "reject", error);
     },
-    /** Listens to no other tab any more. */
+    /** Listens to no other tab any more. What has begun is ended: a renewal must not lose its answer. */
     close() {
-      isClosed = true;
+      isListening = false;
       deafen();
-      end();
     },
   };
 
