@@ -24,7 +24,8 @@ export function chatPanel({ onAsk, onChange, onAnswer, onReplace, remedies }) {
     const { messages, status } = state;
     const isRunning = status === "submitted" || status === "streaming";
     if (timing && status === "streaming") timing.firstMs ??= performance.now() - timing.began;
-    if (timing && !isRunning) timing.totalMs ??= performance.now() - timing.began;
+    // Before it runs, the question that had no answer may be taken away.
+    if (timing && isBusy && !isRunning) timing.totalMs ??= performance.now() - timing.began;
     byId("empty").hidden = messages.length > 0 || state.loading;
     byId("loading").hidden = !state.loading;
     turns.draw(state, timing);

@@ -42,7 +42,9 @@ impl Admin {
     /// The project of the data file, made if there is none, or a new one in memory.
     pub(crate) async fn load(data: Option<&Path>, clock: Clock) -> Result<Self> {
         let store = Store::open(data).await?;
-        let identity = Arc::new(store.run(|db| identity::load(db)).await?);
+        let identity = store.run(|db| identity::load(db)).await;
+        let place = || format!("cannot use {}", data.map_or_else(|| "the database".into(), Path::to_string_lossy));
+        let identity = Arc::new(identity.with_context(place)?);
         Ok(Self { store, identity, clock })
     }
 

@@ -74,13 +74,13 @@ const lastLetter = async (email) => {
 const lastCode = async (email) => (await lastLetter(email)).code;
 
 /** The client of a server that holds the secret key. */
-async function administrator() {
+async function ofServer() {
   const settings = await (await fetch(`${stack.dashboard}/settings`)).text();
-  return supabaseClient({ persistSession: false }, /sb_secret_\w+/.exec(settings)[0]).auth.admin;
+  return supabaseClient({ persistSession: false }, /sb_secret_\w+/.exec(settings)[0]);
 }
 
 test("supabase-js: an administrator lists, makes, invites, changes, bans and deletes users", LIMIT, async () => {
-  const admin = await administrator();
+  const { admin } = (await ofServer()).auth;
   const email = newAddress();
   const attributes = { email, password: PASSWORD, email_confirm: true, user_metadata: { name: "Ada" } };
   const { user } = await ok(admin.createUser(attributes));
@@ -107,6 +107,39 @@ test("supabase-js: an administrator lists, makes, invites, changes, bans and del
   assert.equal(guest.user_metadata.team, "blue");
   assert.equal((await failure(admin.getUserById(user.id))).code, "user_not_found");
   assert.equal((await failure(supabaseClient().auth.admin.listUsers())).code, "not_admin");
+});
+
+test("supabase-js: a server makes a user of a given id and role, and reads everybody's profile", LIMIT, async () => {
+  const server = await ofServer();
+  const [id, email] = [crypto.randomUUID(), newAddress()];
+  const { user } = await ok(server.auth.admin.createUser({ id, email, password: PASSWORD, role: "editor" }));
+  assert.deepEqual([user.id, user.role], [id, "editor"]);
+  assert.equal((await ok(server.auth.admin.listUsers({ perPage: 1 }))).users[0].id, id, "the newest comes first");
+  assert.deepEqual((await ok(server.auth.admin.mfa.listFactors({ userId: id }))).factors, []);
+  const { user: other } = await signedIn();
+  const both = await ok(server.from("profiles").select("id, plan").in("id", [id, other.id]).order("id", { ascending: false }));
+  assert.deepEqual(both, [id, other.id].sort().reverse().map((id) => ({ id, plan: "free" })));
+  const { count } = await server.from("profiles").select("*", { count: "exact", head: true });
+  assert.ok(count >= 2, count);
+});
+
+test("supabase-js: what is missing is refused by name", LIMIT, async () => {
+  const { supabase } = await signedIn();
+  const { auth } = supabase;
+  const { identities } = await ok(auth.getUserIdentities());
+  for (const [call, code] of [
+    [auth.linkIdentity({ provider: "google", options: { skipBrowserRedirect: true } }), "manual_linking_disabled"],
+    [auth.unlinkIdentity(identities[0]), "manual_linking_disabled"],
+    [auth.mfa.enroll({ factorType: "totp" }), "mfa_totp_enroll_not_enabled"],
+    [auth.mfa.unenroll({ factorId: crypto.randomUUID() }), "mfa_factor_not_found"],
+    [auth.signInWithSSO({ domain: "example.com" }), "saml_provider_disabled"],
+    [auth.signInWithIdToken({ provider: "google", token: "x" }), "provider_disabled"],
+    [auth.signInWithOtp({ phone: "+491234567" }), "phone_provider_disabled"],
+    [auth.resend({ type: "sms", phone: "+491234567" }), "phone_provider_disabled"],
+    [auth.reauthenticate(), "not_found"],
+  ])
+    assert.equal((await failure(call)).code, code);
+  assert.match((await failure(supabase.storage.listBuckets())).message, /behest-local has/);
 });
 
 test("supabase-js: a letter's hash signs in once", LIMIT, async () => {
@@ -324,6 +357,12 @@ test("openai for Node: a whole answer, a stream, models", LIMIT, async () => {
   await assert.rejects(openai.models.retrieve("other"), OpenAI.NotFoundError);
   const models = await openai.models.list();
   assert.deepEqual(models.data.map(({ id }) => id), ["behest-local"]);
+});
+
+test("openai for Node: an upload, which is still being sent when it is refused, is refused by name", LIMIT, async () => {
+  const file = new File(["x".repeat(1_000_000)], "a.txt");
+  const { openai } = await openaiClient();
+  await assert.rejects(openai.files.create({ file, purpose: "assistants" }), { status: 404, code: "not_found" });
 });
 
 test("openai for Node: an abort ends the answer at the gateway", LIMIT, async () => {

@@ -9,7 +9,8 @@ import { ask, signIn, signOut } from "./support/demo-page.mjs";
 import { LIMIT } from "./support/limits.mjs";
 import { browser, stack } from "./support/setting.mjs";
 
-const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
+// As narrow as a window of 1280 pixels at 400 %.
+const PHONE = { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true };
 const DESKTOP = { viewport: { width: 1280, height: 800 } };
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -29,7 +30,7 @@ const overflow = (page) =>
   page.evaluate(() =>
     [...document.querySelectorAll("body *")]
       .filter((element) => element.checkVisibility() && !element.closest(".visually-hidden, .life"))
-      .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+      .filter((element) => element.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
       .map((element) => element.outerHTML.slice(0, 120)),
   );
 
@@ -59,6 +60,12 @@ for (const [device, options] of Object.entries({ phone: PHONE, desktop: DESKTOP 
       await context.setOffline(true);
       assert.match((await ask(page, "Are you there?")).error, /network/);
       await check("failed");
+
+      await context.setOffline(false);
+      assert.equal((await ask(page, "And now?")).outcome, "complete");
+      const facts = await page.locator(".answered:last-child .ending").innerText();
+      const [first, all] = [...facts.matchAll(/after ([\d.]+) (m?s)/g)].map(([, number, unit]) => number * (unit === "s" ? 1000 : 1));
+      assert.ok(first <= all, facts);
       await context.close();
     });
   }

@@ -178,8 +178,9 @@ impl Lock {
     pub(crate) fn take(data: Option<&Path>) -> Result<Self> {
         let Some(data) = data else { return Ok(Self(None)) };
         check(data)?;
-        let lock = Connection::open(beside(&real(data), LOCK))
-            .with_context(|| format!("cannot write beside {}: may its folder be written to?", data.display()))?;
+        let lock = Connection::open(beside(&real(data), LOCK)).with_context(|| {
+            format!("cannot write beside {}: is its folder there, and may it be written to?", data.display())
+        })?;
         lock.busy_timeout(Duration::ZERO)?;
         lock.execute_batch("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE").map_err(|_| {
             anyhow!("another behest-local uses {}: stop it, or give this one another file with --data", data.display())

@@ -61,6 +61,19 @@ async fn data_of_the_first_versions_is_ours() {
 }
 
 #[tokio::test]
+async fn a_damaged_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    World::with(at(&data)).await.running.stop().await;
+    let whole = std::fs::read(&data).unwrap();
+    for damaged in [whole[..20_000].to_vec(), [&whole[..4096], &[7; 12_288], &whole[16_384..]].concat()] {
+        std::fs::write(&data, damaged).unwrap();
+        let why = format!("{:#}", behest_local::start(at(&data)).await.unwrap_err());
+        assert!(why.contains("cannot use") && why.contains("data.sqlite") && why.contains("malformed"), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn reset_says_what_it_did() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data.sqlite");

@@ -71,8 +71,7 @@ impl ChatRequest {
 
     /// The most tokens each answer may have, if the caller set a limit. The largest counts: no two upstreams heed the same.
     pub(crate) fn max_tokens(&self) -> Option<i64> {
-        let limits = LIMITS.iter().filter_map(|name| self.body.get(*name)?.as_u64());
-        limits.max().map(|limit| i64::try_from(limit).unwrap_or(i64::MAX).min(MOST_TOKENS))
+        LIMITS.iter().filter_map(|name| limit(self.body.get(*name)?)).max()
     }
 
     /// How many answers are asked for.
@@ -89,8 +88,8 @@ impl ChatRequest {
     pub(crate) fn limit_answer(&mut self, tokens: i64) {
         let mut is_set = false;
         for name in LIMITS {
-            if let Some(limit) = self.body.get_mut(name).filter(|limit| !limit.is_null()) {
-                *limit = json!(limit.as_i64().filter(|limit| (0..tokens).contains(limit)).unwrap_or(tokens));
+            if let Some(set) = self.body.get_mut(name).filter(|limit| !limit.is_null()) {
+                *set = json!(limit(set).unwrap_or(tokens).min(tokens));
                 is_set = true;
             }
         }
@@ -135,4 +134,11 @@ impl ChatRequest {
         }
         Value::Object(body)
     }
+}
+
+/// A limit of an answer's tokens, should this be one. Some clients write whole numbers with a point.
+fn limit(value: &Value) -> Option<i64> {
+    let number = value.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0)?;
+    // What is too large for the type becomes its largest value.
+    Some((number as i64).min(MOST_TOKENS))
 }

@@ -261,10 +261,12 @@ mod tests {
 
     #[test]
     fn a_limit_shortens_the_answer_and_says_so() {
-        let answer = answer(&json!({ "messages": [{ "role": "user", "content": "Hi" }], "max_tokens": 3 }));
-        assert_eq!(answer.whole()["choices"][0]["finish_reason"], "length");
-        assert_eq!(answer.whole()["usage"]["completion_tokens"], 3);
-        assert_eq!(answer.events().count(), 1 + 3 + 3);
+        for limit in [json!(3), json!(3.0)] {
+            let answer = answer(&json!({ "messages": [{ "role": "user", "content": "Hi" }], "max_tokens": limit }));
+            assert_eq!(answer.whole()["choices"][0]["finish_reason"], "length", "{limit}");
+            assert_eq!(answer.whole()["usage"]["completion_tokens"], 3);
+            assert_eq!(answer.events().count(), 1 + 3 + 3);
+        }
     }
 
     #[test]
