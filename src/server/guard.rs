@@ -19,6 +19,7 @@ use super::settings::{Reader, Settings};
 use super::supabase::{Project, Rest};
 use super::user::User;
 use super::verify::Verifier;
+use crate::credential::is_api_key;
 use crate::{Error, Reason, Secret};
 
 /// Lets requests in, or says why not. Cheap to clone.
@@ -217,11 +218,18 @@ fn check_modes(reader: &mut Reader<'_>, modes: &[Mode], publishable: &Keys, secr
             Mode::Secret(name) => (secret, name, "SECRET"),
             Mode::User | Mode::None => continue,
         };
-        if !keys.has(name) {
-            reader.problem(format!(
-                "nobody can call as `{mode}`: SUPABASE_{kind}_KEYS has no such key (SUPABASE_{kind}_KEY counts as `default`)"
-            ));
+        if keys.has(name) {
+            continue;
         }
+        reader.problem(match name {
+            // It may be the key itself.
+            KeyName::Named(name) if is_api_key(name) => {
+                format!("SUPABASE_{kind}_KEYS has no key of the name in `{}:…`, which takes a name, not a key", mode.as_str())
+            }
+            _ => format!(
+                "nobody can call as `{mode}`: SUPABASE_{kind}_KEYS has no such key (SUPABASE_{kind}_KEY counts as `default`)"
+            ),
+        });
     }
 }
 

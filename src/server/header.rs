@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The value of a header. Several of one name are one, joined by commas (RFC 9110 section 5.3): that is how hosts of the Fetch API
 /// tell them, so it is what all are judged by.
 pub(super) fn value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
-    let mut values = headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii());
+    let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let mut joined = Cow::Borrowed(values.next()?);
     for value in values {
         joined.to_mut().extend_from_slice(b", ");
@@ -16,19 +16,26 @@ pub(super) fn value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow
     Some(joined)
 }
 
-/// The same as text, unless it is blank, which workerd does not tell from absent; an error if it is not plain ASCII.
+/// The same without white space around it; `None` if nothing is left, which workerd does not tell from absent.
+pub(super) fn stated<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+    let stated = match value(headers, name)? {
+        Cow::Borrowed(value) => Cow::Borrowed(value.trim_ascii()),
+        Cow::Owned(value) => Cow::Owned(value.trim_ascii().to_vec()),
+    };
+    Some(stated).filter(|value| !value.is_empty())
+}
+
+/// The same as text; an error if it is not plain ASCII.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Result<Cow<'a, str>, ()>> {
     let plain = |value: Cow<'a, [u8]>| match value {
         Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(drop),
         Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(drop),
     };
-    let value = value(headers, name).filter(|value| !value.is_empty());
-    value.map(|value| if value.is_ascii() { plain(value) } else { Err(()) })
+    stated(headers, name).map(|value| if value.is_ascii() { plain(value) } else { Err(()) })
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use http::header::AUTHORIZATION;
 
     use super::*;
@@ -45,7 +52,7 @@ mod tests {
         assert_eq!(told(&[]), None);
         assert_eq!(told(&[b" "]), None);
         assert_eq!(told(&[b"one "]), Some(Ok("one".to_owned())));
-        assert_eq!(told(&[b"one", b" two", b""]), Some(Ok("one, two, ".to_owned())));
+        assert_eq!(told(&[b"one", b"two", b""]), Some(Ok("one, two,".to_owned())));
         assert_eq!(told(&["é".as_bytes()]), Some(Err(())));
     }
 }

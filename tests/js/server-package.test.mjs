@@ -75,6 +75,25 @@ test("missing settings are one error, at once", () => {
   assert.throws(() => server.withSupabase({ env: ENV, auth: "secret:x" }, () => {}), /secret:x/);
 });
 
+// Natively it is `tests/server/configuration.rs` that holds these words.
+test("what is wrong with a setting is told in the module's words and without the setting, whatever the host says of it", () => {
+  const told = (changes) => {
+    try {
+      server.createTokenEndpoint({ ...ENV, ...changes });
+    } catch ({ message }) {
+      return message;
+    }
+    assert.fail("the settings are wrong");
+  };
+  for (const SUPABASE_URL of ["sb_secret_pasted", "https://[sb_secret_pasted", "https://"]) {
+    const message = told({ SUPABASE_URL });
+    assert.match(message, /SUPABASE_URL is not a URL: it must begin with https:\/\/ and a host \(/);
+    assert.doesNotMatch(message, /pasted|Invalid URL/);
+  }
+  assert.doesNotMatch(told({ CORS_ORIGIN: "sb_secret_pasted" }), /pasted/);
+  assert.match(told({ SUPABASE_SECRET_KEYS: '{"default":"sb_publishable_default"}' }), /SUPABASE_SECRET_KEYS holds a publishable key/);
+});
+
 test("an option that is unknown or of the wrong type is an error at the start, with every other", () => {
   const wrong = {
     checkSesion: true,

@@ -100,6 +100,12 @@ fn addresses_are_https_or_this_machine() {
         ] {
             let message = complaint(&[(name, bad)]);
             assert!(message.contains(name) && !message.contains("secret"), "{bad}: {message}");
+            let is_url = bad.contains("://") && bad != "https://";
+            assert_eq!(
+                message.contains("is not a URL: it must begin with https:// and a host"),
+                !is_url,
+                "{bad}: {message}"
+            );
         }
         for good in [
             "http://localhost:54321",
@@ -196,6 +202,19 @@ fn keys_in_each_others_places_are_told_and_not_quoted() {
         assert!(message.contains("SUPABASE_PUBLISHABLE_KEY holds a character that no key has"), "{message}");
     }
     assert!(built(&[("SUPABASE_SECRET_KEYS", &map(&service)), ("SUPABASE_ANON_KEY", &anon)]).is_ok());
+}
+
+#[test]
+fn a_mode_takes_the_name_of_a_key() {
+    let guard = |name: &str, keys: &str| {
+        let mode = Mode::Secret(KeyName::Named(name.into()));
+        Guard::new(Settings::from_lookup(lookup(&[("SUPABASE_SECRET_KEYS", keys)])), [mode])
+    };
+    let key = guard("sb_secret_1", r#"{"jobs":"sb_secret_1"}"#).unwrap_err();
+    assert!(key.message().contains("takes a name, not a key") && !key.message().contains("sb_secret_1"), "{key}");
+    let name = guard("joobs", r#"{"jobs":"sb_secret_1"}"#).unwrap_err();
+    assert!(name.message().contains("nobody can call as `secret:joobs`"), "{name}");
+    assert!(guard("behest_jobs", r#"{"behest_jobs":"sb_secret_1"}"#).is_ok(), "a name may look like a key");
 }
 
 #[test]
