@@ -212,15 +212,24 @@ test("leaving the texts cancels, before and during a read", LIMIT, async () => {
   }
 });
 
-// They are typed as an AsyncGenerator, which is AsyncDisposable.
-test("texts that are held by `await using` are left at its end", { ...LIMIT, skip: !Symbol.asyncDispose }, async () => {
-  const { world, behest } = setUp(() => lab.stream([lab.delta("Hi"), lab.STALL]));
-  const stream = await streamOf(behest);
-  const texts = stream.text();
-  await texts.next();
-  assert.equal(await texts[Symbol.asyncDispose](), undefined);
-  assert.equal(stream.outcome, "aborted");
-  assert.equal(world.requests.at(-1).cancelled, true);
+test("texts are left as an AsyncGenerator is, which is their type, and what is known of the call stays", LIMIT, async () => {
+  const reason = new Error("enough");
+  const ways = {
+    thrown: (texts) => assert.rejects(texts.throw(reason), reason),
+    // Where there is `await using`.
+    disposed: async (texts) => assert.equal(await texts[Symbol.asyncDispose](), undefined),
+  };
+  for (const [name, leave] of Object.entries(ways)) {
+    if (name === "disposed" && !Symbol.asyncDispose) continue;
+    const { world, behest } = setUp(() => lab.stream([lab.delta("Hi"), lab.STALL]));
+    const stream = await streamOf(behest);
+    const texts = stream.text();
+    await texts.next();
+    const { sessionId } = stream;
+    await leave(texts);
+    assert.deepEqual([stream.outcome, stream.sessionId, stream.trace.sessionId], ["aborted", sessionId, sessionId], name);
+    assert.equal(world.requests.at(-1).cancelled, true, name);
+  }
 });
 
 test("a signal of another kind is heard, and its reason kept", LIMIT, async () => {
