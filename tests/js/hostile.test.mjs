@@ -143,6 +143,21 @@ test("a wait beyond the call's limit is told at once; one of 26 digits is no `at
   }
 });
 
+test("a base URL is taken in each of its spellings, and refused where a parser would guess", LIMIT, async () => {
+  const place = "https://gateway.example";
+  for (const behestUrl of [place, `${place}/`, `${place}/v1`, `${place}/v1/`, "HTTPS://Gateway.EXAMPLE/v1"]) {
+    const { world, behest } = setUp(undefined, { behestUrl });
+    await behest.ask("Hi!");
+    assert.deepEqual(sent(world).map(({ url }) => url), [`${place}/v1/chat/completions`], behestUrl);
+  }
+  const guesses = ["gateway.example", "//gateway.example", "https:gateway.example", "https:///gateway.example", "https://a b", "https://a\\b"];
+  const others = ["ftp://gateway.example", "https://u:p@gateway.example", `${place}/%zz`, `${place}/?a`, `${place}/#a`];
+  for (const behestUrl of [...guesses, ...others]) {
+    const named = (error) => fails("invalid_config")(error) && /behestUrl/.test(error.message);
+    assert.throws(() => setUp(undefined, { behestUrl }), named, behestUrl);
+  }
+});
+
 test("limits of any size are limits", LIMIT, async () => {
   for (const timeoutMs of [2 ** 31, 2 ** 40, Infinity]) {
     const { behest } = setUp(undefined, { timeouts: { idleMs: timeoutMs, totalMs: timeoutMs } });
