@@ -158,6 +158,13 @@ test("a base URL is taken in each of its spellings, and refused where a parser w
   }
 });
 
+test("the publishable key goes to the token function alone, with the first request, too", LIMIT, async () => {
+  const { world, behest } = setUp(undefined, { apiKey: "sb_publishable_x" });
+  await behest.ask("Hi!");
+  const keys = world.requests.map((request) => [lab.isMint(request), request.headers.apikey]);
+  assert.deepEqual(keys, [[true, "sb_publishable_x"], [false, undefined]]);
+});
+
 test("limits of any size are limits", LIMIT, async () => {
   for (const timeoutMs of [2 ** 31, 2 ** 40, Infinity]) {
     const { behest } = setUp(undefined, { timeouts: { idleMs: timeoutMs, totalMs: timeoutMs } });
@@ -182,7 +189,8 @@ test("what took too long names the option that sets the limit", LIMIT, async () 
     const reading = async () => {
       for await (const _ of (await streamOf(behest)).text());
     };
-    await assert.rejects(reading(), (error) => fails(reason)(error) && error.message.includes(`timeouts.${option})`), option);
+    const named = new RegExp(`[ (]timeouts\\.${option}\\b`);
+    await assert.rejects(reading(), (error) => fails(reason)(error) && named.test(error.message), option);
   }
 });
 
