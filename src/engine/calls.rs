@@ -3,7 +3,7 @@
 use super::budget::Spent;
 use super::call::{Kind, Phase, Reply, Streaming};
 use super::clock::{Limits, Moment, NEVER};
-use super::exchange::{Broken, Exchange, GATEWAY, Head, REFUSAL_LIMIT, bearer, option, timed_out};
+use super::exchange::{Broken, Exchange, GATEWAY, Head, REFUSAL_LIMIT, bearer, spelt, timed_out};
 use super::machine::{Action, Body, Engine, Owner};
 use super::receive::{Receive, Want};
 use super::retry::wait_before_retry;
@@ -257,18 +257,28 @@ impl Engine {
         let limits = self.config.limits;
         let Some(call) = self.calls.get_mut(id) else { return };
         if call.total <= now.monotonic {
-            let error = timed_out(Reason::Timeout, call.total_limit, "the whole call", option::TOTAL);
+            let error = timed_out(
+                Reason::Timeout,
+                call.total_limit,
+                spelt("the whole call (Timeouts::total)", "the whole call (timeoutMs or timeouts.totalMs)"),
+            );
             return self.fail(id, Outcome::Failed, error);
         }
         match &call.phase {
             Phase::Head(exchange) => {
-                let what = "the gateway's first byte";
-                let error = exchange.tell(timed_out(Reason::Timeout, limits.first_byte, what, option::FIRST_BYTE));
+                let what = spelt(
+                    "the gateway's first byte (Timeouts::first_byte)",
+                    "the gateway's first byte (timeouts.firstByteMs)",
+                );
+                let error = exchange.tell(timed_out(Reason::Timeout, limits.first_byte, what));
                 self.settle(id, Err(error));
             }
             Phase::Body(exchange) => {
-                let what = "the rest of the gateway's reply";
-                let error = exchange.tell(timed_out(Reason::Timeout, limits.idle, what, option::IDLE));
+                let what = spelt(
+                    "the rest of the gateway's reply (Timeouts::idle)",
+                    "the rest of the gateway's reply (timeouts.idleMs)",
+                );
+                let error = exchange.tell(timed_out(Reason::Timeout, limits.idle, what));
                 self.settle(id, Err(error));
             }
             Phase::Refusal(exchange) => {
@@ -279,15 +289,18 @@ impl Engine {
             Phase::Retry => self.proceed(now, id),
             Phase::Stream(streaming) => {
                 let (waited, request) = (now.monotonic - streaming.waiting_since, streaming.exchange.request);
-                let silent = |limit: f64, what: &str, option: &str| {
-                    let message = [what, " came for ", &digits(limit as u64), " ms (", option, ")"].concat();
+                let silent = |limit: f64, what: &str| {
+                    let message = ["nothing came for ", &digits(limit as u64), " ms (", what, ")"].concat();
                     End::failed(Outcome::Stalled, Reason::Stalled, message)
                 };
                 let end = streaming.stream.finished().unwrap_or_else(|| {
                     if waited >= limits.idle {
-                        silent(limits.idle, "nothing", option::IDLE)
+                        silent(limits.idle, spelt("Timeouts::idle", "timeouts.idleMs"))
                     } else {
-                        silent(limits.content, "only keep-alives", option::CONTENT)
+                        silent(
+                            limits.content,
+                            spelt("Timeouts::content: only keep-alives", "timeouts.contentMs: only keep-alives"),
+                        )
                     }
                 });
                 let end = End { error: end.error.map(|error| streaming.exchange.tell(error)), ..end };

@@ -125,20 +125,11 @@ pub(crate) fn bearer(secret: &Secret) -> String {
 }
 
 /// The error of a limit that passed.
-pub(crate) fn timed_out(reason: Reason, limit: f64, what: &str, option: &str) -> Error {
-    Error::new(reason, ["no answer within ", &digits(limit as u64), " ms: ", what, " (", option, ")"].concat())
+pub(crate) fn timed_out(reason: Reason, limit: f64, what: &str) -> Error {
+    Error::new(reason, ["no answer within ", &digits(limit as u64), " ms: ", what].concat())
 }
 
-/// The options that set the limits, as whoever has this face of the engine knows them.
-pub(crate) mod option {
-    const fn named(rust: &'static str, javascript: &'static str) -> &'static str {
-        if cfg!(feature = "client") { rust } else { javascript }
-    }
-
-    pub(crate) const SESSION: &str = named("Timeouts::session", "timeouts.sessionMs");
-    pub(crate) const TOKEN: &str = named("Timeouts::token", "timeouts.tokenMs");
-    pub(crate) const FIRST_BYTE: &str = named("Timeouts::first_byte", "timeouts.firstByteMs");
-    pub(crate) const IDLE: &str = named("Timeouts::idle", "timeouts.idleMs");
-    pub(crate) const CONTENT: &str = named("Timeouts::content", "timeouts.contentMs");
-    pub(crate) const TOTAL: &str = named("Timeouts::total", "timeoutMs or timeouts.totalMs");
+/// What names an option, in the spelling of whoever has this face of the engine.
+pub(crate) const fn spelt(rust: &'static str, javascript: &'static str) -> &'static str {
+    if cfg!(feature = "client") { rust } else { javascript }
 }

@@ -3,7 +3,7 @@
 use super::call::{Begin, Call, Phase, Reply};
 use super::clock::{Limits, Moment, NEVER, Random};
 use super::conversation::{Conversation, ConversationOptions};
-use super::exchange::{Broken, FUNCTION, Head, REFUSAL_LIMIT, option, timed_out};
+use super::exchange::{Broken, FUNCTION, Head, REFUSAL_LIMIT, spelt, timed_out};
 use super::receive::{Receive, Want};
 use super::session::{Identity, Outdated, Session, user_changed};
 use super::stream::{End, Outcome};
@@ -387,7 +387,11 @@ impl Engine {
             && let Some(reading) = self.session.reading()
         {
             let limit = self.config.limits.session;
-            let error = timed_out(Reason::SessionTimeout, limit, "the session source", option::SESSION);
+            let error = timed_out(
+                Reason::SessionTimeout,
+                limit,
+                spelt("the session source (Timeouts::session)", "the session source (timeouts.sessionMs)"),
+            );
             self.session_read(now, reading, Err(error));
         }
         let due = |conversation: &Conversation| conversation.mint.as_ref().is_some_and(|mint| passed(mint.due));

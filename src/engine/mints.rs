@@ -2,7 +2,7 @@
 
 use super::call::Phase;
 use super::clock::{Moment, NEVER};
-use super::exchange::{Exchange, FUNCTION, bearer, option, timed_out};
+use super::exchange::{Exchange, FUNCTION, bearer, spelt, timed_out};
 use super::machine::{Action, Body, Config, Engine, Owner};
 use super::retry::wait_before_retry;
 use super::table::Id;
@@ -139,7 +139,11 @@ impl Engine {
             MintPhase::Wait => return self.ask_function(now, id, None),
             MintPhase::Session(_) => return,
             MintPhase::Head(exchange) | MintPhase::Body(exchange) => {
-                let error = timed_out(Reason::Timeout, limit, FUNCTION, option::TOKEN);
+                let error = timed_out(
+                    Reason::Timeout,
+                    limit,
+                    spelt("the token function (Timeouts::token)", "the token function (timeouts.tokenMs)"),
+                );
                 (exchange.request, exchange.tell(error))
             }
             MintPhase::Refusal(exchange) => (exchange.request, exchange.refusal(FUNCTION, now)),

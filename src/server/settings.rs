@@ -233,10 +233,11 @@ impl Settings {
         let mut reader = Reader { values: &self.values, problems: self.problems.clone() };
         match read(&mut reader) {
             Some(made) if reader.problems.is_empty() => Ok(made),
-            _ => Err(Error::new(
-                Reason::Misconfigured,
-                format!("the settings are wrong: {}", reader.problems.join("; ")),
-            )),
+            _ => {
+                let message = format!("the settings are wrong: {}", reader.problems.join("; "));
+                let hint = "Correct them, and start again.".to_owned();
+                Err(Error::new(Reason::Misconfigured, message).with_hint(Some(hint)))
+            }
         }
     }
 }

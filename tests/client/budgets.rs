@@ -15,14 +15,12 @@ fn tokens(limit: u64) -> Budget {
     Budget { tokens: Some(limit), cost: None }
 }
 
-/// Every answer costs 30 prompt tokens and 20 completion tokens.
-fn fifty_tokens_an_answer(world: &World) {
-    world.serve(|request, log| match request.url == FUNCTION {
+/// Every answer costs so many prompt tokens and 20 completion tokens, as the gateway says.
+fn answers_cost(world: &World, prompt_tokens: i32) {
+    let usage = format!(r#"{{"prompt_tokens":{prompt_tokens},"completion_tokens":20}}"#);
+    world.serve(move |request, log| match request.url == FUNCTION {
         true => default_reply(request, log),
-        false => Reply::json(
-            200,
-            r#"{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":30,"completion_tokens":20}}"#,
-        ),
+        false => Reply::json(200, format!(r#"{{"choices":[{{"message":{{"content":"Hello"}}}}],"usage":{usage}}}"#)),
     });
 }
 
@@ -45,7 +43,7 @@ fn calls_until_refused(world: &World, client: &Client) -> usize {
 fn calls_are_refused_once_the_tokens_are_spent() {
     for (limit, calls) in [(0, 0), (1, 1), (50, 1), (51, 2), (120, 3)] {
         let world = World::new();
-        fifty_tokens_an_answer(&world);
+        answers_cost(&world, 30);
         assert_eq!(calls_until_refused(&world, &conversation(&world, tokens(limit))), calls, "{limit}");
     }
 }
@@ -55,7 +53,7 @@ fn calls_are_refused_once_the_cost_is_spent() {
     // 30 * 2 + 20 * 5 = 160 millionths for an answer.
     for (limit, calls) in [(0.0, 0), (0.000_16, 1), (0.000_17, 2), (0.001, 7)] {
         let world = World::new();
-        fifty_tokens_an_answer(&world);
+        answers_cost(&world, 30);
         let cost = Cost { limit, prompt_price: 2.0, completion_price: 5.0 };
         let budget = Budget { tokens: None, cost: Some(cost) };
         assert_eq!(calls_until_refused(&world, &conversation(&world, budget)), calls, "{limit}");
@@ -65,7 +63,7 @@ fn calls_are_refused_once_the_cost_is_spent() {
 #[test]
 fn a_budget_is_one_conversations_alone() {
     let world = World::new();
-    fifty_tokens_an_answer(&world);
+    answers_cost(&world, 30);
     let client = world.client();
     let spent = conversation(&world, tokens(1));
     assert_eq!(calls_until_refused(&world, &spent), 1);
@@ -105,4 +103,11 @@ fn streams_count_however_they_end() {
             assert!(refused, "{what}, read to the end: {read_to_end}");
         }
     }
+}
+
+#[test]
+fn no_gateway_gives_tokens_back() {
+    let world = World::new();
+    answers_cost(&world, -30);
+    assert_eq!(calls_until_refused(&world, &conversation(&world, tokens(50))), 3);
 }

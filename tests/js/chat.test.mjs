@@ -187,11 +187,12 @@ test("tools run by themselves, together; what goes wrong is told to the model", 
       },
       fail: { run: async () => Promise.reject(new Error("it broke")) },
       bare: () => "text",
+      silent: () => {},
     },
   });
   answers(
     world,
-    calls(["add", '{"a":1,"b":2}'], ["add", '{"a":"x"}'], ["fail", "{}"], ["bare", ""], ["toString", "{}"], ["add", "{"]),
+    calls(["add", '{"a":1,"b":2}'], ["add", '{"a":"x"}'], ["fail", "{}"], ["bare", ""], ["toString", "{}"], ["add", "{"], ["silent", "{}"]),
     says("Done"),
   );
   const turn = await chat.send("Go");
@@ -210,7 +211,8 @@ test("tools run by themselves, together; what goes wrong is told to the model", 
   assert.equal(results[3], "text");
   assert.equal(results[4], '{"error":"there is no tool toString"}');
   assert.match(results[5], /arguments of add is not JSON/);
-  assert.equal(second.messages.find(({ tool_calls }) => tool_calls).tool_calls.length, 6);
+  assert.equal(results[6], "null");
+  assert.equal(second.messages.find(({ tool_calls }) => tool_calls).tool_calls.length, 7);
 });
 
 test("tools have a limit of rounds, and one without a function is the application's", LIMIT, async () => {

@@ -68,6 +68,7 @@ test("missing settings are one error, at once", () => {
     (error) =>
       error instanceof server.BehestError &&
       error.reason === "misconfigured" &&
+      error.message.endsWith("Correct them, and start again.") &&
       ["SUPABASE_URL", "BEHEST_KEY", "CORS_ORIGIN"].every((name) => error.message.includes(name)),
   );
   assert.throws(() => server.createTokenEndpoint(ENV, { policy: "pro" }), /option policy/);

@@ -25,6 +25,7 @@ fn everything_missing_is_named_at_once() {
     for name in ["SUPABASE_URL", "BEHEST_KEY", "CORS_ORIGIN"] {
         assert!(error.contains(&format!("{name} is not set")), "{error}");
     }
+    assert!(error.ends_with("Correct them, and start again."), "{error}");
     let all = complaint(&[
         ("SUPABASE_URL", "ref.supabase.co"),
         ("BEHEST_BASE_URL", " "),

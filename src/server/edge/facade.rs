@@ -17,7 +17,7 @@ pub(super) fn error(error: &Error) -> String {
         .text("reason", reason.as_str())
         .text("action", error.action().as_str())
         .text("message", error.message())
-        .text("hint", reason.hint())
+        .text("hint", error.hint())
         .number("status", status_of(reason).as_u16().into());
     match error.retry_after() {
         Some(wait) => told.number("retryAfterMs", wait.as_millis() as u64),
