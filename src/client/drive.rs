@@ -42,6 +42,9 @@ struct State {
     calls: Table<CallState>,
 }
 
+/// Whatever is begun goes on: the page's event loop is never left.
+const ONE_RUNTIME: bool = cfg!(target_arch = "wasm32");
+
 /// No call, mint, request or reading.
 const NOBODY: Id = 0;
 
@@ -259,11 +262,11 @@ impl Driver {
             return false;
         };
         let now = self.now();
+        // Dropped after the lock: what it drops may be anybody's.
+        let mut unwanted = None;
         let mut state = self.state();
         // Whoever it is for may have to wait for something else now.
         let owner = state.engine.owner(id);
-        // Dropped without the lock: what it drops may be anybody's.
-        let mut unwanted = None;
         match happened {
             Happened::Session(answer) => {
                 if let Some(live) = state.live.remove(id) {
@@ -297,7 +300,6 @@ impl Driver {
             }
         }
         drop(state);
-        drop(unwanted);
         owner.into_iter().for_each(|owner| self.wake(owner));
         true
     }
@@ -411,7 +413,7 @@ impl Driver {
     fn run(self: &Arc<Self>, job: Id, begins: bool) {
         let number = {
             let mut state = self.state();
-            if !begins && state.tasks.get(job).is_some() {
+            if (ONE_RUNTIME || !begins) && state.tasks.get(job).is_some() {
                 drop(state);
                 return self.wake(job);
             }
@@ -440,7 +442,7 @@ impl Driver {
 
     /// Is the job over, or another task's? Then this one is over, too.
     fn finish(&self, job: Id, number: u32, context: &Context<'_>) -> bool {
-        if self.state().tasks.get(job) != Some(&number) {
+        if !ONE_RUNTIME && self.state().tasks.get(job) != Some(&number) {
             // What this one was woken for.
             self.wake(job);
             return true;
@@ -536,7 +538,7 @@ impl Drop for Task {
         let error = dropped();
         let abandoned = {
             let mut state = self.driver.state();
-            if state.tasks.get(self.job) != Some(&self.number) {
+            if !ONE_RUNTIME && state.tasks.get(self.job) != Some(&self.number) {
                 return;
             }
             state.tasks.remove(self.job);
