@@ -262,44 +262,49 @@ impl Driver {
             return false;
         };
         let now = self.now();
-        // Dropped after the lock: what it drops may be anybody's.
-        let mut unwanted = None;
         let mut state = self.state();
         // Whoever it is for may have to wait for something else now.
         let owner = state.engine.owner(id);
-        match happened {
+        let unwanted = match happened {
             Happened::Session(answer) => {
                 if let Some(live) = state.live.remove(id) {
                     live.span.signed_in(answer.as_ref().map(Option::is_some));
                 }
                 state.engine.session_read(now, id, answer);
+                None
             }
             Happened::Head(response) => {
                 let head = head(&response);
                 if cfg!(feature = "tracing") {
                     state.live.get_mut(id).into_iter().for_each(|live| live.span.status(head.status));
                 }
-                unwanted = state.put_back(id, Work::Body(response.body));
+                let unwanted = state.put_back(id, Work::Body(response.body));
                 if let Some(live) = state.live.get_mut(id) {
                     // Another thread may carry out what the engine says of it: until then nobody reads it, or it would be lost.
                     live.owner = NOBODY;
                 }
                 state.engine.head(now, id, head);
+                unwanted
             }
             Happened::Bytes(bytes) => {
-                unwanted = state.put_back(id, work);
+                let unwanted = state.put_back(id, work);
                 state.engine.bytes(now, id, &bytes, Want::Chunks, queue);
+                unwanted
             }
             Happened::End => {
                 state.live.remove(id);
                 state.engine.end(now, id, Want::Chunks, queue);
+                None
             }
             Happened::Broken(failure) => {
                 state.live.remove(id);
                 state.engine.broken(now, id, &broken(&failure));
+                None
             }
-        }
+        };
         drop(state);
+        // Without the lock: what it drops may be anybody's.
+        drop(unwanted);
         owner.into_iter().for_each(|owner| self.wake(owner));
         true
     }
