@@ -113,7 +113,8 @@ impl Message {
 
     /// The content, if it is text: a string, or a list of parts with one text among them.
     pub fn text(&self) -> Option<&str> {
-        let mut texts = texts(&self.content);
+        let Some(parts) = self.content.as_array() else { return self.content.as_str() };
+        let mut texts = parts.iter().filter_map(text_of);
         texts.next().filter(|_| texts.next().is_none())
     }
 }
@@ -208,21 +209,30 @@ impl ChatChunk {
     /// The text this chunk adds to the first answer; empty if none. Of several parts the first one's;
     /// [`ChatStream::text`](super::ChatStream::text) has all.
     pub fn text(&self) -> &str {
-        self.texts().next().unwrap_or_default()
+        match self.content() {
+            Some(Value::String(text)) => text,
+            Some(Value::Array(parts)) => parts.iter().find_map(text_of).unwrap_or_default(),
+            _ => "",
+        }
     }
 
-    /// All of it, where it came in parts.
-    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
-        let first = self.choices.iter().find(|choice| choice.index == 0);
-        first.and_then(|choice| choice.delta.get("content")).into_iter().flat_map(texts)
+    /// Adds all of its text.
+    pub(super) fn write_to(&self, text: &mut String) {
+        match self.content() {
+            Some(Value::Array(parts)) => parts.iter().filter_map(text_of).for_each(|part| text.push_str(part)),
+            _ => text.push_str(self.text()),
+        }
+    }
+
+    fn content(&self) -> Option<&Value> {
+        self.choices.iter().find(|choice| choice.index == 0)?.delta.get("content")
     }
 }
 
-/// A content that is text, or the texts among its parts: some models give what they thought beside what they say.
-fn texts(content: &Value) -> impl Iterator<Item = &str> {
-    let parts = content.as_array().into_iter().flatten();
-    let texts = parts.filter(|part| part.get("type").is_some_and(|kind| kind == "text"));
-    content.as_str().into_iter().chain(texts.filter_map(|part| part.get("text")?.as_str()))
+/// The text of a part of a content. Some models give what they thought beside what they say.
+fn text_of(part: &Value) -> Option<&str> {
+    part.get("type").filter(|kind| kind.as_str() == Some("text"))?;
+    part.get("text")?.as_str()
 }
 
 /// A change to one answer.

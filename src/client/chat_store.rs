@@ -381,7 +381,7 @@ impl Turn {
             let end = loop {
                 match Pin::new(&mut stream).poll_next(context) {
                     Poll::Ready(Some(Ok(chunk))) => {
-                        text.extend(chunk.texts());
+                        chunk.write_to(&mut text);
                         has_news = true;
                     }
                     Poll::Ready(Some(Err(error))) => break Some(Some(error)),

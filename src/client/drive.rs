@@ -42,6 +42,9 @@ struct State {
     calls: Table<CallState>,
 }
 
+/// Whatever is begun goes on: the page's event loop is never left.
+const ONE_RUNTIME: bool = cfg!(target_arch = "wasm32");
+
 /// No call, mint, request or reading.
 const NOBODY: Id = 0;
 
@@ -262,41 +265,45 @@ impl Driver {
         let mut state = self.state();
         // Whoever it is for may have to wait for something else now.
         let owner = state.engine.owner(id);
-        // Dropped without the lock: what it drops may be anybody's.
-        let mut unwanted = None;
-        match happened {
+        let unwanted = match happened {
             Happened::Session(answer) => {
                 if let Some(live) = state.live.remove(id) {
                     live.span.signed_in(answer.as_ref().map(Option::is_some));
                 }
                 state.engine.session_read(now, id, answer);
+                None
             }
             Happened::Head(response) => {
                 let head = head(&response);
                 if cfg!(feature = "tracing") {
                     state.live.get_mut(id).into_iter().for_each(|live| live.span.status(head.status));
                 }
-                unwanted = state.put_back(id, Work::Body(response.body));
+                let unwanted = state.put_back(id, Work::Body(response.body));
                 if let Some(live) = state.live.get_mut(id) {
                     // Another thread may carry out what the engine says of it: until then nobody reads it, or it would be lost.
                     live.owner = NOBODY;
                 }
                 state.engine.head(now, id, head);
+                unwanted
             }
             Happened::Bytes(bytes) => {
-                unwanted = state.put_back(id, work);
+                let unwanted = state.put_back(id, work);
                 state.engine.bytes(now, id, &bytes, Want::Chunks, queue);
+                unwanted
             }
             Happened::End => {
                 state.live.remove(id);
                 state.engine.end(now, id, Want::Chunks, queue);
+                None
             }
             Happened::Broken(failure) => {
                 state.live.remove(id);
                 state.engine.broken(now, id, &broken(&failure));
+                None
             }
-        }
+        };
         drop(state);
+        // Without the lock: what it drops may be anybody's.
         drop(unwanted);
         owner.into_iter().for_each(|owner| self.wake(owner));
         true
@@ -411,7 +418,7 @@ impl Driver {
     fn run(self: &Arc<Self>, job: Id, begins: bool) {
         let number = {
             let mut state = self.state();
-            if !begins && state.tasks.get(job).is_some() {
+            if (ONE_RUNTIME || !begins) && state.tasks.get(job).is_some() {
                 drop(state);
                 return self.wake(job);
             }
@@ -440,7 +447,7 @@ impl Driver {
 
     /// Is the job over, or another task's? Then this one is over, too.
     fn finish(&self, job: Id, number: u32, context: &Context<'_>) -> bool {
-        if self.state().tasks.get(job) != Some(&number) {
+        if !ONE_RUNTIME && self.state().tasks.get(job) != Some(&number) {
             // What this one was woken for.
             self.wake(job);
             return true;
@@ -536,7 +543,7 @@ impl Drop for Task {
         let error = dropped();
         let abandoned = {
             let mut state = self.driver.state();
-            if state.tasks.get(self.job) != Some(&self.number) {
+            if !ONE_RUNTIME && state.tasks.get(self.job) != Some(&self.number) {
                 return;
             }
             state.tasks.remove(self.job);

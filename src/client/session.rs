@@ -1,6 +1,7 @@
 //! Where the user's access token comes from.
 
 use std::future::{Future, ready};
+use std::iter::from_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::platform::{BoxFuture, MaybeSend, MaybeSync, OnThread, each};
@@ -83,17 +84,16 @@ impl Session {
             state.access_token = access_token;
             state.changes += 1;
         }
-        loop {
-            let (access_token, changes, watchers) = {
-                let state = self.state();
-                (state.access_token.clone(), state.changes, state.watchers.clone())
-            };
+        let mut told = None;
+        // What another thread sets meanwhile may be told before this: what was set last is told last.
+        let untold = || {
+            let state = self.state();
+            let is_new = told.replace(state.changes) != Some(state.changes);
+            is_new.then(|| (state.access_token.clone(), state.watchers.clone()))
+        };
+        each(from_fn(untold), |(access_token, watchers)| {
             each(&watchers, |(_, watcher)| watcher(access_token.as_ref()));
-            // What another thread set meanwhile may have been told before this: it is what was set last.
-            if self.state().changes == changes {
-                return;
-            }
-        }
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -12,10 +12,9 @@ const AWAKE: f64 = 500.0;
 
 #[derive(Default)]
 pub(crate) struct Sleep {
-    due: Option<f64>,
     timer: Option<BoxFuture<'static, ()>>,
-    /// It was set after the limit, and counts however late it fires.
-    is_last: bool,
+    /// The limit that it was set for; less than nothing if that had passed long before: then it counts however late it fires.
+    set_for: f64,
 }
 
 impl Sleep {
@@ -37,8 +36,9 @@ impl Sleep {
         if left <= 0.0 {
             return true;
         }
-        if self.due != Some(due) || self.timer.is_none() || self.is_last != slept {
-            *self = Self { due: Some(due), timer: Some(platform.sleep(millis(left))), is_last: slept };
+        let set_for = if slept { -due } else { due };
+        if self.set_for != set_for || self.timer.is_none() {
+            *self = Self { timer: Some(platform.sleep(millis(left))), set_for };
         }
         let fired = self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
         if fired {

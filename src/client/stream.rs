@@ -298,7 +298,7 @@ impl ChatStream {
 
     fn read(&mut self, json: &str) -> Result<ChatChunk, Error> {
         let chunk = read_chunk(json).ok_or_else(|| self.raw.fail(ANOTHER_SHAPE))?;
-        self.text.extend(chunk.texts());
+        chunk.write_to(&mut self.text);
         // Read once more: that costs less than code that copies what it holds.
         if let Some(json) = self.raw.usage.take() {
             self.usage = read_usage(&json);

@@ -466,6 +466,7 @@ impl Engine {
         let call = self.calls.get(id).map(|call| {
             let due = call.due.min(call.total);
             match call.phase {
+                _ if cfg!(target_arch = "wasm32") => due,
                 Phase::Session(_) => due.min(self.session.due()),
                 Phase::Token => due.min(self.session.due()).min(mint_of(call.conversation).unwrap_or(NEVER)),
                 _ => due,
