@@ -60,12 +60,15 @@ impl ToolCalls {
     /// every call, or have a new id for every piece.
     fn slot(&mut self, position: usize, index: Option<f64>, id: &str, has_name: bool, is_whole: bool) -> usize {
         let place = index.unwrap_or(position as f64);
-        let is_same = |call: &Known| !id.is_empty() && call.id == id && index.is_none_or(|index| call.index == index);
-        let goes_on = |call: &Known| {
+        let mut found = None;
+        for (slot, call) in self.calls.iter().enumerate() {
             let may_have_id = !has_name || id.is_empty() || call.id.is_empty();
-            call.index == place && may_have_id && !(is_whole && call.has_arguments)
-        };
-        let found = self.calls.iter().rposition(is_same).or_else(|| self.calls.iter().rposition(goes_on));
+            if !id.is_empty() && call.id == id && index.is_none_or(|index| call.index == index) {
+                return slot;
+            } else if call.index == place && may_have_id && !(is_whole && call.has_arguments) {
+                found = Some(slot);
+            }
+        }
         found.unwrap_or_else(|| {
             self.calls.push(Known { index: place, id: String::new(), has_name: false, has_arguments: false });
             self.calls.len() - 1
