@@ -437,7 +437,8 @@ export interface Client extends Calls {
   conversation(options?: { sessionId?: string; threadId?: string; budget?: Budget }): Conversation;
   /**
    * Looks at the whole way from the session to a streamed answer: URLs, CORS of both servers, session, token, streaming. Each
-   * line says what to change; `String(report)` is all of them as text. Never rejects. It asks the gateway one short question.
+   * line says what to change; `String(report)` is all of them as text. Rejects only if its own script does not load. It asks the
+   * gateway one short question.
    */
   doctor(options?: {
     /** Whose CORS rules are asked for where there is no page, in Node.js say. Default: the page's origin. */

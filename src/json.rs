@@ -57,6 +57,11 @@ impl<'a> Json<'a> {
         items
     }
 
+    /// The first item of an array; nothing for any other value.
+    pub(crate) fn first_item(self) -> Option<Self> {
+        Scan::new(self.0.strip_prefix('[')?).json()
+    }
+
     /// A string's text. Half a surrogate pair becomes U+FFFD.
     pub(crate) fn text(self) -> Option<String> {
         Some(Scan::new(self.0).string()?.text())
@@ -65,6 +70,10 @@ impl<'a> Json<'a> {
     /// A number, as near as it matters to lifetimes and counts.
     pub(crate) fn number(self) -> Option<f64> {
         matches!(self.0.as_bytes(), [b'-' | b'0'..=b'9', ..]).then(|| number(self.0))
+    }
+
+    pub(crate) fn is_text(self) -> bool {
+        self.0.starts_with('"')
     }
 
     pub(crate) fn is_object(self) -> bool {
@@ -328,6 +337,13 @@ fn plain_bytes(bytes: &[u8]) -> usize {
 pub(crate) struct Text<'a> {
     raw: &'a str,
     escaped: bool,
+}
+
+impl<'a> Text<'a> {
+    /// One that means what it is.
+    pub(crate) fn plain(raw: &'a str) -> Self {
+        Self { raw, escaped: false }
+    }
 }
 
 impl Text<'_> {

@@ -204,8 +204,10 @@ impl ErrorBody {
 
     /// Reads a body that is parsed already, or the data of a stream's error event.
     pub(crate) fn of(body: Json<'_>) -> Self {
+        // Gemini's bodies are lists of one, Cloudflare's errors are a list.
+        let body = first(body);
         let fields = body.fields();
-        let error = fields.get("error");
+        let error = fields.get("error").map(first);
         let nested = error.filter(|error| error.is_object()).map(Json::fields);
         let find = |key: &str| nested.as_ref().and_then(|error| error.get(key)).or_else(|| fields.get(key));
         let text = |key: &str| find(key).and_then(short_text);
@@ -214,8 +216,7 @@ impl ErrorBody {
         let flat = || error.and_then(short_text).or_else(|| short_text(body));
         // FastAPI's: a text, or a list with a `msg` for each field.
         let detail = || {
-            let detail = find("detail")?;
-            let first = detail.items().into_iter().next().unwrap_or(detail);
+            let first = first(find("detail")?);
             short_text(first)
                 .or_else(|| ["msg", "message"].iter().find_map(|key| first.field(key).and_then(short_text)))
         };
@@ -265,6 +266,11 @@ fn is_spent(code: &str) -> bool {
     matches!(code, "insufficient_quota" | "quota_exceeded" | "quota_exhausted" | "budget_exceeded")
 }
 
+/// A list's first item; anything else as it is.
+fn first(json: Json<'_>) -> Json<'_> {
+    json.first_item().unwrap_or(json)
+}
+
 fn short_text(value: Json<'_>) -> Option<String> {
     let number = || {
         let number = value.number()?;
@@ -288,6 +294,7 @@ fn reason_of(status: u16, code: &str) -> Reason {
         409 => Reason::Conflict,
         429 if is_spent(code) => Reason::QuotaExceeded,
         429 => Reason::RateLimited,
+        400 if code == "content_filter" => Reason::ContentBlocked,
         451 if find(code, "pii").is_some() => Reason::PiiBlocked,
         451 => Reason::ContentBlocked,
         400..=499 => Reason::InvalidRequest,

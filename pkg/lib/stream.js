@@ -212,8 +212,7 @@ export class ChatStream {
 
   #note(chunk) {
     if (isObject(chunk.usage)) this.usage = chunk.usage;
-    const content = firstOf(chunk.choices)?.delta?.content;
-    if (typeof content !== "string") return;
+    const content = textOf(firstOf(chunk.choices)?.delta);
     this.content += content;
     return content;
   }
@@ -222,12 +221,20 @@ export class ChatStream {
 const END = { done: true, value: undefined };
 const NONE = [];
 
+const isText = (value) => typeof value === "string";
 const isObject = (value) => typeof value === "object" && value && !Array.isArray(value);
 
 /** The first answer's, by the engine's rule. */
 function firstOf(choices) {
   if (!Array.isArray(choices)) return;
   return choices.find((choice) => isObject(choice) && (choice.index ?? 0) === 0);
+}
+
+/** The text that a change adds, by the engine's rule: content, also in parts, or the words of a refusal. */
+export function textOf(delta) {
+  const { content, refusal } = delta ?? {};
+  if (isText(refusal) && refusal) return refusal;
+  return (Array.isArray(content) ? content.map((part) => part?.text) : [content]).filter(isText).join("");
 }
 
 /** A chunk once more, with another text. */

@@ -7,7 +7,7 @@ use super::exchange::{Exchange, GATEWAY};
 use super::stream::{End, Progress, Stream, not_a_stream};
 use super::table::Id;
 use super::trace::Trace;
-use crate::json::Scan;
+use crate::json::{Json, Scan};
 use crate::wire::ErrorBody;
 use crate::{Error, Reason, wire};
 
@@ -168,11 +168,11 @@ impl Call {
             };
         }
         let completion = match chunk::read(text, chunk::MESSAGE) {
-            Data::Chunk(completion) if completion.has_choices => completion,
             // Some gateways report an error with status 200, as they would in a stream.
             Data::Chunk(Chunk { error: Some(_), .. }) => {
                 return Err(ErrorBody::parse(body).into_reported(GATEWAY).with_status(200));
             }
+            Data::Chunk(completion) if completion.has_choices => completion,
             Data::Chunk(_) | Data::Other => return Err(invalid("is not a chat completion: it has no choices")),
             Data::Broken => return Err(invalid("is not JSON")),
         };
@@ -206,14 +206,20 @@ impl Call {
 
 /// The text of an answer, where only that is wanted.
 fn answer(choice: &Choice<'_>, invalid: &dyn Fn(&str) -> Error) -> Result<String, Error> {
-    if let Some(text) = choice.text {
-        return Ok(text.text());
+    if choice.finish_reason.is("error") {
+        return Err(invalid("has the finish_reason \"error\"").with_reason(Reason::ServerError));
+    }
+    let answer = choice.said.map(chunk::words).unwrap_or_default();
+    if !answer.is_empty() {
+        return Ok(answer);
     }
     Err(if choice.finish_reason.is("content_filter") {
         invalid("has no text").with_reason(Reason::ContentBlocked)
     } else if choice.tool_calls.is_some() {
         let hint = "Use chat.completions (in Rust: `chat`) for answers that call tools.".to_owned();
         invalid("has no text: the answer is a call of tools").with_hint(Some(hint))
+    } else if choice.said.is_some_and(Json::is_text) {
+        return Ok(answer);
     } else {
         invalid("has no text")
     })

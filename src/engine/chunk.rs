@@ -17,7 +17,9 @@ pub(crate) struct Chunk<'a> {
 /// A change to one answer.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Choice<'a> {
-    pub(crate) text: Option<Text<'a>>,
+    /// What the model says, or why it will not: a text, or parts of which some are.
+    pub(crate) said: Option<Json<'a>>,
+    pub(crate) is_refusal: bool,
     pub(crate) tool_calls: Option<Json<'a>>,
     pub(crate) finish_reason: Text<'a>,
 }
@@ -125,11 +127,11 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     ones.len() == others.len() && ones.iter().zip(others).all(|(one, other)| word(one) == word(other)) && one == other
 }
 
-/// Does an `error` field report one?
-pub(crate) fn reports(error: Json<'_>) -> bool {
-    match error.is_object() || error.is_array() {
-        true => !matches!(Scan::new(cut(error.raw(), 1, error.raw().len())).peek(), Some(b'}' | b']')),
-        false => !matches!(error.raw(), "null" | "false" | "0" | "\"\""),
+/// Does a field such as `error` say anything?
+pub(crate) fn reports(value: Json<'_>) -> bool {
+    match value.is_object() || value.is_array() {
+        true => !matches!(Scan::new(cut(value.raw(), 1, value.raw().len())).peek(), Some(b'}' | b']')),
+        false => !matches!(value.raw(), "null" | "false" | "0" | "\"\""),
     }
 }
 
@@ -147,7 +149,7 @@ fn choices<'a>(scan: &mut Scan<'a>, place: &str) -> Option<Choice<'a>> {
         let (mut choice, mut is_first) = (Choice::default(), true);
         scan.object(&mut |scan, key| {
             if key.is(place) {
-                (choice.text, choice.tool_calls) = message(scan)?;
+                message(scan, &mut choice)?;
             } else if key.is("finish_reason") {
                 choice.finish_reason = text(scan)?.unwrap_or_default();
             } else if key.is("index") {
@@ -165,23 +167,36 @@ fn choices<'a>(scan: &mut Scan<'a>, place: &str) -> Option<Choice<'a>> {
     Some(first.unwrap_or_default())
 }
 
-fn message<'a>(scan: &mut Scan<'a>) -> Option<(Option<Text<'a>>, Option<Json<'a>>)> {
-    let (mut content, mut tool_calls) = (None, None);
-    if scan.peek()? != b'{' {
+fn message<'a>(scan: &mut Scan<'a>, choice: &mut Choice<'a>) -> Option<()> {
+    let (mut content, mut refusal) = (None, None);
+    choice.tool_calls = None;
+    if scan.peek()? == b'{' {
+        scan.object(&mut |scan, key| {
+            let value = scan.json()?.present();
+            if key.is("content") {
+                content = value;
+            } else if key.is("refusal") {
+                refusal = value.filter(|words| words.is_text() && reports(*words));
+            } else if key.is("tool_calls") {
+                choice.tool_calls = value.filter(|calls| reports(*calls));
+            }
+            Some(())
+        })?;
+    } else {
         scan.skip()?;
-        return Some((content, tool_calls));
     }
-    scan.object(&mut |scan, key| {
-        if key.is("content") {
-            content = text(scan)?;
-        } else if key.is("tool_calls") {
-            tool_calls = scan.json()?.present();
-        } else {
-            scan.skip()?;
-        }
-        Some(())
-    })?;
-    Some((content, tool_calls))
+    choice.is_refusal = refusal.is_some();
+    choice.said = refusal.or(content);
+    Some(())
+}
+
+/// The text of what is said. Parts that are thoughts or pictures have other fields.
+pub(crate) fn words(said: Json<'_>) -> String {
+    let mut words = said.text().unwrap_or_default();
+    for part in said.items() {
+        words += &part.field("text").and_then(Json::text).unwrap_or_default();
+    }
+    words
 }
 
 /// A string; nothing for any other value.

@@ -5,7 +5,7 @@ use super::exchange::GATEWAY;
 use super::receive::{Receive, Want};
 use super::sse::{Decoder, Event, TooLarge};
 use super::tools::ToolCalls;
-use crate::json::{Json, Text};
+use crate::json::{Json, Scan, Text};
 use crate::text::digits;
 use crate::wire::ErrorBody;
 use crate::{Error, Reason};
@@ -167,10 +167,8 @@ impl Content {
     fn take_text(&mut self, data: &str, want: Want, out: &mut dyn Receive) -> bool {
         let Some(text) = self.shape.text(data) else { return false };
         self.progress.event = true;
-        if want == Want::Text {
-            self.hand_out(data, text, want, out);
-        } else {
-            self.progress.text += text.len();
+        self.say(text, want, out);
+        if want == Want::Chunks {
             if self.shape.was_shown() {
                 out.alike(data, text);
             } else {
@@ -215,8 +213,15 @@ impl Content {
 
     fn note(&mut self, chunk: &Chunk<'_>, data: &str, want: Want, out: &mut dyn Receive) {
         let Chunk { first, usage, .. } = chunk;
-        let text = first.text.unwrap_or_default();
-        self.hand_out(data, text, want, out);
+        if want == Want::Chunks {
+            out.chunk(data);
+        }
+        let text = first.said.and_then(|said| Scan::new(said.raw()).string());
+        if let Some(text) = text {
+            self.say(text, want, out);
+        } else if let Some(parts) = first.said {
+            self.say(Text::plain(&chunk::words(parts)), want, out);
+        }
         if let Some(pieces) = first.tool_calls {
             self.tool_calls.add(pieces, out);
         }
@@ -229,17 +234,18 @@ impl Content {
             self.progress.usage = Some(usage.raw().to_owned());
             out.usage(usage.raw());
         }
-        if first.tool_calls.is_none() && first.finish_reason.is_empty() && usage.is_none() && !text.is_empty() {
+        let is_more =
+            first.is_refusal || first.tool_calls.is_some() || usage.is_some() || !first.finish_reason.is_empty();
+        if let Some(text) = text.filter(|text| !is_more && !text.is_empty()) {
             self.shape.learn(data, text);
         }
     }
 
-    fn hand_out(&mut self, data: &str, text: Text<'_>, want: Want, out: &mut dyn Receive) {
+    /// More of the answer's text. Who wants chunks reads it there.
+    fn say(&mut self, text: Text<'_>, want: Want, out: &mut dyn Receive) {
         self.progress.text += text.len();
-        match want {
-            Want::Chunks => out.chunk(data),
-            Want::Text if text.is_empty() => {}
-            Want::Text => self.half = out.text(text, self.half),
+        if want == Want::Text && !text.is_empty() {
+            self.half = out.text(text, self.half);
         }
     }
 

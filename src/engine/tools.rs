@@ -22,9 +22,10 @@ pub(crate) struct ToolCalls {
 }
 
 struct Known {
-    index: Option<f64>,
+    index: f64,
     id: String,
     has_name: bool,
+    has_arguments: bool,
 }
 
 impl ToolCalls {
@@ -35,33 +36,41 @@ impl ToolCalls {
             let text = |json: Option<Json<'_>>| json.and_then(Json::text).unwrap_or_default();
             let index = piece.field("index").and_then(Json::number);
             let id = text(piece.field("id"));
-            let slot = self.slot(position, index, &id);
-            let call = &mut self.calls[slot];
-            let new_id = if call.id.is_empty() { &*id } else { "" };
-            // Some servers repeat the name in every piece.
-            let name = if call.has_name { String::new() } else { text(function.and_then(|f| f.field("name"))) };
+            let name = text(function.and_then(|f| f.field("name")));
             let arguments = function.and_then(|f| f.field("arguments")).map_or_else(String::new, |arguments| {
                 // A string of JSON, by the book; some servers send the object itself.
                 arguments.text().unwrap_or_else(|| arguments.raw().to_owned())
             });
-            out.tool_call(slot, new_id, &name, &arguments);
+            // Some servers repeat the name in every piece, and some send each call in one: that is another one.
+            let is_whole = !name.is_empty() && Json::parse(&arguments).is_some_and(Json::is_object);
+            let slot = self.slot(position, index, &id, !name.is_empty(), is_whole);
+            let call = &mut self.calls[slot];
+            let new_id = if call.id.is_empty() { &*id } else { "" };
+            let new_name = if call.has_name { "" } else { &*name };
+            out.tool_call(slot, new_id, new_name, &arguments);
             call.has_name |= !name.is_empty();
+            call.has_arguments |= !arguments.is_empty();
             if call.id.is_empty() {
                 call.id = id;
             }
         }
     }
 
-    /// By index, else by id, else by position: servers leave out one or the other, and some say index 0 for every call.
-    fn slot(&mut self, position: usize, index: Option<f64>, id: &str) -> usize {
-        let fits = |call: &Known| id.is_empty() || call.id.is_empty() || call.id == id;
-        let found = match index {
-            Some(_) => self.calls.iter().rposition(|call| call.index == index && fits(call)),
-            None if !id.is_empty() => self.calls.iter().position(|call| call.id == id),
-            None => (position < self.calls.len()).then_some(position),
-        };
+    /// By index and id, or by one of them, or by position: servers leave out one or the other, and some say index 0 for
+    /// every call, or have a new id for every piece.
+    fn slot(&mut self, position: usize, index: Option<f64>, id: &str, has_name: bool, is_whole: bool) -> usize {
+        let place = index.unwrap_or(position as f64);
+        let mut found = None;
+        for (slot, call) in self.calls.iter().enumerate() {
+            let may_have_id = !has_name || id.is_empty() || call.id.is_empty();
+            if !id.is_empty() && call.id == id && index.is_none_or(|index| call.index == index) {
+                return slot;
+            } else if call.index == place && may_have_id && !(is_whole && call.has_arguments) {
+                found = Some(slot);
+            }
+        }
         found.unwrap_or_else(|| {
-            self.calls.push(Known { index, id: String::new(), has_name: false });
+            self.calls.push(Known { index: place, id: String::new(), has_name: false, has_arguments: false });
             self.calls.len() - 1
         })
     }

@@ -23,6 +23,29 @@ fn ask_sends_one_user_message_to_the_projects_model() {
 }
 
 #[test]
+fn ask_gives_the_text_wherever_the_answer_has_it() {
+    let messages = [
+        (
+            json!({"content": [{"type": "text", "text": "Hel"}, null, {"type": "text", "text": "l\u{f6}"}]}),
+            "Hell\u{f6}",
+        ),
+        (json!({"content": [{"type": "thinking", "thinking": [{"text": "hm"}]}, {"text": "Hi"}]}), "Hi"),
+        (json!({"content": null, "refusal": "I can't help with that."}), "I can't help with that."),
+        (json!({"content": "Hi", "refusal": "", "tool_calls": []}), "Hi"),
+        (json!({"content": "", "tool_calls": []}), ""),
+    ];
+    for (message, expected) in messages {
+        let body = json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).to_string();
+        let world = World::new();
+        world.serve(move |request, log| match request.url == FUNCTION {
+            true => default_reply(request, log),
+            false => Reply::json(200, body.clone()),
+        });
+        assert_eq!(world.run(world.client().ask("Hi!")).unwrap(), expected);
+    }
+}
+
+#[test]
 fn unknown_fields_pass_through_in_both_directions() {
     let world = World::new();
     let reply = json!({

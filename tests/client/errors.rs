@@ -32,6 +32,7 @@ fn function_says(reply: impl Fn() -> Reply + Send + 'static) -> Error {
 fn the_gateways_statuses_have_reasons_and_actions() {
     let cases = [
         (400, "{}", Reason::InvalidRequest, Action::FixConfig),
+        (400, r#"{"error":{"code":"content_filter","status":400}}"#, Reason::ContentBlocked, Action::GiveUp),
         (401, "{}", Reason::InvalidToken, Action::ReMint),
         (402, r#"{"error":{"code":"quota_exceeded"}}"#, Reason::QuotaExceeded, Action::Upgrade),
         (403, "{}", Reason::Forbidden, Action::GiveUp),
@@ -77,6 +78,8 @@ fn all_documented_body_shapes_are_read() {
         (r#"{"code":400,"error_code":"validation_failed","msg":"gotrue"}"#, Some("validation_failed"), "gotrue"),
         (r#"{"error":"invalid_grant","error_description":"oauth"}"#, None, "oauth"),
         (r#"{"code":401,"message":"numeric"}"#, Some("401"), "numeric"),
+        (r#"[{"error":{"code":400,"message":"gemini","status":"INVALID_ARGUMENT"}}]"#, Some("400"), "gemini"),
+        (r#"{"success":false,"error":[{"code":2001,"message":"cloudflare"}]}"#, Some("2001"), "cloudflare"),
         ("[]", None, "answered 400"),
         ("\"text\"", None, "answered 400"),
         ("not json", None, "answered 400"),
@@ -108,7 +111,7 @@ fn a_network_failure_has_no_status() {
 
 #[test]
 fn replies_that_are_no_completion_are_typed_errors() {
-    let replies: [(&str, fn() -> Reply); 8] = [
+    let replies: [(&str, fn() -> Reply); 13] = [
         ("empty", || Reply::json(200, "")),
         ("html", || Reply::bytes(200, "text/html", [b"<!doctype html>".to_vec()])),
         ("half JSON", || Reply::json(200, r#"{"choices":[{"mes"#)),
@@ -116,6 +119,17 @@ fn replies_that_are_no_completion_are_typed_errors() {
         ("no choices", || Reply::json(200, r#"{"choices":[]}"#)),
         ("no text", || Reply::json(200, r#"{"choices":[{"message":{"content":null}}]}"#)),
         ("an error with status 200", || Reply::json(200, r#"{"error":{"message":"model is loading"}}"#)),
+        ("an error beside no choices", || Reply::json(200, r#"{"choices":[],"error":{"code":502}}"#)),
+        ("an error beside choices", || {
+            Reply::json(200, r#"{"choices":[{"message":{"content":"Hel"}}],"error":{"code":502}}"#)
+        }),
+        ("an error as the reason", || {
+            Reply::json(200, r#"{"choices":[{"message":{"content":"Hel"},"finish_reason":"error"}]}"#)
+        }),
+        ("tools in place of empty text", || {
+            Reply::json(200, r#"{"choices":[{"message":{"content":"","tool_calls":[{}]}}]}"#)
+        }),
+        ("no part is text", || Reply::json(200, r#"{"choices":[{"message":{"content":[{"type":"thinking"}]}}]}"#)),
         ("bad UTF-8", || Reply::bytes(200, "application/json", [vec![0xFF, 0xFE]])),
     ];
     for (what, reply) in replies {

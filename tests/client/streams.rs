@@ -7,9 +7,10 @@ use behest_client::client::transport::Transport;
 use behest_client::client::{ChatRequest, ChatStream, Client, Outcome, Timeouts};
 use behest_client::{Error, Reason};
 use futures_util::StreamExt;
+use serde_json::json;
 
 use crate::test;
-use behest_client::testing::{Chunk, FUNCTION, Reply, World, default_reply, delta, finish, text};
+use behest_client::testing::{Chunk, FUNCTION, Reply, World, default_reply, delta, event, finish, text};
 
 fn gateway_streams(chunks: Vec<Chunk>) -> World {
     let world = World::new();
@@ -175,7 +176,7 @@ fn tool_calls_are_put_together_from_their_pieces() {
         call
     };
     let (a, b) = (Some("call_a"), Some("call_b"));
-    let cases: [(&str, Vec<Vec<serde_json::Value>>); 6] = [
+    let cases: [(&str, Vec<Vec<serde_json::Value>>); 8] = [
         (
             "as OpenAI sends them",
             vec![
@@ -222,6 +223,23 @@ fn tool_calls_are_put_together_from_their_pieces() {
                 vec![call(None, None, None, ":1}"), call(None, None, None, "}")],
             ],
         ),
+        (
+            "another id for every piece, as vLLM's were",
+            vec![
+                vec![call(Some(0), a, Some("f"), "")],
+                vec![call(Some(0), Some("call_x"), None, "{\"x\"")],
+                vec![call(Some(0), Some("call_y"), None, ":1}")],
+                vec![call(Some(1), b, Some("g"), "{}")],
+            ],
+        ),
+        (
+            "ids again where there is no index",
+            vec![
+                vec![call(None, a, Some("f"), "{\"x\"")],
+                vec![call(None, a, Some("f"), ":1}")],
+                vec![call(None, b, Some("g"), "{}")],
+            ],
+        ),
     ];
     for (what, pieces) in cases {
         let chunks = pieces.into_iter().map(|list| piece(list.into())).chain([text(finish("tool_calls")), text(DONE)]);
@@ -235,6 +253,26 @@ fn tool_calls_are_put_together_from_their_pieces() {
             stream.tool_calls().map(|c| (c.id.as_str(), c.name.as_str(), c.arguments.as_str())).collect();
         assert_eq!(calls, [("call_a", "f", "{\"x\":1}"), ("call_b", "g", "{}")], "{what}");
         assert_eq!(stream.outcome(), Some(Outcome::ToolCalls));
+    }
+}
+
+#[test]
+fn whole_calls_of_one_tool_that_nothing_tells_apart_are_as_many() {
+    // As Gemini's first compatible endpoints sent them.
+    for (index, id) in [(json!(0), json!("")), (json!(null), json!(null))] {
+        let piece = |arguments: &str| {
+            let call = json!({"index": index, "id": id, "function": {"name": "f", "arguments": arguments}});
+            text(event(&json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})))
+        };
+        let pieces = vec![piece("{\"x\":1}"), piece("{\"x\":2}"), text(finish("tool_calls"))];
+        let world = gateway_streams(pieces);
+        let client = world.client();
+        let mut stream = open(&world, &client);
+        while let Some(item) = world.run(stream.next()) {
+            item.unwrap();
+        }
+        let calls: Vec<_> = stream.tool_calls().map(|call| (&*call.name, &*call.arguments)).collect();
+        assert_eq!(calls, [("f", "{\"x\":1}"), ("f", "{\"x\":2}")], "{index} {id}");
     }
 }
 

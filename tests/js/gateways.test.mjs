@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { installed, lab, setUp, streamOf, until } from "./support/in-node.mjs";
+import { fails, installed, lab, messages, setUp, streamOf, until } from "./support/in-node.mjs";
 import { LIMIT } from "./support/limits.mjs";
 
 const { BehestChatTransport } = await installed.load("ai-sdk.js");
@@ -11,6 +11,99 @@ const change = (delta, finish_reason = null) => lab.event({ id: "c", choices: [{
 const tool = (index, id, name, text) => change({ tool_calls: [{ index, id, type: "function", function: { name, arguments: text } }] });
 const end = (reason = "stop") => [change({}, reason), lab.event("[DONE]")];
 const question = [{ id: "1", role: "user", parts: [{ type: "text", text: "Hi!" }] }];
+
+/** A stream read to its end in each way, as `[what came, stream]`. */
+async function readings(pieces) {
+  const ways = { text: (stream) => stream.text(), chunks: (stream) => stream };
+  return Promise.all(
+    Object.values(ways).map(async (way) => {
+      const stream = await streamOf(setUp(() => lab.stream(pieces)).behest);
+      const came = [];
+      for await (const item of way(stream)) came.push(item);
+      return [came, stream];
+    }),
+  );
+}
+
+test("an answer's text is found in parts and in a refusal, and thoughts are not part of it", LIMIT, async () => {
+  const cases = {
+    "Hello you there": [
+      // Mistral's.
+      change({ role: "assistant", content: "" }),
+      change({ content: [{ type: "thinking", thinking: [{ type: "text", text: "Hmm." }] }] }),
+      change({ content: [{ type: "text", text: "Hello" }, null, 7, { type: "text", text: " you" }] }),
+      change({ content: " there" }),
+    ],
+    "I can't do that": [change({ content: null, refusal: "I can't" }), change({ refusal: " do" }), change({ refusal: " that" })],
+    "all of it": [change({ content: "all", refusal: "" }), change({ content: " of", refusal: [] }), change({ content: " it", refusal: true })],
+    // DeepSeek's; and each field that OpenAI has, as null.
+    Hello: [change({ content: null, reasoning_content: "Hmm." }), change({ content: "Hello", refusal: null, tool_calls: null })],
+  };
+  for (const [expected, pieces] of Object.entries(cases)) {
+    const [[texts, one], [chunks, other]] = await readings([...pieces, ...end()]);
+    assert.equal(texts.join(""), expected);
+    assert.deepEqual([one.content, other.content, chunks.length], [expected, expected, pieces.length + 1]);
+    assert.deepEqual([one.outcome, other.outcome], ["complete", "complete"]);
+  }
+  const parts = [{ type: "text", text: "Hel" }, { type: "image" }, { type: "text", text: "lo" }];
+  for (const [message, expected] of [[{ content: parts }, "Hello"], [{ content: null, refusal: "No." }, "No."]]) {
+    const { behest } = setUp(() => lab.json(200, { choices: [{ index: 0, message, finish_reason: "stop" }] }));
+    assert.equal(await behest.ask("Hi!"), expected);
+  }
+});
+
+test("an answer that the gateway could not finish is none", LIMIT, async () => {
+  const half = { index: 0, message: { role: "assistant", content: "Hel" } };
+  const error = { code: 502, message: "the provider went away" };
+  for (const body of [{ choices: [half], error }, { choices: [], error }, { choices: [{ ...half, finish_reason: "error" }] }]) {
+    await assert.rejects(setUp(() => lab.json(200, body)).behest.ask("Hi!"), fails("server_error"));
+  }
+  const { behest } = setUp(() => lab.json(200, { choices: [], error }));
+  await assert.rejects(behest.chat.completions.create({ messages }), /the provider went away/);
+  // Where there are tools and no text, the answer is not the empty text.
+  const tools = { index: 0, message: { content: "", tool_calls: [{ id: "a", function: { name: "f" } }] } };
+  await assert.rejects(setUp(() => lab.json(200, { choices: [tools] })).behest.ask("Hi!"), /call of tools/);
+});
+
+test("calls of tools are as many as the model made, whatever tells their pieces apart", LIMIT, async () => {
+  const cases = [
+    // vLLM's once had another id in each piece.
+    [[tool(0, "a", "f", ""), tool(0, "b", null, '{"x"'), tool(0, "c", null, ":1}")], [["a", "f", '{"x":1}']]],
+    // Gemini's once had nothing to tell them apart.
+    [[tool(0, "", "f", '{"x":1}'), tool(0, "", "f", '{"x":2}')], [["", "f", '{"x":1}'], ["", "f", '{"x":2}']]],
+    [[tool(undefined, undefined, "f", "{}"), tool(undefined, undefined, "g", "{}")], [["", "f", "{}"], ["", "g", "{}"]]],
+    // Ollama's: index 0 and an id for each.
+    [[tool(0, "a", "f", "{}"), tool(0, "b", "g", "{}")], [["a", "f", "{}"], ["b", "g", "{}"]]],
+    // The same id and name in every piece.
+    [[tool(0, "a", "f", '{"x"'), tool(0, "a", "f", ":{}"), tool(0, "a", "f", "}")], [["a", "f", '{"x":{}}']]],
+    // A name first, the whole of its arguments later.
+    [[tool(0, "", "f", ""), tool(0, "", "f", "{}")], [["", "f", "{}"]]],
+  ];
+  for (const [pieces, expected] of cases) {
+    for (const [, { toolCalls, outcome }] of await readings([...pieces, ...end("tool_calls")])) {
+      assert.deepEqual(toolCalls.map(({ id, function: { name, arguments: text } }) => [id, name, text]), expected);
+      assert.equal(outcome, "tool_calls");
+    }
+  }
+  const inputs = {};
+  const { behest } = setUp(() => lab.stream([...cases[0][0], ...end("tool_calls")]));
+  for await (const { toolCallId, inputTextDelta = "" } of await new BehestChatTransport(behest).sendMessages({ chatId: "c", messages: question })) {
+    if (toolCallId) inputs[toolCallId] = (inputs[toolCallId] ?? "") + inputTextDelta;
+  }
+  assert.deepEqual(inputs, { a: '{"x":1}' });
+});
+
+test("refusals in lists have their words", LIMIT, async () => {
+  const bodies = [
+    [{ error: { code: 400, message: "that key is not valid", status: "INVALID_ARGUMENT" } }],
+    { success: false, error: [{ code: 2001, message: "that key is not valid" }] },
+  ];
+  for (const body of bodies) {
+    await assert.rejects(setUp(() => lab.json(400, body)).behest.ask("Hi!"), /answered 400: that key is not valid/);
+  }
+  const filtered = { error: { code: "content_filter", message: "the prompt was filtered", status: 400 } };
+  await assert.rejects(setUp(() => lab.json(400, filtered)).behest.ask("Hi!"), fails("content_blocked"));
+});
 
 test("two readers of one stream each get what they asked for, in order", LIMIT, async () => {
   const letters = [..."abcdefgh"];

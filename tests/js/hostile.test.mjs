@@ -533,7 +533,7 @@ test("odd chunks harm the AI SDK's transport no more than the client", LIMIT, as
     if (type === "tool-input-delta") inputs[toolCallId] = (inputs[toolCallId] ?? "") + inputTextDelta;
     if (type === "tool-input-available") assert.deepEqual(JSON.parse(inputs[toolCallId]), input);
   }
-  assert.deepEqual(deltas, { "text-delta": "Hi" });
+  assert.deepEqual(deltas, { "text-delta": "partHi" });
   assert.deepEqual(inputs, { a: '{"a":1}', b: '{"b":2}', c: '{"c":3}' });
 });
 

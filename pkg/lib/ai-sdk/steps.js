@@ -1,5 +1,6 @@
 import { failure } from "../error.js";
 import { answers, answersAll, definitions } from "../chat/tools.js";
+import { textOf } from "../stream.js";
 
 const MOST_ROUNDS = 8;
 
@@ -60,15 +61,15 @@ async function* parts(stream, tools) {
     yield { type: `${type}-delta`, id: open.id, delta };
   }
   const started = new Set();
-  /** Whose pieces come under an index: some servers count from one, some say zero for every call. */
+  /** Whose pieces come under an index: some servers count from one, say zero for every call, or name each piece anew. */
   const ids = new Map();
   try {
     for await (const chunk of stream) {
       const delta = objects(chunk.choices).find(({ index }) => !index)?.delta ?? {};
       yield* more("reasoning", delta.reasoning_content ?? delta.reasoning);
-      yield* more("text", delta.content);
+      yield* more("text", textOf(delta));
       for (const { index = 0, id, function: piece } of objects(delta.tool_calls)) {
-        if (id) ids.set(index, id);
+        if (id && (piece?.name || !ids.has(index))) ids.set(index, id);
         const toolCallId = ids.get(index);
         const toolName = stream.toolCalls.find((call) => call.id === toolCallId)?.function.name;
         if (!toolName) continue;
