@@ -209,18 +209,21 @@ impl ChatChunk {
     /// The text this chunk adds to the first answer; empty if none. Of several parts the first one's;
     /// [`ChatStream::text`](super::ChatStream::text) has all.
     pub fn text(&self) -> &str {
-        match self.content() {
-            Some(Value::String(text)) => text,
-            Some(Value::Array(parts)) => parts.iter().find_map(text_of).unwrap_or_default(),
-            _ => "",
-        }
+        let mut first = None;
+        self.each_text(&mut |text| first = first.or(Some(text)));
+        first.unwrap_or_default()
     }
 
     /// Adds all of its text.
     pub(super) fn write_to(&self, text: &mut String) {
+        self.each_text(&mut |part| text.push_str(part));
+    }
+
+    fn each_text<'a>(&'a self, take: &mut dyn FnMut(&'a str)) {
         match self.content() {
-            Some(Value::Array(parts)) => parts.iter().filter_map(text_of).for_each(|part| text.push_str(part)),
-            _ => text.push_str(self.text()),
+            Some(Value::String(text)) => take(text),
+            Some(Value::Array(parts)) => parts.iter().filter_map(text_of).for_each(take),
+            _ => {}
         }
     }
 
@@ -229,9 +232,8 @@ impl ChatChunk {
     }
 }
 
-/// The text of a part of a content. Some models give what they thought beside what they say.
+/// The text of a part of a content. Parts that are thoughts or pictures have other fields.
 fn text_of(part: &Value) -> Option<&str> {
-    part.get("type").filter(|kind| kind.as_str() == Some("text"))?;
     part.get("text")?.as_str()
 }
 

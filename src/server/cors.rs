@@ -98,11 +98,11 @@ fn exact(number: usize, entry: &str) -> Result<HeaderValue, String> {
     if entry.contains('*') {
         return Err("must not hold `*`: any page could then spend your users' allowance. List each origin".into());
     }
-    let entry_is = |what: &[&str]| ["is a list whose entry ", &digits(number as u64), &what.concat()].concat();
+    let entry_is = |what: &str| ["is a list whose entry ", &digits(number as u64), what].concat();
     match parse_url(entry).and_then(origin) {
-        Some(origin) if origin == entry => HeaderValue::try_from(origin).map_err(|_| entry_is(&[" is no origin"])),
-        Some(origin) => Err(entry_is(&[" browsers send as `", &origin, "`: write it so"])),
-        None => Err(entry_is(&[" is not an origin such as https://app.example.com"])),
+        Some(origin) if origin == entry => HeaderValue::try_from(origin).map_err(|_| entry_is(" is no origin")),
+        Some(origin) => Err(entry_is(&[" browsers send as `", &origin, "`: write it so"].concat())),
+        None => Err(entry_is(" is not an origin such as https://app.example.com")),
     }
 }
 

@@ -26,9 +26,7 @@ impl Keys {
 
     pub(super) fn secret(reader: &mut Reader<'_>) -> Self {
         Self::read(reader, "SUPABASE_SECRET_KEYS", &["SUPABASE_SECRET_KEY"], |key| match CredentialKind::of(key) {
-            CredentialKind::Publishable | CredentialKind::Anon => {
-                Err("holds a publishable key: everybody has it, and could call as your server")
-            }
+            CredentialKind::Publishable | CredentialKind::Anon => Err("holds a publishable key, which everybody has"),
             _ => Ok(()),
         })
     }
