@@ -111,8 +111,12 @@ impl Message {
         calls.into_iter().flatten().map(call).collect()
     }
 
-    /// The content, if it is text: a string, or a list of parts with one text among them.
+    /// The content, if it is text: a string, or a list of parts with one text among them. If the model would not answer, its
+    /// `refusal`.
     pub fn text(&self) -> Option<&str> {
+        if let Some(refusal) = self.extra.get("refusal").and_then(Value::as_str).filter(|refusal| !refusal.is_empty()) {
+            return Some(refusal);
+        }
         let Some(parts) = self.content.as_array() else { return self.content.as_str() };
         let mut texts = parts.iter().filter_map(text_of);
         texts.next().filter(|_| texts.next().is_none())
@@ -206,7 +210,7 @@ pub struct ChatChunk {
 }
 
 impl ChatChunk {
-    /// The text this chunk adds to the first answer; empty if none. Of several parts the first one's;
+    /// The text this chunk adds to the first answer, or to its `refusal`; empty if none. Of several parts the first one's;
     /// [`ChatStream::text`](super::ChatStream::text) has all.
     pub fn text(&self) -> &str {
         let mut first = None;
@@ -220,15 +224,14 @@ impl ChatChunk {
     }
 
     fn each_text<'a>(&'a self, take: &mut dyn FnMut(&'a str)) {
-        match self.content() {
+        let Some(choice) = self.choices.iter().find(|choice| choice.index == 0) else { return };
+        let refusal = choice.delta.get("refusal").and_then(Value::as_str).unwrap_or_default();
+        match choice.delta.get("content") {
+            _ if !refusal.is_empty() => take(refusal),
             Some(Value::String(text)) => take(text),
             Some(Value::Array(parts)) => parts.iter().filter_map(text_of).for_each(take),
             _ => {}
         }
-    }
-
-    fn content(&self) -> Option<&Value> {
-        self.choices.iter().find(|choice| choice.index == 0)?.delta.get("content")
     }
 }
 

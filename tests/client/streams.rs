@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use behest_client::client::transport::Transport;
-use behest_client::client::{ChatRequest, ChatStream, Client, Outcome, Timeouts};
+use behest_client::client::{ChatRequest, ChatStream, Client, Message, Outcome, Timeouts};
 use behest_client::{Error, Reason};
 use futures_util::StreamExt;
 use serde_json::json;
@@ -552,4 +552,19 @@ fn content_in_parts_is_its_text() {
     });
     let answer = world.run(world.client().chat(&ChatRequest::user("Hi!"))).unwrap();
     assert_eq!(answer.text(), Some("Hello"));
+}
+
+#[test]
+fn a_refusal_is_what_the_model_says() {
+    let delta = |fields: &str| format!(r#"data: {{"choices":[{{"index":0,"delta":{{{fields}}}}}]}}"#) + "\n\n";
+    let world = gateway_streams(vec![
+        text(delta(r#""content":null,"refusal":"""#)),
+        text(delta(r#""refusal":"I will ""#)),
+        text(delta(r#""refusal":"not.""#)),
+        text(finish("stop")),
+    ]);
+    assert_eq!(read(&world), (Outcome::Complete, "I will not.".to_owned(), None));
+
+    let message: Message = serde_json::from_str(r#"{"role":"assistant","content":null,"refusal":"No."}"#).unwrap();
+    assert_eq!(message.text(), Some("No."));
 }
