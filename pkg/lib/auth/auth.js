@@ -86,8 +86,8 @@ export function authOver(open, url, detectsReturn) {
       .finally(() => (isReturning = false)));
 
   /**
-   * `{ data, error }`: what goes wrong is given back, as supabase-js does; only a defect is thrown. `prepare` makes what is said of what was
-   * given.
+   * `{ data, error }`: what goes wrong is given back, as supabase-js does; only a defect is thrown. `prepare` makes of what was
+   * given what is said.
    */
   async function answer(empty, shape, kind, given, prepare, then) {
     await initialize();
@@ -139,10 +139,10 @@ export function authOver(open, url, detectsReturn) {
         letter({ ...contact(whose), create_user: options?.shouldCreateUser ?? true, data: options?.data ?? {} }, options),
       ),
     verifyOtp: (given) =>
-      signIn(VERIFY, given, ({ type, ...given }) => {
-        const name = given.token_hash ? "token_hash" : "token";
-        const secret = requireText(name, given[name]).trim();
-        const whose = given.token_hash ? {} : contact(given);
+      signIn(VERIFY, given, ({ type, ...said }) => {
+        const name = said.token_hash ? "token_hash" : "token";
+        const secret = requireText(name, said[name]).trim();
+        const whose = said.token_hash ? {} : contact(said);
         return { secret, recovers: type === "recovery", body: { ...whose, [name]: secret, type: requireText("type", type) } };
       }),
     async signInWithOAuth(given) {
@@ -167,7 +167,7 @@ export function authOver(open, url, detectsReturn) {
     refreshSession: () => signIn(REFRESH),
     getUser: () => user(USER),
     updateUser: (body, options) => user(UPDATE, body, () => ({ body, redirectTo: options?.emailRedirectTo })),
-    signOut: async (options) => ({ error: (await nothing(null, SIGN_OUT, options, (scope) => scope)).error }),
+    signOut: async (options) => ({ error: (await nothing(null, SIGN_OUT, options, (given) => given)).error }),
     onAuthStateChange: (callback) => listen(callback, false),
   };
   // Not later than the page's own script: a router may change the address.

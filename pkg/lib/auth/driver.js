@@ -136,8 +136,6 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
       const json = JSON.stringify(given ?? {});
       const running = await ready();
       if (!running.alive) throw running.error;
-      // Closed meanwhile.
-      if (running !== instance) return driver.call(kind, given, then);
       return new Promise((resolve, reject) => {
         calls.set((lastCall += 1), { resolve: (value) => resolve(then(value)), reject });
         // As long as something is under way, it is told when the module stops.
