@@ -285,6 +285,6 @@ test("a missing config.json is told on the page", LIMIT, async () => {
   const { page, context } = await openPage(browser);
   await page.route("**/config.json", (route) => route.fulfill({ status: 404, body: "" }));
   await page.goto(stack.page);
-  assert.match(await page.locator("#startup-error").innerText(), /config\.json answered 404/);
+  await page.locator("#startup-error", { hasText: "config.json answered 404" }).waitFor();
   await context.close();
 });
