@@ -1,10 +1,14 @@
 /**
- * Cold start in headless Chromium with a CPU four times slower: from the navigation to the moment the chat request leaves,
- * on this machine's own network and on a slow one, with caches cold and warm.
+ * Cold start in headless Chromium with a CPU four times slower: from the navigation to the moment the chat request leaves, by
+ * the page's own clock, on this machine's own network and on a slow one, with caches cold and warm.
  */
-import { launch } from "../tests/js/support/browser.mjs";
+import { EventEmitter, once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { launchBare } from "./lib/bare-chromium.mjs";
 import { bundle } from "./lib/bundle.mjs";
 import { cut, streamOf } from "./lib/chat.mjs";
+import { DIRECT, slowLink } from "./lib/link.mjs";
 import { supabaseSession, tokenBundle } from "./lib/memory-server.mjs";
 import { medians } from "./lib/rounds.mjs";
 import { serve } from "./lib/serve.mjs";
@@ -14,10 +18,9 @@ const ROUNDS = QUICK ? 5 : 15;
 /** Visits after which the browser's caches hold what they will hold, compiled code included. */
 const WARMING = 4;
 const CPU_RATE = 4;
-const KILOBIT = 1000 / 8;
 const NETWORKS = {
-  local: null,
-  slow: { offline: false, latency: 150, downloadThroughput: 1600 * KILOBIT, uploadThroughput: 750 * KILOBIT },
+  local: DIRECT,
+  slow: slowLink({ latencyMs: 150, bitsPerSecond: 1_600_000 }),
 };
 const LIMIT_MS = 60_000;
 
@@ -39,6 +42,17 @@ const PAGES = {
     const stream = await behest.chat.completions.create({ messages: [{ role: "user", content: "Hi!" }], stream: true });
     for await (const text of stream.text()) document.body.append(text);
   `,
+  // What nobody can be faster than: two requests, and not one check.
+  "no library": `
+    const { supabaseUrl, behestUrl, storageKey } = globalThis.settings;
+    const post = (url, token, headers, body) =>
+      fetch(url, { method: "POST", headers: { authorization: "Bearer " + token, ...headers }, body });
+    const session = JSON.parse(localStorage.getItem(storageKey));
+    const { token, sessionId } = await (await post(supabaseUrl + "/functions/v1/behest-token", session.access_token)).json();
+    const headers = { "content-type": "application/json", "x-session-id": sessionId };
+    const body = JSON.stringify({ model: "default", messages: [{ role: "user", content: "Hi!" }], stream: true });
+    document.body.append(await (await post(behestUrl + "/v1/chat/completions", token, headers, body)).text());
+  `,
   snippet: `
     import { chatWith } from "./peers/snippet.mjs";
     const { ask } = chatWith(globalThis.settings);
@@ -48,15 +62,28 @@ const PAGES = {
 const SUBJECTS = Object.keys(PAGES);
 
 await withPackage(async (installed) => {
+  const scripts = new Map();
+  for (const [name, contents] of Object.entries(PAGES)) scripts.set(name, await bundle(contents, installed));
+  const browser = await launchBare();
+  try {
+    for (const [network, link] of Object.entries(NETWORKS)) await measure(network, link, browser, scripts, installed);
+  } finally {
+    await browser.close();
+  }
+});
+
+async function measure(network, link, browser, scripts, installed) {
   const supabase = await serve(answer((response) => {
     response.setHeader("content-type", "application/json").end(JSON.stringify(tokenBundle()));
-  }));
+  }), link);
+  const chats = new EventEmitter();
   const gateway = await serve(answer((response) => {
+    chats.emit("asked");
     response.setHeader("content-type", "text/event-stream");
     for (const chunk of cut(streamOf(10).events, null)) response.write(chunk);
     response.end();
-  }));
-  const site = await serve();
+  }), link);
+  const site = await serve(undefined, link);
   const settings = {
     supabaseUrl: supabase.origin,
     behestUrl: gateway.origin,
@@ -64,79 +91,70 @@ await withPackage(async (installed) => {
     // As supabase-js names it: by the first label of the project's host.
     storageKey: `sb-${new URL(supabase.origin).hostname.split(".")[0]}-auth-token`,
   };
-  const addresses = new Map();
-  for (const [name, contents] of Object.entries(PAGES)) {
-    const folder = `/${name.replaceAll(" ", "-")}`;
-    const script = site.addScript(`${folder}/page.js`, await bundle(contents, installed), installed);
+  const folderOf = (name) => `/${name.replaceAll(" ", "-")}`;
+  const open = (name, context) => timeToChat(browser, context, `${site.origin}${folderOf(name)}/`, settings, chats);
+  for (const [name, contents] of scripts) {
+    const folder = folderOf(name);
+    const script = site.addScript(`${folder}/page.js`, contents, installed);
     site.add(`${folder}/`, "text/html", html(settings, script));
-    addresses.set(name, `${site.origin}${folder}/`);
   }
-  const browser = await launch();
-  try {
-    for (const [network, conditions] of Object.entries(NETWORKS)) {
-      const open = (name, context) => timeToChat(context, addresses.get(name), conditions);
-      const fresh = () => signedIn(browser, settings);
-      progress(`${network} network, cold caches`);
-      tell(
-        `${network}, cold`,
-        await medians(SUBJECTS, ROUNDS, async (name) => {
-          const context = await fresh();
-          const time = await open(name, context);
-          await context.close();
-          return time;
-        }, 1),
-      );
-      progress(`${network} network, warm caches`);
-      const contexts = new Map();
-      for (const name of SUBJECTS) contexts.set(name, await fresh());
-      tell(`${network}, warm`, await medians(SUBJECTS, ROUNDS, (name) => open(name, contexts.get(name)), WARMING));
-      for (const context of contexts.values()) await context.close();
-    }
-  } finally {
-    await browser.close();
-    for (const server of [supabase, gateway, site]) await server.stop();
-  }
-});
+  const newContext = async () => (await browser.send("Target.createBrowserContext")).browserContextId;
+  const dispose = (browserContextId) => browser.send("Target.disposeBrowserContext", { browserContextId });
+
+  progress(`${network} network, cold caches`);
+  const cold = await medians(SUBJECTS, ROUNDS, async (name) => {
+    const context = await newContext();
+    const time = await open(name, context);
+    await dispose(context);
+    return time;
+  }, 1);
+  tell(`${network}, cold`, cold);
+
+  progress(`${network} network, warm caches`);
+  const contexts = new Map();
+  for (const name of SUBJECTS) contexts.set(name, await newContext());
+  tell(`${network}, warm`, await medians(SUBJECTS, ROUNDS, (name) => open(name, contexts.get(name)), WARMING));
+  for (const context of contexts.values()) await dispose(context);
+  for (const server of [supabase, gateway, site]) await server.stop();
+}
 
 function tell(case_, times) {
-  for (const name of SUBJECTS.filter((name) => name !== "snippet")) {
+  for (const name of SUBJECTS.filter((name) => name.startsWith("with"))) {
     report({ figure: `start ${name}`, case: case_, where: "chromium", unit: "ms", ours: times[name], peer: "snippet", theirs: times.snippet });
+  }
+  progress(`${case_}: ${SUBJECTS.map((name) => `${name} ${Math.round(times[name])} ms`).join(", ")}`);
+}
+
+/** Opens a page where somebody has signed in before; milliseconds from its navigation to its chat request. */
+async function timeToChat(browser, browserContextId, url, { storageKey }, chats) {
+  const { targetId } = await browser.send("Target.createTarget", { url: "about:blank", browserContextId });
+  const { sessionId } = await browser.send("Target.attachToTarget", { targetId, flatten: true });
+  const send = (method, params) => browser.send(method, params, sessionId);
+  const signIn = `localStorage.setItem(${JSON.stringify(storageKey)}, ${JSON.stringify(JSON.stringify(supabaseSession()))})`;
+  await send("Page.enable");
+  await send("Page.addScriptToEvaluateOnNewDocument", { source: signIn });
+  await send("Emulation.setCPUThrottlingRate", { rate: CPU_RATE });
+  // Until it has asked, nobody looks: that would be work on the page's own thread.
+  const asked = once(chats, "asked", { signal: AbortSignal.timeout(LIMIT_MS) });
+  await send("Page.navigate", { url });
+  await asked;
+  // The answer is read too, so that the caches hold a page that has done all it does.
+  for (const end = performance.now() + LIMIT_MS; ; ) {
+    const { result } = await send("Runtime.evaluate", { expression: `(${chatRequest})()` });
+    if (result.type === "number") {
+      await browser.send("Target.closeTarget", { targetId });
+      return result.value;
+    }
+    if (performance.now() > end) throw new Error(`${url} shows no answer, but: ${result.value}`);
+    await sleep(10);
   }
 }
 
-/** A browser profile of its own, in which a user has signed in before. */
-async function signedIn(browser, { storageKey }) {
-  const context = await browser.newContext();
-  await context.addInitScript(([key, session]) => localStorage.setItem(key, session), [storageKey, JSON.stringify(supabaseSession())]);
-  return context;
-}
-
-/** Opens a page; milliseconds from its navigation to its chat request, by Chromium's own clock. */
-async function timeToChat(context, url, conditions) {
-  const page = await context.newPage();
-  const session = await context.newCDPSession(page);
-  let failed;
-  page.on("pageerror", (error) => (failed = error));
-  await session.send("Network.enable");
-  await session.send("Emulation.setCPUThrottlingRate", { rate: CPU_RATE });
-  if (conditions) await session.send("Network.emulateNetworkConditions", conditions);
-  let began;
-  const left = new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(failed ?? new Error(`${url} did not ask within a minute`)), LIMIT_MS);
-    session.on("Network.requestWillBeSent", ({ request, timestamp }) => {
-      if (request.url === url) began = timestamp;
-      if (request.method !== "POST" || !request.url.endsWith("/chat/completions")) return;
-      clearTimeout(timer);
-      resolve((timestamp - began) * 1000);
-    });
-  });
-  left.catch(() => {});
-  await page.goto(url);
-  const time = await left;
-  // The answer is read too, so that the caches hold a page that has done all it does.
-  await page.waitForFunction(() => document.body.textContent.includes("fox"));
-  await page.close();
-  return time;
+/** In the page: when its chat request left, or what it shows instead of an answer. */
+function chatRequest() {
+  const text = document.body?.textContent ?? "";
+  if (!text.includes("fox")) return text;
+  return performance.getEntriesByType("resource").find(({ name }) => name.endsWith("/chat/completions")).startTime;
 }
 
 function html(settings, script) {

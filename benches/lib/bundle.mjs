@@ -16,7 +16,8 @@ export async function bundle(contents, { folder }) {
     format: "esm",
     platform: "browser",
     target: "es2022",
-    external: ["node:*"],
+    // What is loaded when it is first used (`lib/lazy`) is a file of its own, and no page here uses it.
+    external: ["node:*", "./lazy/*"],
     legalComments: "none",
     logLevel: "warning",
     write: false,

@@ -5,14 +5,17 @@ import path from "node:path";
 import { brotliCompressSync } from "node:zlib";
 
 import { listen } from "../../tests/js/support/loopback.mjs";
+import { DIRECT } from "./link.mjs";
 
-/** `handle(request, response)` answers what is no file; it says whether it did. */
-export async function serve(handle = () => false) {
+/** `handle(request, response)` answers what is no file; it says whether it did. `link` is the line to whoever asks. */
+export async function serve(handle = () => false, link = DIRECT) {
   const files = new Map();
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
+    await link.arrive();
     const file = files.get(request.url);
     if (file) {
-      response.writeHead(200, file.headers).end(file.body);
+      response.writeHead(200, file.headers);
+      await link.send(response, file.body);
     } else if (!handle(request, response)) {
       response.writeHead(404).end();
     }
