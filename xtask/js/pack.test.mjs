@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { installPackage } from "../../tests/js/support/package.mjs";
 import { required } from "../../tests/js/support/required.mjs";
+import { eager } from "./eager.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -66,6 +67,14 @@ test("no file of the other entries imports one of the server's", () => {
   const others = files.filter((file) => file.endsWith(".js") && !/^(dist\/)?server/.test(file));
   assert.ok(others.includes("index.js"));
   for (const file of others) assert.doesNotMatch(readFileSync(join(installed, file), "utf8"), /["']\.\/(dist\/)?server/, file);
+});
+
+test("what runs before a page's first request leaves is compiled with its script", () => {
+  for (const file of ["dist/glue.js", ...["body", "client", "drive", "early", "options", "session", "token", "wasm"].map((name) => `lib/${name}.js`)]) {
+    const code = readFileSync(join(installed, file), "utf8");
+    assert.equal(code, eager(code), file);
+    assert.match(code, /= \((async )?(function|\()/, file);
+  }
 });
 
 test("the module carries no names, debug information or build notes", async () => {

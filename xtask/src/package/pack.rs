@@ -130,16 +130,58 @@ pub(crate) fn tarball(tools: &Tools, larger: Larger) -> Result<PathBuf> {
     for old in tarballs(&package)? {
         fs::remove_file(old)?;
     }
-    let mut npm = command("npm");
-    npm.current_dir(&package).args(["pack", "--ignore-scripts", "--loglevel=error"]).stdout(Stdio::null());
-    step("npm pack", &mut npm)?;
-    let [tarball] = <[PathBuf; 1]>::try_from(tarballs(&package)?)
-        .map_err(|found| anyhow::anyhow!("npm pack should have left one tarball in pkg/, there are {}", found.len()))?;
+    let staging = root().join(STAGING);
+    let _ = fs::remove_dir_all(&staging);
+    fs::create_dir_all(&staging)?;
+    let written = npm_pack(&package, &staging)?;
+    step("unpacking", command("tar").arg("-xzf").arg(written).arg("-C").arg(&staging))?;
+    let shipped = staged();
+    make_eager(&shipped)?;
+    let tarball = npm_pack(&shipped, &package)?;
     let packed = contents(&tarball)?;
     let missing: Vec<String> = named_files(&manifest).into_iter().filter(|name| !packed.contains(name)).collect();
     if !missing.is_empty() {
         bail!("pkg/package.json names files that its tarball lacks (see its \"files\"): {}", missing.join(", "));
     }
+    Ok(tarball)
+}
+
+/// Where the package is made ready.
+const STAGING: &str = "target/npm";
+
+/// The files of the package as they are shipped, once it was packed.
+pub(crate) fn staged() -> PathBuf {
+    root().join(STAGING).join("package")
+}
+
+/// What runs before the first request of a page leaves.
+const FIRST: [&str; 9] = [
+    "dist/glue.js",
+    "lib/body.js",
+    "lib/client.js",
+    "lib/drive.js",
+    "lib/early.js",
+    "lib/options.js",
+    "lib/session.js",
+    "lib/token.js",
+    "lib/wasm.js",
+];
+
+/// Has what runs first compiled with its script: see `xtask/js/eager.mjs`.
+fn make_eager(package: &Path) -> Result<()> {
+    npm::packages("tests/js")?;
+    let files = FIRST.map(|name| package.join(name));
+    step("parentheses around functions", command("node").arg(root().join("xtask/js/eager.mjs")).args(files))
+}
+
+/// Packs a folder into a tarball in another one.
+fn npm_pack(folder: &Path, into: &Path) -> Result<PathBuf> {
+    let mut npm = command("npm");
+    npm.current_dir(folder).args(["pack", "--ignore-scripts", "--loglevel=error"]).stdout(Stdio::null());
+    step("npm pack", npm.arg("--pack-destination").arg(into))?;
+    let [tarball] = <[PathBuf; 1]>::try_from(tarballs(into)?).map_err(|found| {
+        anyhow::anyhow!("npm pack should have left one tarball in {}, there are {}", into.display(), found.len())
+    })?;
     Ok(tarball)
 }
 

@@ -113,12 +113,12 @@ const INLINE: &str = "behest-client/inline";
 /// Further entries of the browser, each with the one it stands on beside the main one.
 const FURTHER_ENTRIES: [(&str, Option<&str>); 3] = [("chat", None), ("react", Some("chat")), ("ai-sdk", None)];
 
-/// Measures what `pkg/` holds now and fails above the ceiling of size-budget.json.
+/// Measures what was packed last and fails above the ceiling of size-budget.json.
 pub(crate) fn report() -> Result<()> {
     let budget = Budget::read()?;
     let ceiling = budget.browser_entry_brotli_bytes;
     npm::packages(PEERS)?;
-    let dist = root().join("pkg/dist");
+    let dist = pack::staged().join("dist");
     let server = measure(&[dist.join("server.wasm")])?[0];
     let modules = measure(&COMPARISONS.each_ref().map(|pages| dist.join(pages.module)))?;
     let entry = browser_entry(&pack::manifest()?)?;
@@ -212,7 +212,7 @@ fn browser_entry(manifest: &Value) -> Result<PathBuf> {
             .context("exports[\".\"] in pkg/package.json has nothing for browsers")?;
     }
     let path = entry.as_str().context("pkg/package.json has no exports[\".\"]")?;
-    Ok(root().join("pkg").join(path))
+    Ok(pack::staged().join(path))
 }
 
 /// Bundles a module that imports this package and the peers by their names.
@@ -261,9 +261,9 @@ mod tests {
     #[test]
     fn the_browser_condition_wins() {
         let nested = json!({ "exports": { ".": { "browser": { "import": "./b.js" }, "default": "./d.js" } } });
-        assert_eq!(browser_entry(&nested).unwrap(), root().join("pkg").join("./b.js"));
+        assert_eq!(browser_entry(&nested).unwrap(), pack::staged().join("./b.js"));
         let plain = json!({ "exports": { ".": { "types": "./i.d.ts", "default": "./d.js" } } });
-        assert_eq!(browser_entry(&plain).unwrap(), root().join("pkg").join("./d.js"));
+        assert_eq!(browser_entry(&plain).unwrap(), pack::staged().join("./d.js"));
         assert!(browser_entry(&json!({ "exports": { ".": { "node": "./n.js" } } })).is_err());
         assert!(browser_entry(&json!({})).is_err());
     }

@@ -272,7 +272,8 @@ fn in_browser(context: &Context, browser: Browser) -> Result<Counts> {
 const BROWSER_TEST_FEATURES: [&str; 3] = ["--no-default-features", "--features", "auth,js,testing"];
 
 fn packed(context: &Context) -> Result<Counts> {
-    counted(&mut node_tests(context, vec![root().join("xtask/js/pack.test.mjs")])?, RUN_LIMIT)
+    let files = ["eager", "pack"].map(|name| root().join(format!("xtask/js/{name}.test.mjs")));
+    counted(&mut node_tests(context, files.to_vec())?, RUN_LIMIT)
 }
 
 fn types(context: &Context) -> Result<Counts> {
