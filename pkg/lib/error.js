@@ -27,8 +27,8 @@ export class BehestError extends Error {
 
   /** Without the cause, which may hold anything. */
   toJSON() {
-    const { name, reason, action, message, hint, status, retryAfterMs, code, traceId } = this;
-    return { name, reason, action, message, hint, status, retryAfterMs, code, traceId };
+    const { name, message } = this;
+    return { name, message, ...this };
   }
 }
 

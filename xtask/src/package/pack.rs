@@ -18,8 +18,10 @@ use crate::tools::toolchain::TARGET;
 use crate::tools::{Tools, npm};
 
 /// Unwinding, source locations and `Debug` output are what a small module can do without: a panic traps at once, and the
-/// guard in the package turns the trap into a rejected promise.
-const SMALLEST: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none";
+/// guard in the package turns the trap into a rejected promise. So are references to JavaScript's objects: what crosses are
+/// strings, bytes and numbers.
+const SMALLEST: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none \
+                        -Ctarget-feature=-reference-types";
 
 /// The same flags wherever the crate is built for browsers, so that the builds share their work.
 pub(crate) const BROWSER_FEATURES: [&str; 3] = ["--no-default-features", "--features", "js"];
@@ -38,15 +40,28 @@ struct Module {
     features: [&'static str; 3],
     opt_level: &'static str,
     start: Start,
+    /// The last passes of wasm-opt, after which brotli finds most in it.
+    last_passes: &'static [&'static str],
 }
 
-const BROWSER: Module =
-    Module { name: "behest", glue: "glue.js", features: BROWSER_FEATURES, opt_level: "z", start: Start::Later };
+const BROWSER: Module = Module {
+    name: "behest",
+    glue: "glue.js",
+    features: BROWSER_FEATURES,
+    opt_level: "z",
+    start: Start::Later,
+    last_passes: &["-Oz", "--reorder-functions", "-Oz", "--reorder-locals"],
+};
 /// The same with sign-in.
-const AUTH: Module =
-    Module { name: "auth", glue: "auth-glue.js", features: AUTH_FEATURES, opt_level: "z", start: Start::Later };
-const SERVER: Module =
-    Module { name: "server", glue: "server-glue.js", features: SERVER_FEATURES, opt_level: "s", start: Start::AtOnce };
+const AUTH: Module = Module { name: "auth", glue: "auth-glue.js", features: AUTH_FEATURES, ..BROWSER };
+const SERVER: Module = Module {
+    name: "server",
+    glue: "server-glue.js",
+    features: SERVER_FEATURES,
+    opt_level: "s",
+    start: Start::AtOnce,
+    last_passes: &["-Oz", "-Oz", "--reorder-locals"],
+};
 
 /// Whether a toolchain will do that cannot build the module as it is shipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +111,7 @@ impl Module {
                 fs::copy(&bound, &shipped)?;
                 None
             }
-            Build::Release(_) => Some(optimise(&bound, &shipped)?),
+            Build::Release(_) => Some(optimise(&bound, &shipped, self.last_passes)?),
         };
         glue::write(&work.join(self.name).with_extension("js"), &dist.join(self.glue), names.as_ref(), self.start)
     }
@@ -238,15 +253,14 @@ fn bind(tools: &Tools, module: &Path, work: &Path, build: Build, name: &str) -> 
 /// pointers need no check against wrapping around.
 const STACK_LIES_LOWEST: &str = "--low-memory-unused";
 
-fn optimise(bound: &Path, shipped: &Path) -> Result<Names> {
+fn optimise(bound: &Path, shipped: &Path, last_passes: &[&str]) -> Result<Names> {
     let small = bound.with_extension("small.wasm");
     let mut optimise = npm::program("wasm-opt")?;
     optimise.args(["-Oz", "--converge", STACK_LIES_LOWEST]).arg(bound).arg("-o").arg(&small);
     step("wasm-opt -Oz", &mut optimise)?;
-    // Renaming once, in a run of its own: it prints the map of names. Two passes later, functions stand in an order
-    // that brotli likes better.
+    // Renaming once, in a run of its own: it prints the map of names.
     let mut rename = npm::program("wasm-opt")?;
-    rename.args(["--minify-imports-and-exports-and-modules", "--strip-debug", "--strip-producers", "-Oz", "-Oz"]);
+    rename.args(["--minify-imports-and-exports-and-modules", "--strip-debug", "--strip-producers"]).args(last_passes);
     rename.args(["--strip-target-features", STACK_LIES_LOWEST]).arg(small).arg("-o").arg(shipped);
     Names::parse(&output(&mut rename).with_context(|| format!("wasm-opt failed: {rename:?}"))?)
 }
