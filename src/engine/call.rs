@@ -172,6 +172,9 @@ impl Call {
             Data::Chunk(Chunk { error: Some(_), .. }) => {
                 return Err(ErrorBody::parse(body).into_reported(GATEWAY).with_status(200));
             }
+            Data::Chunk(Chunk { first: Choice { error: Some(error), .. }, .. }) => {
+                return Err(ErrorBody::of(error).into_reported(GATEWAY).with_status(200));
+            }
             Data::Chunk(completion) if completion.has_choices => completion,
             Data::Chunk(_) | Data::Other => return Err(invalid("is not a chat completion: it has no choices")),
             Data::Broken => return Err(invalid("is not JSON")),
@@ -218,6 +221,9 @@ fn answer(choice: &Choice<'_>, invalid: &dyn Fn(&str) -> Error) -> Result<String
     } else if choice.tool_calls.is_some() {
         let hint = "Use chat.completions (in Rust: `chat`) for answers that call tools.".to_owned();
         invalid("has no text: the answer is a call of tools").with_hint(Some(hint))
+    } else if choice.finish_reason.is("length") {
+        let hint = "Use chat.completions (in Rust: `chat`) with more max_completion_tokens.".to_owned();
+        invalid("has no text: its token limit was reached before any").with_hint(Some(hint))
     } else if choice.said.is_some_and(Json::is_text) {
         return Ok(answer);
     } else {

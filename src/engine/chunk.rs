@@ -22,6 +22,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) is_refusal: bool,
     pub(crate) tool_calls: Option<Json<'a>>,
     pub(crate) finish_reason: Text<'a>,
+    /// Why this answer failed, where a gateway says so beside it (OpenRouter's do).
+    pub(crate) error: Option<Json<'a>>,
 }
 
 /// What stands in an event's data.
@@ -152,6 +154,8 @@ fn choices<'a>(scan: &mut Scan<'a>, place: &str) -> Option<Choice<'a>> {
                 message(scan, &mut choice)?;
             } else if key.is("finish_reason") {
                 choice.finish_reason = text(scan)?.unwrap_or_default();
+            } else if key.is("error") {
+                choice.error = Some(scan.json()?).filter(|error| reports(*error));
             } else if key.is("index") {
                 is_first = scan.json()?.present().is_none_or(|index| index.number() == Some(0.0));
             } else {

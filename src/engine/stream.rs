@@ -1,6 +1,6 @@
 //! A streamed answer: from bytes to what is handed out, and the truth about how it ended.
 
-use super::chunk::{self, Chunk, Data, Shape};
+use super::chunk::{self, Choice, Chunk, Data, Shape};
 use super::exchange::GATEWAY;
 use super::receive::{Receive, Want};
 use super::sse::{Decoder, Event, TooLarge};
@@ -197,6 +197,7 @@ impl Content {
         self.end = match chunk::read(data, chunk::DELTA) {
             Data::Chunk(Chunk { error: Some(_), .. }) => Some(reported(ErrorBody::parse(data.as_bytes()))),
             _ if event.is_error => Some(reported(ErrorBody::parse(data.as_bytes()))),
+            Data::Chunk(Chunk { first: Choice { error: Some(error), .. }, .. }) => Some(reported(ErrorBody::of(error))),
             Data::Chunk(chunk) => {
                 self.note(&chunk, data, want, out);
                 None

@@ -111,7 +111,7 @@ fn a_network_failure_has_no_status() {
 
 #[test]
 fn replies_that_are_no_completion_are_typed_errors() {
-    let replies: [(&str, fn() -> Reply); 13] = [
+    let replies: [(&str, fn() -> Reply); 15] = [
         ("empty", || Reply::json(200, "")),
         ("html", || Reply::bytes(200, "text/html", [b"<!doctype html>".to_vec()])),
         ("half JSON", || Reply::json(200, r#"{"choices":[{"mes"#)),
@@ -130,6 +130,12 @@ fn replies_that_are_no_completion_are_typed_errors() {
             Reply::json(200, r#"{"choices":[{"message":{"content":"","tool_calls":[{}]}}]}"#)
         }),
         ("no part is text", || Reply::json(200, r#"{"choices":[{"message":{"content":[{"type":"thinking"}]}}]}"#)),
+        ("an error in the choice", || {
+            Reply::json(200, r#"{"choices":[{"message":{"content":"Hel"},"error":{"code":502}}]}"#)
+        }),
+        ("all tokens were thoughts", || {
+            Reply::json(200, r#"{"choices":[{"message":{"content":""},"finish_reason":"length"}]}"#)
+        }),
         ("bad UTF-8", || Reply::bytes(200, "application/json", [vec![0xFF, 0xFE]])),
     ];
     for (what, reply) in replies {

@@ -93,6 +93,47 @@ test("calls of tools are as many as the model made, whatever tells their pieces 
   assert.deepEqual(inputs, { a: '{"x":1}' });
 });
 
+test("calls that have no ids are told apart in the AI SDK, and answered", LIMIT, async () => {
+  const sent = [];
+  const { behest } = setUp(({ body }) => {
+    sent.push(JSON.parse(body).messages);
+    const pieces = [tool(0, "", "f", '{"x":1}'), tool(1, undefined, "f", '{"x":2}'), ...end("tool_calls")];
+    return lab.stream(sent.length === 1 ? pieces : [lab.delta("Done"), ...end()]);
+  });
+  const transport = new BehestChatTransport(behest, { tools: { f: { run: ({ x }) => 10 * x } } });
+  const seen = [];
+  for await (const part of await transport.sendMessages({ chatId: "c", messages: question })) seen.push(part);
+  const of = (type) => seen.filter((part) => part.type === type);
+  const ids = of("tool-input-available").map(({ toolCallId }) => toolCallId);
+  assert.equal(new Set(ids).size, 2);
+  assert.ok(ids.every((id) => id));
+  assert.deepEqual(of("tool-output-available").map(({ toolCallId, output }) => [toolCallId, output]), [[ids[0], 10], [ids[1], 20]]);
+  const [, { tool_calls: calls }, ...answers] = sent[1];
+  assert.deepEqual(calls.map(({ id }) => id), ids);
+  assert.deepEqual(answers.map(({ tool_call_id: id, content }) => [id, content]), [[ids[0], "10"], [ids[1], "20"]]);
+});
+
+test("what went wrong beside an answer has its words, and the answer that met its limit before it began is none", LIMIT, async () => {
+  // OpenRouter's.
+  const error = { code: 502, message: "the provider went away" };
+  const body = { choices: [{ index: 0, message: { content: "Hel" }, finish_reason: "error", error }] };
+  for (const call of [(behest) => behest.ask("Hi!"), (behest) => behest.chat.completions.create({ messages })]) {
+    await assert.rejects(call(setUp(() => lab.json(200, body)).behest), /the provider went away/);
+  }
+  const event = lab.event({ choices: [{ index: 0, delta: { content: "" }, finish_reason: "error", error }] });
+  const none = lab.event({ choices: [{ index: 0, delta: { content: "Hello" }, error: null }] });
+  for (const way of [(stream) => stream, (stream) => stream.text()]) {
+    const stream = await streamOf(setUp(() => lab.stream([none, event])).behest);
+    await assert.rejects(async () => {
+      for await (const _ of way(stream));
+    }, /the provider went away/);
+    assert.deepEqual([stream.outcome, stream.content], ["failed", "Hello"]);
+  }
+  const spent = (content) => setUp(() => lab.json(200, { choices: [{ index: 0, message: { content }, finish_reason: "length" }] })).behest;
+  await assert.rejects(spent("").ask("Hi!"), /token limit.*max_completion_tokens/);
+  assert.equal(await spent("Hel").ask("Hi!"), "Hel");
+});
+
 test("refusals in lists have their words", LIMIT, async () => {
   const bodies = [
     [{ error: { code: 400, message: "that key is not valid", status: "INVALID_ARGUMENT" } }],

@@ -55,7 +55,7 @@ async function* parts(stream, tools) {
     if (typeof delta !== "string" || !delta) return;
     if (open?.type !== type) {
       yield* close();
-      open = { type, id: `${type}-${++count}-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}` };
+      open = { type, id: `${type}-${++count}-${random()}` };
       yield { type: `${type}-start`, id: open.id };
     }
     yield { type: `${type}-delta`, id: open.id, delta };
@@ -87,6 +87,8 @@ async function* parts(stream, tools) {
   }
   yield* close();
   if (stream.outcome === "aborted") return;
+  // Some servers name none of them; here they are told apart by their ids.
+  for (const call of stream.toolCalls) call.id ||= `call-${random()}`;
   for (const {
     id: toolCallId,
     function: { name: toolName, arguments: text },
@@ -99,6 +101,8 @@ async function* parts(stream, tools) {
     }
   }
 }
+
+const random = () => crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
 
 /** What of a list is no harm to look at: gateways send all sorts of things. */
 const objects = (list) => (Array.isArray(list) ? list.filter((item) => typeof item === "object" && item) : []);
