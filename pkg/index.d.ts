@@ -381,7 +381,10 @@ export interface Budget {
 }
 
 export interface Calls {
-  /** Asks one question and gives the answer's text. */
+  /**
+   * Asks one question and gives the answer's text. One that a token limit has cut is given as it is: `chat.completions` tells its
+   * `finish_reason`. One that has no text rejects.
+   */
   ask(text: string, options?: CallOptions): Promise<string>;
   chat: {
     completions: {

@@ -16,7 +16,7 @@ impl Client {
     ///
     /// # Errors
     /// Besides every error of [`chat`](Self::chat): [`Reason::ContentBlocked`] if a filter left no text, and
-    /// [`Reason::InvalidResponse`] if the reply has none for another cause. An answer cut by a token limit is
+    /// [`Reason::InvalidResponse`] if the reply has none for another cause. A text cut by a token limit is
     /// returned as it is; use `chat` to see its `finish_reason`.
     pub async fn ask(&self, text: impl Into<String>) -> Result<String, Error> {
         let body = write_request(&ChatRequest::user(text), false);
