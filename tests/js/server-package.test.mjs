@@ -60,6 +60,8 @@ const newProject = () => {
   return { env: { ...ENV, SUPABASE_URL }, request: () => request({}, {}, SUPABASE_URL) };
 };
 
+const answerOf = async (handle, headers) => answer(await handle(new Request("https://function/", { headers })));
+
 const answer = async (response) => [response.status, (await response.json()).error?.code];
 
 test("missing settings are one error, at once", () => {
@@ -459,6 +461,17 @@ test("no path leaves rest/v1, and no call waits for ever", async () => {
   const { signal } = new AbortController();
   await data.rest("notes", { signal });
   assert.equal(calls.at(-1).signal, signal);
+});
+
+// Hosts that are strict about headers answer 400 themselves.
+test("a header with a control character is there, and fits nothing", async () => {
+  const guard = server.withSupabase({ env: ENV, auth: ["user", "secret", "none"] }, (_, { authMode }) => Response.json({ authMode }));
+  for (const letter of ["\x01", "\x0b", "\x7f"]) {
+    const sent = (name, value) => answerOf(guard, { [name]: `${value}${letter}` });
+    assert.deepEqual(await sent("authorization", "Bearer x"), [401, "invalid_authorization"]);
+    assert.deepEqual(await sent("apikey", "sb_secret_default"), [401, "invalid_api_key"]);
+    assert.deepEqual(await sent("origin", PAGE), [403, "origin_refused"]);
+  }
 });
 
 test("a line break in what somebody sends begins no line in the log", async () => {
