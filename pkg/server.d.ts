@@ -220,8 +220,8 @@ export interface WebhookOptions {
 /**
  * Checks a webhook and reads its body, which must not have been read before.
  *
- * @throws {BehestError} `invalid_webhook` (answer 401); `payload_too_large` (413), `timeout` (408); `misconfigured` if the secret
- * is missing or malformed, or the body was read before
+ * @throws {BehestError} `invalid_webhook` (answer 401); `payload_too_large` (413), `timeout` (408); `invalid_request` (400) for a
+ * body that broke off; `misconfigured` if the secret is missing or malformed, or the body was read before
  */
 export function verifyWebhook(
   request: Request,

@@ -93,6 +93,7 @@ test("what is wrong with a setting is told in the module's words and without the
     assert.match(message, /SUPABASE_URL is not a URL: it must begin with https:\/\/ and a host \(/);
     assert.doesNotMatch(message, /pasted|Invalid URL/);
   }
+  for (const end of ["?", "#", "?a=b"]) assert.match(told({ SUPABASE_URL: `${SUPABASE}${end}` }), /must not have a query or fragment/);
   assert.doesNotMatch(told({ CORS_ORIGIN: "sb_secret_pasted" }), /pasted/);
   assert.match(told({ SUPABASE_SECRET_KEYS: '{"default":"sb_publishable_default"}' }), /SUPABASE_SECRET_KEYS holds a publishable key/);
 });
