@@ -35,8 +35,9 @@ export function createHost({ resume, calls, policies }) {
 
     url(text) {
       try {
-        const { href, protocol, hostname, origin, username, password, search, hash } = new URL(text);
-        return [href, protocol.slice(0, -1), hostname, origin, username || password ? 1 : "", search || hash ? 1 : ""].join("\n");
+        const { href, protocol, hostname, origin, username, password } = new URL(text);
+        // An empty query is one: what is appended would come behind its `?`.
+        return [href, protocol.slice(0, -1), hostname, origin, username || password ? 1 : "", /[?#]/.test(href) ? 1 : ""].join("\n");
       } catch {
         return "";
       }

@@ -121,8 +121,11 @@ export interface TokenEndpointOptions extends Settings {
   policy?: (user: UserClaims) => Grant | Promise<Grant>;
 }
 
-/** Variables by name: a Worker's `env`, for one. What is no string is not looked at. */
-export type Environment = Readonly<Record<string, unknown>>;
+/**
+ * Variables by name: a Worker's `env`, for one. What is no string is not looked at. `any`, since no interface, as `wrangler types`
+ * writes it, is a record of `unknown`.
+ */
+export type Environment = Readonly<Record<string, any>>;
 
 /**
  * The token function: `POST` with the user's Supabase session, answered with `{ token, ttl, sessionId, expiresAt }`.
@@ -153,9 +156,9 @@ export type AuthMode =
 
 export interface AuthOptions extends Settings {
   /** Tried in order; the first that fits decides. `none` only as the last. Default `"user"`. */
-  auth?: AuthMode | AuthMode[];
+  auth?: AuthMode | readonly AuthMode[];
   /** @deprecated the older name of `auth` */
-  allow?: AuthMode | AuthMode[];
+  allow?: AuthMode | readonly AuthMode[];
   /** The variables; default: those of this process. On Workers, `env` of `cloudflare:workers`. */
   env?: Environment;
 }
@@ -217,8 +220,8 @@ export interface WebhookOptions {
 /**
  * Checks a webhook and reads its body, which must not have been read before.
  *
- * @throws {BehestError} `invalid_webhook` (answer 401); `payload_too_large` (413), `timeout` (408); `misconfigured` if the secret
- * is missing or malformed, or the body was read before
+ * @throws {BehestError} `invalid_webhook` (answer 401); `payload_too_large` (413), `timeout` (408); `invalid_request` (400) for a
+ * body that broke off; `misconfigured` if the secret is missing or malformed, or the body was read before
  */
 export function verifyWebhook(
   request: Request,

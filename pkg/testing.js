@@ -94,7 +94,8 @@ export const finish = (reason = "stop") => event({ id: "c1", choices: [{ index: 
 
 /** A Supabase access token whose signature verifies nowhere. */
 export function accessToken(user, claims = {}) {
-  const part = (value) => btoa(JSON.stringify(value)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const bytes = (value) => String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value)));
+  const part = (value) => btoa(bytes(value)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
   return `${part({ alg: "ES256" })}.${part({ sub: user, session_id: `login-${user}`, role: "authenticated", ...claims })}.c2ln`;
 }
 

@@ -20,7 +20,7 @@ pub(super) fn check_length(headers: &HeaderMap, limit: usize) -> Result<(), Erro
 }
 
 pub(super) fn too_large(limit: usize) -> Error {
-    Error::new(Reason::PayloadTooLarge, format!("the request body is larger than {} KiB", limit / 1024))
+    Error::new(Reason::PayloadTooLarge, format!("the request body is larger than {limit} bytes"))
 }
 
 pub(super) fn broken() -> Error {

@@ -7,7 +7,6 @@ use super::mode::KeyName;
 use super::settings::Reader;
 use crate::Secret;
 use crate::credential::CredentialKind;
-use crate::json::Json;
 
 /// Keys of one kind.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +40,7 @@ impl Keys {
     ) -> Self {
         let (name, keys) = match reader.text(plural) {
             Some(json) => {
-                let keys = parse(json).ok_or("must be a JSON object of names and keys, each a text that is not blank");
+                let keys = parse(json).ok_or("must be a JSON object of names, each once, and keys that are not blank");
                 (plural, reader.checked(plural, keys).unwrap_or_default())
             }
             None => {
@@ -92,10 +91,17 @@ impl Keys {
     }
 }
 
+/// A name that is there twice spoils the map: readers disagree about which of the two keys counts, and a key that was replaced would
+/// let its holder in.
 fn parse(json: &str) -> Option<Vec<(String, Secret)>> {
-    let key = |(name, value): (String, Json<'_>)| {
+    let mut keys: Vec<(String, Secret)> = Vec::new();
+    for (name, value) in entries(json)? {
         let key = value.text()?;
-        (!key.trim().is_empty()).then(|| (name, Secret::new(key.trim().to_owned())))
-    };
-    entries(json)?.into_iter().map(key).collect()
+        let key = key.trim();
+        if key.is_empty() || keys.iter().any(|(known, _)| *known == name) {
+            return None;
+        }
+        keys.push((name, key.into()));
+    }
+    Some(keys)
 }

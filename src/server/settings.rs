@@ -158,7 +158,7 @@ pub struct Settings {
 impl Settings {
     /// The variables of this process.
     pub fn from_env() -> Self {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        Self::from_lookup(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
     }
 
     /// The variables as `lookup` gives them, for hosts without a process environment and for tests.
@@ -231,6 +231,11 @@ impl Settings {
     /// Makes something of the settings with `read`, or one error of everything that is wrong with them.
     pub(super) fn read<T>(&self, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Result<T, Error> {
         let mut reader = Reader { values: &self.values, problems: self.problems.clone() };
+        // What an environment holds that is no text. JavaScript has nothing but text.
+        let replaced = |(_, value): &&(_, String)| cfg!(not(target_arch = "wasm32")) && value.contains('\u{FFFD}');
+        for (name, _) in self.values.iter().filter(replaced) {
+            reader.problem(format!("{name} holds bytes that are not UTF-8"));
+        }
         match read(&mut reader) {
             Some(made) if reader.problems.is_empty() => Ok(made),
             _ => {

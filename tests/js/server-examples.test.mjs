@@ -196,6 +196,9 @@ test("Node.js's own server, as docs/server.md has it", { timeout: 60_000 }, asyn
   const call = await run(startProgram(process.execPath, variables, file));
   await checkToken(call);
   await expect(await call("/", session(), { body: "x".repeat(20_000) }), 413, "payload_too_large");
+  // RFC 9110 section 15.5.6.
+  const { status, headers } = await call("/", session(), { method: "GET" });
+  assert.deepEqual([status, headers.get("allow")], [405, "POST, OPTIONS"]);
   const { port } = running.at(-1);
   // What ends none of them may end the server.
   for (const method of ["TRACE", "CONNECT", "GET", "POST"]) {

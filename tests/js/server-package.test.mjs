@@ -60,6 +60,8 @@ const newProject = () => {
   return { env: { ...ENV, SUPABASE_URL }, request: () => request({}, {}, SUPABASE_URL) };
 };
 
+const answerOf = async (handle, headers) => answer(await handle(new Request("https://function/", { headers })));
+
 const answer = async (response) => [response.status, (await response.json()).error?.code];
 
 test("missing settings are one error, at once", () => {
@@ -91,6 +93,7 @@ test("what is wrong with a setting is told in the module's words and without the
     assert.match(message, /SUPABASE_URL is not a URL: it must begin with https:\/\/ and a host \(/);
     assert.doesNotMatch(message, /pasted|Invalid URL/);
   }
+  for (const end of ["?", "#", "?a=b"]) assert.match(told({ SUPABASE_URL: `${SUPABASE}${end}` }), /must not have a query or fragment/);
   assert.doesNotMatch(told({ CORS_ORIGIN: "sb_secret_pasted" }), /pasted/);
   assert.match(told({ SUPABASE_SECRET_KEYS: '{"default":"sb_publishable_default"}' }), /SUPABASE_SECRET_KEYS holds a publishable key/);
 });
@@ -461,6 +464,17 @@ test("no path leaves rest/v1, and no call waits for ever", async () => {
   assert.equal(calls.at(-1).signal, signal);
 });
 
+// Hosts that are strict about headers answer 400 themselves.
+test("a header with a control character is there, and fits nothing", async () => {
+  const guard = server.withSupabase({ env: ENV, auth: ["user", "secret", "none"] }, (_, { authMode }) => Response.json({ authMode }));
+  for (const letter of ["\x01", "\x0b", "\x7f"]) {
+    const sent = (name, value) => answerOf(guard, { [name]: `${value}${letter}` });
+    assert.deepEqual(await sent("authorization", "Bearer x"), [401, "invalid_authorization"]);
+    assert.deepEqual(await sent("apikey", "sb_secret_default"), [401, "invalid_api_key"]);
+    assert.deepEqual(await sent("origin", PAGE), [403, "origin_refused"]);
+  }
+});
+
 test("a line break in what somebody sends begins no line in the log", async () => {
   const handle = server.createTokenEndpoint(ENV, {
     policy: () => { throw new Error("broken\nbehest-client: minted user=forged"); },
@@ -493,7 +507,7 @@ test("a webhook's body is read only as far as its limit, and not at all without 
   const signed = { "x-hub-signature-256": `sha256=${"0".repeat(64)}` };
   await assert.rejects(server.verifyWebhook(deliver(signed, endless()), options), { reason: "payload_too_large", status: 413 });
   assert.ok(read <= 1_048_576 + 2 * 65_536, `${read} bytes were read`);
-  await assert.rejects(server.verifyWebhook(deliver(signed, "x".repeat(11)), { ...options, maxBytes: 10 }), { reason: "payload_too_large" });
+  await assert.rejects(server.verifyWebhook(deliver(signed, "x".repeat(11)), { ...options, maxBytes: 10 }), { reason: "payload_too_large", message: /larger than 10 bytes/ });
   await assert.rejects(server.verifyWebhook(deliver(signed, "x".repeat(10)), { ...options, maxBytes: 10 }), { reason: "invalid_webhook" });
 });
 

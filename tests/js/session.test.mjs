@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { createClient, fails, lab, sent, urls } from "./support/in-node.mjs";
+import { createClient, decodeToken, fails, lab, sent, urls } from "./support/in-node.mjs";
 import { LIMIT } from "./support/limits.mjs";
 
 /** supabase-js as far as the client knows it, with the lock of older versions: no session is read while it tells of one. */
@@ -108,4 +108,10 @@ test("a session near its end, and one after `close`, are asked for", LIMIT, asyn
   behest.close();
   await behest.ask("Hi!");
   assert.equal(supabase.reads(), 2);
+});
+
+test("a scripted session has claims in any letters", () => {
+  const claims = { sub: "Zoë", user_metadata: { name: "Žofie 用户 👋" } };
+  const { sub, user_metadata } = decodeToken(lab.accessToken("user-1", claims));
+  assert.deepEqual({ sub, user_metadata }, claims);
 });

@@ -63,7 +63,7 @@ const COMPILERS = {
 for (const [typescript, kinds] of Object.entries(COMPILERS)) {
   for (const [name, options] of Object.entries(kinds)) {
     // The other libraries' own declarations need the libraries of several platforms at once, and newer compilers.
-    const files = typescript === "typescript-oldest" ? ["sample.ts", "entries.ts"] : ["sample.ts", "entries.ts", "libraries.ts"];
+    const files = typescript === "typescript-oldest" ? ["sample.ts", "entries.ts", "server.ts"] : ["sample.ts", "entries.ts", "server.ts", "libraries.ts"];
     for (const file of files) {
       test(`${file} compiles as for ${name} with ${typescript}`, LIMIT, async () => {
         assert.equal(await compile(file, { ...options, skipLibCheck: true }, typescript), "");
@@ -73,7 +73,7 @@ for (const [typescript, kinds] of Object.entries(COMPILERS)) {
 }
 
 test("the declarations themselves are sound and need no other package, React's hooks excepted", LIMIT, async () => {
-  const entries = ["", "/auth", "/inline", "/chat", "/ai-sdk", "/testing"].map((entry, index) => `export * as entry${index} from "behest-client${entry}";\n`);
+  const entries = ["", "/auth", "/inline", "/chat", "/ai-sdk", "/server", "/testing"].map((entry, index) => `export * as entry${index} from "behest-client${entry}";\n`);
   await writeFile(path.join(installed.folder, "alone.ts"), entries.join(""));
   assert.equal(await compile("alone.ts", { ...NODE, skipLibCheck: false }), "");
   const manifest = JSON.parse(await readFile(path.join(installed.packageFolder, "package.json")));

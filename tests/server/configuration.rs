@@ -202,6 +202,13 @@ fn keys_in_each_others_places_are_told_and_not_quoted() {
         let message = complaint(&[("SUPABASE_PUBLISHABLE_KEY", key)]);
         assert!(message.contains("SUPABASE_PUBLISHABLE_KEY holds a character that no key has"), "{message}");
     }
+    for keys in [
+        r#"{"jobs":"sb_secret_old","jobs":"sb_secret_new"}"#,
+        r#"{"jobs":"sb_secret_old","\u006aobs":"sb_secret_new"}"#,
+    ] {
+        let message = complaint(&[("SUPABASE_SECRET_KEYS", keys)]);
+        assert!(message.contains("each once") && !message.contains("sb_secret_"), "{message}");
+    }
     assert!(built(&[("SUPABASE_SECRET_KEYS", &map(&service)), ("SUPABASE_ANON_KEY", &anon)]).is_ok());
 }
 
