@@ -155,7 +155,7 @@ export interface Auth {
   resetPasswordForEmail(
     email: string,
     options?: { redirectTo?: string; captchaToken?: string },
-  ): Promise<AuthAnswer<{}, {}>>;
+  ): Promise<AuthAnswer<{}, null>>;
   /** Who is signed in, with an access token that is good for a while yet. */
   getSession(): Promise<AuthAnswer<{ session: AuthSession | null }, { session: null }>>;
   /** The user as Supabase Auth knows it now. */
