@@ -136,9 +136,10 @@ export interface Auth {
   signInWithOtp(
     given: Contact & { options?: LetterOptions & { shouldCreateUser?: boolean } },
   ): Promise<AuthAnswer<{ user: null; session: null }, { user: null; session: null }>>;
+  /** `session` and `user` are null after the first of two codes that change an address. */
   verifyOtp(
     given: (Contact & { token: string; type: VerifyType }) | { token_hash: string; type: VerifyType },
-  ): Promise<SessionAnswer>;
+  ): Promise<AuthAnswer<{ user: AuthUser | null; session: AuthSession | null }, { user: null; session: null }>>;
   /** Leaves the page for the provider's, unless `skipBrowserRedirect`. It comes back with a code (PKCE). */
   signInWithOAuth(given: {
     provider: string;
@@ -155,7 +156,7 @@ export interface Auth {
   resetPasswordForEmail(
     email: string,
     options?: { redirectTo?: string; captchaToken?: string },
-  ): Promise<AuthAnswer<{}, {}>>;
+  ): Promise<AuthAnswer<{}, null>>;
   /** Who is signed in, with an access token that is good for a while yet. */
   getSession(): Promise<AuthAnswer<{ session: AuthSession | null }, { session: null }>>;
   /** The user as Supabase Auth knows it now. */

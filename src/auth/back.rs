@@ -12,9 +12,9 @@ pub(crate) enum Back {
 impl Back {
     /// By the parameters of the page's address.
     pub(crate) fn of(parameter: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
-        // `error` alone may be anybody's.
-        if let (Some(error), Some(description)) = (parameter("error"), parameter("error_description")) {
-            let code = parameter("error_code").unwrap_or(error);
+        // `error` alone may be anybody's, and Supabase has none for every status.
+        let code = parameter("error_code").or_else(|| parameter("error"));
+        if let (Some(code), Some(description)) = (code, parameter("error_description")) {
             return Some(Self::Refused(refused_in_address(&code, &description)));
         }
         parameter("code").map(Self::Code)

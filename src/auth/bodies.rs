@@ -15,6 +15,7 @@ impl Op {
 
     pub(super) fn sign_up(contact: &str, password: &str, verifier: String, options: &AuthOptions) -> Self {
         let body = Body::of(contact).text("password", password).json("data", &options.data);
+        let verifier = Some(verifier).filter(|_| is_address(contact));
         Self { secret: password.into(), ..body.captcha(options).letter(Kind::SignUp, verifier, options) }
     }
 
@@ -25,11 +26,12 @@ impl Op {
     pub(super) fn code(contact: &str, verifier: String, options: &AuthOptions) -> Self {
         let create = if options.create_user { "true" } else { "false" };
         let body = Body::of(contact).json("create_user", create).json("data", &options.data);
+        let verifier = Some(verifier).filter(|_| is_address(contact));
         body.captcha(options).letter(Kind::Code, verifier, options)
     }
 
     pub(super) fn recovery(email: &str, verifier: String, options: &AuthOptions) -> Self {
-        Body::new().text("email", email.trim_ascii()).captcha(options).letter(Kind::Recovery, verifier, options)
+        Body::new().text("email", email.trim_ascii()).captcha(options).letter(Kind::Recovery, Some(verifier), options)
     }
 
     pub(super) fn verify(contact: &str, code: &str, kind: VerifyType) -> Self {
@@ -46,8 +48,13 @@ impl Op {
         Self { secret: code.into(), ..Self::new(Kind::Exchange) }
     }
 
-    pub(super) fn change(changes: UserChanges, options: &AuthOptions) -> Self {
-        Self { body: changes.0, redirect_to: options.redirect_to.clone(), ..Self::new(Kind::Update) }
+    pub(super) fn change(changes: UserChanges, verifier: String, options: &AuthOptions) -> Self {
+        // A new address gets a letter.
+        let verifier = Some(verifier).filter(|_| changes.has("email"));
+        let changes = verifier.iter().fold(changes, |changes, verifier| {
+            changes.text("code_challenge", &challenge(verifier)).text("code_challenge_method", "s256")
+        });
+        Self { body: changes.0, redirect_to: options.redirect_to.clone(), verifier, ..Self::new(Kind::Update) }
     }
 
     pub(super) fn sign_out(scope: Scope) -> Self {
@@ -92,10 +99,12 @@ impl Body {
         Op { body: self.0.finish(), ..Op::new(kind) }
     }
 
-    /// For a letter with a way back.
-    fn letter(self, kind: Kind, verifier: String, options: &AuthOptions) -> Op {
-        let body = self.text("code_challenge", &challenge(&verifier)).text("code_challenge_method", "s256");
-        Op { redirect_to: options.redirect_to.clone(), verifier: Some(verifier), ..body.post(kind) }
+    /// For a letter with a way back. Telephones get a code, and Supabase takes no verifier for them.
+    fn letter(self, kind: Kind, verifier: Option<String>, options: &AuthOptions) -> Op {
+        let body = verifier.iter().fold(self, |body, verifier| {
+            body.text("code_challenge", &challenge(verifier)).text("code_challenge_method", "s256")
+        });
+        Op { redirect_to: options.redirect_to.clone(), verifier, ..body.post(kind) }
     }
 
     fn verification(self, secret: &str, kind: VerifyType) -> Op {
@@ -229,10 +238,30 @@ mod tests {
                 json!({ "auth_code": "code", "code_verifier": "kept" }),
             ),
             (
-                Op::change(changes, &options),
+                Op::change(changes, verifier(), &options),
                 "PUT",
                 format!("/user?{redirect}"),
-                json!({ "email": "e@x", "password": "p", "data": { "a": null }, "nonce": "n" }),
+                json!({ "email": "e@x", "password": "p", "data": { "a": null }, "nonce": "n",
+                        "code_challenge": ch, "code_challenge_method": "s256" }),
+            ),
+            // No letter, no way back.
+            (
+                Op::change(UserChanges::new().phone("+491"), verifier(), &AuthOptions::new()),
+                "PUT",
+                "/user".to_owned(),
+                json!({ "phone": "+491" }),
+            ),
+            (
+                Op::sign_up("+491", "p", verifier(), &AuthOptions::new()),
+                "POST",
+                "/signup".to_owned(),
+                json!({ "phone": "+491", "password": "p", "data": {} }),
+            ),
+            (
+                Op::code("+491", verifier(), &AuthOptions::new()),
+                "POST",
+                "/otp".to_owned(),
+                json!({ "phone": "+491", "create_user": true, "data": {} }),
             ),
         ] {
             let ask = ask(op);

@@ -8,6 +8,7 @@ use super::requests::Ask;
 use super::session::{AuthSession, User};
 use super::words::{AuthEvent, Scope};
 use crate::engine::Moment;
+use crate::json::Json;
 use crate::object::Object;
 use crate::{Action, Error, Reason, Secret};
 
@@ -143,7 +144,7 @@ impl Op {
         if let Some(session) = session {
             return match self.kind {
                 Kind::SignOut => signed_out_by(self.scope, keeper, session, answer),
-                _ => user_of(keeper, session, answer),
+                kind => user_of(kind, keeper, session, answer),
             };
         }
         // A code that brought no answer may be sent again, with the same verifier.
@@ -152,28 +153,29 @@ impl Op {
             keeper.keep_verifier(None);
         }
         let body = answer?;
-        if matches!(self.kind, Kind::Code | Kind::Recovery) {
-            return Ok(Done::Nothing);
-        }
+        let is_letter = matches!(self.kind, Kind::Code | Kind::Recovery);
         match reply::session(&body, now.wall / 1000.0) {
-            Ok(session) => {
+            Ok(session) if !is_letter => {
                 keeper.issued(&session, now);
                 keeper.store(&session, self.event);
                 Ok(Done::Session(session))
             }
             // The address is to be confirmed first.
             Err(_) if self.kind == Kind::SignUp => reply::user(&body).map(Done::User),
-            Err(error) => Err(error),
+            // One of two addresses is confirmed, or a letter on its way. A network's page that wants to be paid first is no answer.
+            Err(error) if !(is_letter || self.kind == Kind::Verify) || Json::parse(&body).is_none() => Err(error),
+            _ => Ok(Done::Nothing),
         }
     }
 }
 
-fn user_of(keeper: &Keeper, session: &AuthSession, answer: Result<String, Error>) -> Result<Done, Error> {
+fn user_of(kind: Kind, keeper: &Keeper, session: &AuthSession, answer: Result<String, Error>) -> Result<Done, Error> {
     let answer = answer.and_then(|body| reply::user(&body));
     match &answer {
-        Ok(user) => keeper.changed(session, user),
+        // To ask is no change: a listener may ask at each one.
+        Ok(user) if kind == Kind::Update => keeper.changed(session, user),
         Err(error) if error.reason() == Reason::SessionRevoked => keeper.end(session),
-        Err(_) => {}
+        _ => {}
     }
     answer.map(Done::User)
 }
@@ -195,9 +197,8 @@ fn signed_out_by(
 }
 
 fn begun_elsewhere() -> Error {
-    let hint = "Sign in here, or with the code of the letter, which works everywhere.";
     let message = "the sign-in was begun in another browser";
-    Error::new(Reason::SessionRefused, message).with_hint(Some(hint.to_owned()))
+    Error::new(Reason::SessionRefused, message).with_hint(Some(reply::BEGIN_AGAIN.to_owned()))
 }
 
 #[cfg(feature = "auth")]
@@ -207,6 +208,16 @@ impl Done {
             Self::Session(session) => Ok(session),
             Self::User(_) | Self::Nothing => Err(reply::unknown("no session")),
         }
+    }
+
+    /// Of two codes that change an address, the first one signs nobody in.
+    pub(super) fn verified(self) -> Result<AuthSession, Error> {
+        if let Self::Nothing = self {
+            let hint = "Verify the code of the letter to the other address, too.";
+            let message = "the code was right, and another one is asked for";
+            return Err(Error::new(Reason::SessionRefused, message).with_hint(Some(hint.to_owned())));
+        }
+        self.session()
     }
 
     pub(super) fn user(self) -> Result<User, Error> {

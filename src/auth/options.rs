@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::session::with_field;
 use crate::Secret;
-use crate::json::quote;
+use crate::json::{Json, quote};
 
 /// What a sign-in, a sign-up or a letter may say beyond the necessary: see
 /// [`Supabase::with_options`](super::Supabase::with_options).
@@ -139,7 +139,11 @@ impl UserChanges {
         self.json("data", &fields(&data))
     }
 
-    fn text(self, name: &str, value: &str) -> Self {
+    pub(super) fn has(&self, name: &str) -> bool {
+        Json::parse(&self.0).is_some_and(|changes| changes.field(name).is_some())
+    }
+
+    pub(super) fn text(self, name: &str, value: &str) -> Self {
         let mut json = String::new();
         quote(value, &mut json);
         self.json(name, &json)

@@ -38,6 +38,8 @@ impl Answer {
     }
 }
 
+pub(super) const BEGIN_AGAIN: &str = "Begin the sign-in again, and end it in the same browser.";
+
 /// What refusals mean here, and what to do: codes, a reason and a hint. Compared one by one: a `match` would be ten times the code.
 const MEANINGS: [(&str, Reason, &str); 11] = [
     ("invalid_credentials invalid_grant", Reason::SessionRefused, "Check the address and the password."),
@@ -47,11 +49,7 @@ const MEANINGS: [(&str, Reason, &str); 11] = [
         "Open the link in the letter that came after the sign-up, or send another one.",
     ),
     ("otp_expired", Reason::SessionRefused, "Send a new code: this one has expired, was used, or is mistyped."),
-    (
-        "bad_code_verifier flow_state_not_found flow_state_expired bad_oauth_state",
-        Reason::SessionRefused,
-        "Begin the sign-in again, and end it in the same browser.",
-    ),
+    ("bad_code_verifier flow_state_not_found flow_state_expired bad_oauth_state", Reason::SessionRefused, BEGIN_AGAIN),
     ("user_already_exists email_exists phone_exists", Reason::InvalidRequest, "Sign in: there is an account already."),
     ("weak_password", Reason::InvalidRequest, "Choose a longer or less common password."),
     ("same_password", Reason::InvalidRequest, "Choose a password that differs from the old one."),
@@ -60,7 +58,7 @@ const MEANINGS: [(&str, Reason, &str); 11] = [
         Reason::InvalidRequest,
         "Send the code of a fresh letter as `nonce`.",
     ),
-    ("captcha_failed", Reason::InvalidRequest, "Solve the CAPTCHA again, and give what it gave as `captcha_token`."),
+    ("captcha_failed", Reason::InvalidRequest, "Solve the CAPTCHA again."),
     (
         "signup_disabled otp_disabled anonymous_provider_disabled email_provider_disabled phone_provider_disabled \
          provider_disabled oauth_provider_not_supported",

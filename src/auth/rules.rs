@@ -12,6 +12,8 @@ const MARGIN: f64 = 90_000.0;
 /// After a failed renewal: the first pause, which doubles, and the longest.
 const REST: f64 = 5_000.0;
 const LONGEST_REST: f64 = 60_000.0;
+/// The longest one that a server is granted: what it asks for may be a wrong clock's date, or a mistake.
+const LONGEST_ASKED: f64 = 600_000.0;
 /// How often the storage is looked at for what another tab made of a refused token.
 const LOOKS: u32 = 3;
 
@@ -109,6 +111,8 @@ impl Rules {
             _ if left > margin && left <= most => Step::Use,
             Some(rest) if now.since(rest.at) < rest.pause => match left > 0.0 {
                 true => Step::Use,
+                // What reached nobody was too much for nobody, and the network is back at any moment.
+                false if rest.error.reason() == Reason::Network => Step::Renew,
                 false => Step::Rest(rest.error.clone()),
             },
             _ => Step::Renew,
@@ -140,7 +144,7 @@ impl Rules {
 
     fn keep(&mut self, error: Error, now: Moment, longest: f64) -> Then {
         let in_a_row = self.rest.as_ref().map_or(0, |rest| rest.in_a_row);
-        let asked = error.retry_after().map_or(0.0, as_millis);
+        let asked = error.retry_after().map_or(0.0, as_millis).min(LONGEST_ASKED);
         let pause = back_off(REST, LONGEST_REST, in_a_row).max(asked).min(longest);
         self.rest = Some(Rest { at: now, pause, in_a_row: in_a_row + 1, error: error.clone() });
         Then::Keep(error)
@@ -363,6 +367,16 @@ mod tests {
         assert!(matches!(rules.step(&session, at(HOUR + 299_000.0)), Step::Rest(_)));
         // A machine that slept has rested.
         assert_eq!(rules.step(&session, Moment { wall: 9.0 * HOUR, monotonic: HOUR }), Step::Renew);
+        fail(&mut rules, &error.clone().with_retry_after(Some(Duration::from_secs(u64::MAX))), HOUR);
+        assert!(matches!(rules.step(&session, at(HOUR + 599_000.0)), Step::Rest(_)));
+        assert_eq!(rules.step(&session, at(HOUR + 600_000.0)), Step::Renew);
+        // A dead network needs none, once the session is of no use without it.
+        let offline = Error::new(Reason::Network, "offline");
+        fail(&mut rules, &offline, early);
+        assert_eq!(rules.step(&session, at(early + 1.0)), Step::Use);
+        fail(&mut rules, &offline, HOUR);
+        assert_eq!(rules.step(&session, at(HOUR + 1.0)), Step::Renew);
+        fail(&mut rules, &error, HOUR);
         // Other tokens begin anew.
         rules.see(Some(&self::session("l", "2", 3_000)));
         assert_eq!(rules.step(&session, at(HOUR + 1.0)), Step::Renew);

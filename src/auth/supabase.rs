@@ -230,18 +230,19 @@ impl Supabase {
     /// Signs in with the code that was sent to this address or telephone.
     ///
     /// # Errors
-    /// [`Reason::SessionRefused`] if it has expired or is wrong.
+    /// [`Reason::SessionRefused`] if it has expired or is wrong, and, with [`VerifyType::EmailChange`], after the first of two
+    /// codes, where the project wants the old address confirmed, too.
     pub async fn verify_code(&self, contact: &str, code: &str, kind: VerifyType) -> Result<AuthSession, Error> {
-        self.run(Op::verify(contact, code, kind)).await?.session()
+        self.run(Op::verify(contact, code, kind)).await?.verified()
     }
 
     /// Signs in with the `token_hash` of a letter's link, for letters whose template links to a page of yours. It works
     /// in any browser.
     ///
     /// # Errors
-    /// [`Reason::SessionRefused`] if it has expired or was used.
+    /// [`Reason::SessionRefused`] if it has expired or was used, and as with [`verify_code`](Self::verify_code).
     pub async fn verify_token_hash(&self, token_hash: &str, kind: VerifyType) -> Result<AuthSession, Error> {
-        self.run(Op::verify_hash(token_hash, kind)).await?.session()
+        self.run(Op::verify_hash(token_hash, kind)).await?.verified()
     }
 
     /// The address to send the browser to, so that the user signs in with a provider: `github`, `google`, … It comes back
@@ -298,7 +299,7 @@ impl Supabase {
     /// # Errors
     /// As [`user`](Self::user), and [`Reason::InvalidRequest`] for what the project refuses.
     pub async fn update_user(&self, changes: UserChanges) -> Result<User, Error> {
-        self.run(Op::change(changes, &self.options)).await?.user()
+        self.run(Op::change(changes, self.verifier(), &self.options)).await?.user()
     }
 
     /// Signs out. Whatever the server says, nobody is signed in here afterwards (unless only [`Scope::Others`] were to be), and

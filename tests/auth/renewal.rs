@@ -55,7 +55,6 @@ fn whatever_passes_leaves_the_session() {
         (refusal(500, "unexpected_failure"), Reason::ServerError, 3),
         (refusal(409, "conflict"), Reason::Conflict, 3),
         (Reply::bytes(502, "text/html", [b"<html>".to_vec()]), Reason::ServerError, 3),
-        (Reply::refused("offline"), Reason::Network, 3),
         (Reply::hang(), Reason::Timeout, 1),
         (Reply::json(401, r#"{"message":"Invalid API key"}"#), Reason::InvalidApiKey, 1),
         (Reply::json(200, "{}"), Reason::InvalidResponse, 1),
@@ -75,6 +74,19 @@ fn whatever_passes_leaves_the_session() {
         assert!(server.world.run(supabase.session()).unwrap().is_some(), "{reason:?}");
         assert_eq!(refresh_token(&supabase), "refresh-1-1");
     }
+}
+
+#[test]
+fn back_online_the_session_is_renewed_at_once() {
+    let server = Server::new();
+    let supabase = server.signed_in();
+    server.world.pass(HOUR + 1);
+    for attempts in [3, 6] {
+        server.faults("refresh_token", &Reply::refused("offline"), 3);
+        assert_eq!(server.world.run(supabase.session()).unwrap_err().reason(), Reason::Network);
+        assert_eq!((server.renewals(), refresh_token(&supabase).as_str()), (attempts, "refresh-1-0"));
+    }
+    assert!(server.world.run(supabase.session()).unwrap().is_some());
 }
 
 #[test]

@@ -111,6 +111,66 @@ fn an_address_may_have_to_be_confirmed_first() {
 }
 
 #[test]
+fn of_two_codes_that_change_an_address_the_first_one_says_so() {
+    let server = Server::new();
+    let supabase = server.signed_in();
+    let before = supabase.peek();
+    let accepted =
+        r#"{"msg":"Confirmation link accepted. Please proceed to confirm link sent to the other email","code":200}"#;
+    server.faults("/verify", &Reply::json(200, accepted), 2);
+    for by_hash in [false, true] {
+        let error = server.world.run(async {
+            match by_hash {
+                false => supabase.verify_code("new@example.com", "123456", VerifyType::EmailChange).await,
+                true => supabase.verify_token_hash("hash", VerifyType::EmailChange).await,
+            }
+        });
+        let error = error.unwrap_err();
+        assert_eq!(error.reason(), Reason::SessionRefused, "{error}");
+        assert!(error.hint().contains("other address"), "{error}");
+    }
+    assert_eq!(supabase.peek(), before, "still signed in");
+    server.world.run(supabase.verify_code("ada@example.com", "654321", VerifyType::EmailChange)).unwrap();
+}
+
+#[test]
+fn a_page_of_the_network_sends_no_letters() {
+    let server = Server::new();
+    let supabase = server.page();
+    let page = Reply::bytes(200, "text/html", [b"<html>Pay first.".to_vec()]);
+    server.fault("/otp", page.clone());
+    let error = server.world.run(supabase.send_code("ada@example.com")).unwrap_err();
+    assert_eq!(error.reason(), Reason::InvalidResponse, "{error}");
+    server.fault("/recover", page);
+    let error = server.world.run(supabase.send_password_recovery("ada@example.com")).unwrap_err();
+    assert_eq!(error.reason(), Reason::InvalidResponse, "{error}");
+}
+
+#[test]
+fn a_new_address_is_confirmed_where_it_was_given() {
+    let server = Server::new();
+    let supabase = server.signed_in();
+    server.world.run(supabase.update_user(UserChanges::new().email("new@example.com"))).unwrap();
+    let sent: Value = serde_json::from_str(server.last().body.as_deref().unwrap()).unwrap();
+    assert_eq!(sent["code_challenge_method"], "s256");
+    // The letter's link leads back with a code.
+    server.world.run(supabase.returned("https://a.b/?code=c")).unwrap().unwrap();
+    assert_eq!(server.verifier().len(), 43);
+}
+
+#[test]
+fn asking_who_the_user_is_changes_nothing() {
+    let server = Server::new();
+    let supabase = server.signed_in();
+    let before = supabase.peek();
+    let (events, _subscription) = listen(&supabase);
+    server.fault("/user", Reply::json(200, r#"{"id":"user-1","seen_at":"now"}"#));
+    server.world.run(supabase.user()).unwrap();
+    assert_eq!(told(&events), ["INITIAL_SESSION user-1"], "a listener that asks would be told for ever");
+    assert_eq!(supabase.peek(), before);
+}
+
+#[test]
 fn a_provider_leads_back_with_a_code() {
     let server = Server::new();
     let storage = MemoryStorage::new();
@@ -142,6 +202,10 @@ fn what_a_provider_refuses_is_told() {
     assert_eq!((error.reason(), error.code()), (Reason::SessionRefused, Some("otp_expired")));
     assert!(error.message().ends_with("Email link is invalid") && error.hint().contains("new code"), "{error}");
     assert_eq!(server.world.run(supabase.returned("https://a.b/?error=mine")).unwrap(), None, "not ours");
+    // Supabase names an `error` for some statuses only.
+    let url = "https://a.b/?error_code=over_request_rate_limit&error_description=Slower";
+    let error = server.world.run(supabase.returned(url)).unwrap_err();
+    assert_eq!((error.reason(), error.code()), (Reason::SessionRefused, Some("over_request_rate_limit")));
 }
 
 #[test]

@@ -122,46 +122,6 @@ for (const [library, create] of Object.entries(LIBRARIES)) {
   });
 }
 
-test("what is sent is what supabase-js sends", LIMIT, async () => {
-  const email = "ada@example.com";
-  const options = { captchaToken: "cap", data: { name: 'Ada "L"' } };
-  const asks = [
-    (auth) => auth.signInWithPassword({ email, password: 'p"w', options: { captchaToken: "cap" } }),
-    (auth) => auth.signInWithPassword({ phone: "+491701234567", password: PASSWORD }),
-    (auth) => auth.signUp({ email, password: PASSWORD, options: { ...options, emailRedirectTo: "https://a.b/?c=d" } }),
-    (auth) => auth.signInAnonymously({ options }),
-    (auth) => auth.signInAnonymously(),
-    (auth) => auth.signInAnonymously(null),
-    (auth) => auth.signInWithOtp({ email, options: { ...options, shouldCreateUser: false, emailRedirectTo: "https://a.b/" } }),
-    (auth) => auth.signInWithOtp({ email }),
-    (auth) => auth.resetPasswordForEmail(email, { captchaToken: "cap", redirectTo: "https://a.b/" }),
-  ];
-  const sentBy = async (make) => {
-    const sent = [];
-    const fetch = async (input, init) => {
-      const request = new Request(input, init);
-      const body = await request.json();
-      // A new one each time.
-      if (body.code_challenge) body.code_challenge = body.code_challenge.length;
-      sent.push([request.method, new URL(request.url).pathname, [...new URL(request.url).searchParams], body]);
-      return new Response('{"code":"weak_password"}', { status: 422 });
-    };
-    const auth = make(fetch);
-    for (const ask of asks) assert.ok((await ask(auth)).error);
-    return sent;
-  };
-  const theirs = await sentBy(
-    (fetch) =>
-      createSupabase(stack.supabase, stack.publishableKey, {
-        auth: { storage: storage(), flowType: "pkce", autoRefreshToken: false, detectSessionInUrl: false },
-        realtime: { transport: class {} },
-        global: { fetch },
-      }).auth,
-  );
-  assert.equal(theirs.length, asks.length);
-  assert.deepEqual(await sentBy((fetch) => ours(storage(), { fetch }).auth), theirs);
-});
-
 for (const [writer, reader] of [Object.keys(LIBRARIES), Object.keys(LIBRARIES).reverse()]) {
   test(`what ${writer} stores, ${reader} goes on with`, LIMIT, async () => {
     const kept = storage();

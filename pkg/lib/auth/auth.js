@@ -34,10 +34,10 @@ const contact = ({ email, phone }) =>
 
 const captcha = (options) => ({ gotrue_meta_security: { captcha_token: options?.captchaToken } });
 
-/** A letter, or a sign-up that may need one, whose link leads back here. */
-async function letter(body, options, redirectTo = options?.emailRedirectTo) {
-  const { verifier, ...challenge } = await proof();
-  return { verifier, redirectTo, body: { ...body, ...captcha(options), ...challenge } };
+/** What may need a letter, whose link leads back here. Telephones get a code, and Supabase takes no proof for them. */
+async function letter(body, redirectTo) {
+  const { verifier, ...challenge } = body.email ? await proof() : {};
+  return { verifier, redirectTo, secret: body.password, body: { ...body, ...challenge } };
 }
 
 /**
@@ -61,7 +61,7 @@ export function authOver(open, url, detectsReturn) {
 
   /** Who comes back from a provider or by a letter's link is signed in, if it was here that the sign-in was begun. */
   async function comeBack(text) {
-    if (!/[?#&](code|error)=/.test(text)) return;
+    if (!/[?#&](code|error\w*)=/.test(text)) return;
     isReturning = true;
     const page = new URL(text);
     const fragment = new URLSearchParams(page.hash.slice(1));
@@ -101,7 +101,6 @@ export function authOver(open, url, detectsReturn) {
 
   const signIn = (...call) => answer(NOBODY, signedIn, ...call);
   const user = (...call) => answer({ user: null }, (user) => ({ user }), ...call);
-  const nothing = (data, ...call) => answer(data, () => data, ...call);
 
   /** `isQuiet`: it is not told who is signed in already, and so needs no module. */
   function listen(callback, isQuiet) {
@@ -128,15 +127,20 @@ export function authOver(open, url, detectsReturn) {
         body: { ...contact(whose), password, ...captcha(options) },
       })),
     signUp: (given) =>
-      signIn(SIGN_UP, given, async ({ options, password, ...whose }) => ({
-        secret: requireText("password", password),
-        ...(await letter({ ...contact(whose), password, data: options?.data ?? {} }, options)),
-      })),
+      signIn(SIGN_UP, given, ({ options, password, ...whose }) =>
+        letter(
+          { ...contact(whose), password: requireText("password", password), data: options?.data ?? {}, ...captcha(options) },
+          options?.emailRedirectTo,
+        ),
+      ),
     signInAnonymously: (given) =>
       signIn(ANONYMOUS, given, ({ options }) => ({ body: { data: options?.data ?? {}, ...captcha(options) } })),
     signInWithOtp: (given) =>
-      nothing(NOBODY, CODE, given, ({ options, ...whose }) =>
-        letter({ ...contact(whose), create_user: options?.shouldCreateUser ?? true, data: options?.data ?? {} }, options),
+      answer(NOBODY, () => NOBODY, CODE, given, ({ options, ...whose }) =>
+        letter(
+          { ...contact(whose), create_user: options?.shouldCreateUser ?? true, data: options?.data ?? {}, ...captcha(options) },
+          options?.emailRedirectTo,
+        ),
       ),
     verifyOtp: (given) =>
       signIn(VERIFY, given, ({ type, ...said }) => {
@@ -157,17 +161,17 @@ export function authOver(open, url, detectsReturn) {
         return { verifier };
       };
       const found = await answer({ provider, url: null }, () => ({ provider, url: address }), LEAVING, given, prepare);
-      if (found.data.url && !options?.skipBrowserRedirect) globalThis.location?.assign(address);
+      if (found.data.url && !options?.skipBrowserRedirect) globalThis.location?.assign?.(address);
       return found;
     },
     exchangeCodeForSession: (code) => signIn(EXCHANGE, code, () => ({ secret: requireText("code", code) })),
     resetPasswordForEmail: (email, options) =>
-      nothing({}, RECOVERY, options, () => letter(contact({ email }), options, options?.redirectTo)),
+      answer(null, () => ({}), RECOVERY, options, () => letter({ ...contact({ email }), ...captcha(options) }, options?.redirectTo)),
     getSession: () => answer({ session: null }, (session) => ({ session }), SESSION),
     refreshSession: () => signIn(REFRESH),
     getUser: () => user(USER),
-    updateUser: (body, options) => user(UPDATE, body, () => ({ body, redirectTo: options?.emailRedirectTo })),
-    signOut: async (options) => ({ error: (await nothing(null, SIGN_OUT, options, (given) => given)).error }),
+    updateUser: (changes, options) => user(UPDATE, changes, (body) => letter(body, options?.emailRedirectTo)),
+    signOut: async (options) => ({ error: (await user(SIGN_OUT, options, (given) => given)).error }),
     onAuthStateChange: (callback) => listen(callback, false),
   };
   // Not later than the page's own script: a router may change the address.

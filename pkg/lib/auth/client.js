@@ -54,7 +54,7 @@ function checked(options) {
     typeof publishableKey === "string" && isPublishable(publishableKey),
     "the option publishableKey must be the project's publishable key, and no secret one",
   );
-  check(!supabase && !getAccessToken, "give `url` and `publishableKey`, or take `supabase` and `getAccessToken` to `behest-client`");
+  check(!supabase && !getAccessToken, "`supabase` and `getAccessToken` are options of `behest-client`");
   const isStorage = ["getItem", "setItem", "removeItem"].every((name) => typeof storage?.[name] === "function");
   check(storage === undefined || isStorage, "the option storage must have getItem, setItem and removeItem");
   check(storageKey === undefined || typeof storageKey === "string", "the option storageKey must be a string");

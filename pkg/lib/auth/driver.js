@@ -90,7 +90,8 @@ export function authDriver({ load, config, isShared, storage, fetch, told }) {
       try {
         const init = { method, headers, body, signal, redirect: "manual" };
         const response = await (fetch ? fetch(new Request(url, init)) : globalThis.fetch(url, init));
-        // Somebody else's `fetch` may give anything; the module takes strings.
+        // Somebody else's `fetch` may give anything, and of a redirect pages see no status; the module takes strings.
+        if (!(response.status > 99)) throw "no status";
         const header = (name) => `${response.headers.get(name) ?? ""}`;
         const traceId = header("x-trace-id") || header("x-request-id");
         came(id, response.status, `${await response.text()}`, traceId, header("retry-after"));

@@ -8,7 +8,9 @@ const host = {
   read(face, name) {
     try {
       const text = storages.get(face)().getItem(name);
-      return typeof text === "string" ? `=${text}` : "";
+      if (text == null) return "";
+      // One that answers later is none.
+      return typeof text === "string" ? `=${text}` : "!";
     } catch (thrown) {
       return `!${words(thrown)}`;
     }
