@@ -12,6 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
+use crate::domain::loopback::is_loopback;
 use crate::domain::origins::is_origin;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -78,7 +79,10 @@ async fn diagnose(origin: &str, supabase_url: &str, behest_url: &str, function: 
     };
     let function_url = url("--supabase-url", supabase_url, &format!("/functions/v1/{function}"))?;
     let chat_url = url("--behest-url", behest_url, "/v1/chat/completions")?;
-    let http = Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none()).build()?;
+    let client = || Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none());
+    // As a browser goes, which asks no proxy for what is on this machine.
+    let (far, near) = (client().build()?, client().no_proxy().build()?);
+    let http = |url: &Url| if is_loopback(url) { &near } else { &far };
     // The function that the documentation shows allows these two and no other.
     let plain = "authorization, content-type";
     let mut findings = Vec::new();
@@ -91,26 +95,26 @@ async fn diagnose(origin: &str, supabase_url: &str, behest_url: &str, function: 
             "in the dashboard, Project, Settings, Allowed Origins: add",
         ),
     ] {
-        let problem = preflight(&http, url, origin, headers).await.err().map(|refusal| match refusal {
+        let problem = preflight(http(url), url, origin, headers).await.err().map(|refusal| match refusal {
             Refusal::Origin(said) => format!("{said}; {fix} {origin}"),
             Refusal::Other(said) => said,
         });
         findings.push(Finding { what: format!("{server} lets pages of {origin} call ({url})"), problem });
     }
     if let Some(first) = findings.first_mut()
-        && is_missing(&http, &function_url, origin).await
+        && is_missing(http(&function_url), &function_url, origin).await
     {
         let why =
             "there is no function of this name: deploy it, or check --function, and whether the two URLs are swapped";
         first.problem = Some(why.to_owned());
     }
     if findings.first().is_some_and(|finding| finding.problem.is_none()) {
-        let invoke = preflight(&http, &function_url, origin, FUNCTION_REQUEST_HEADERS).await;
+        let invoke = preflight(http(&function_url), &function_url, origin, FUNCTION_REQUEST_HEADERS).await;
         let problem = invoke.err().map(|refusal| format!("{}; calls with fetch work all the same", refusal.said()));
         findings.push(Finding { what: "supabase.functions.invoke may call the token function".to_owned(), problem });
     }
     for (server, url) in [("the token function", &function_url), ("the gateway", &chat_url)] {
-        findings.extend(clock(&http, server, url).await);
+        findings.extend(clock(http(url), server, url).await);
     }
     Ok(findings)
 }

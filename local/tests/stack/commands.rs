@@ -136,6 +136,21 @@ async fn doctor_does_both_preflights_and_says_what_to_change() {
 }
 
 #[tokio::test]
+async fn a_proxy_of_the_system_stands_before_other_machines_alone() {
+    let nobody = [("HTTP_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", "")];
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start_where(&folder.path().join("data.sqlite"), &nobody);
+    program.ask().await;
+    let url = |name: &str| program.addresses[name].as_str().unwrap();
+    let arguments = ["doctor", "--origin", PAGE, "--supabase-url", url("supabase"), "--behest-url", url("gateway")];
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_behest-local"));
+    let Output { stdout, .. } = doctor.args(arguments).envs(nobody).output().unwrap();
+    let said = String::from_utf8(stdout).unwrap();
+    assert!(said.contains("ok    the clocks of this machine and the gateway agree"), "{said}");
+    assert!(!said.contains("cannot be reached"), "{said}");
+}
+
+#[tokio::test]
 async fn the_tools_and_the_dashboard_answer_to_names_of_this_machine_alone() {
     let world = World::start().await;
     for path in ["/_local/counters", "/_local/mail", "/dashboard", "/dashboard/live/requests", "/dashboard/usage.csv"] {
