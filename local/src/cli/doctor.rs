@@ -75,7 +75,9 @@ async fn diagnose(origin: &str, supabase_url: &str, behest_url: &str, function: 
     );
     let url = |flag: &str, base: &str, path: &str| {
         let base = base.trim_end_matches('/').trim_end_matches("/v1");
-        Url::parse(&format!("{base}{path}")).with_context(|| format!("{flag}: {base:?} is not a URL"))
+        let url = Url::parse(&format!("{base}{path}")).with_context(|| format!("{flag}: {base:?} is not a URL"))?;
+        ensure!(matches!(url.scheme(), "http" | "https"), "{flag}: {base:?} must begin with https:// or http://");
+        Ok(url)
     };
     let function_url = url("--supabase-url", supabase_url, &format!("/functions/v1/{function}"))?;
     let chat_url = url("--behest-url", behest_url, "/v1/chat/completions")?;
@@ -101,12 +103,17 @@ async fn diagnose(origin: &str, supabase_url: &str, behest_url: &str, function: 
         });
         findings.push(Finding { what: format!("{server} lets pages of {origin} call ({url})"), problem });
     }
-    if let Some(first) = findings.first_mut()
-        && is_missing(http(&function_url), &function_url, origin).await
-    {
-        let why =
-            "there is no function of this name: deploy it, or check --function, and whether the two URLs are swapped";
-        first.problem = Some(why.to_owned());
+    let missing = [
+        (
+            &function_url,
+            "there is no function of this name: deploy it, or check --function, and whether the two URLs are swapped",
+        ),
+        (&chat_url, "there is no gateway at this URL: check --behest-url, and whether the two URLs are swapped"),
+    ];
+    for (finding, (url, why)) in findings.iter_mut().zip(missing) {
+        if is_missing(http(url), url, origin).await {
+            finding.problem = Some(why.to_owned());
+        }
     }
     if findings.first().is_some_and(|finding| finding.problem.is_none()) {
         let invoke = preflight(http(&function_url), &function_url, origin, FUNCTION_REQUEST_HEADERS).await;
@@ -155,10 +162,10 @@ fn session(token: &str, supabase_url: &str, now: i64) -> Finding {
     Finding { what, problem }
 }
 
-/// A call without credentials, which a function refuses and a server without it does not know.
+/// A call without credentials, which function and gateway refuse, and a server without them does not know.
 async fn is_missing(http: &Client, url: &Url, origin: &str) -> bool {
     let answer = http.post(url.clone()).header("origin", origin).send().await;
-    answer.is_ok_and(|answer| answer.status() == StatusCode::NOT_FOUND)
+    answer.is_ok_and(|answer| matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED))
 }
 
 enum Refusal {

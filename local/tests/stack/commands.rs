@@ -110,6 +110,13 @@ async fn doctor_does_both_preflights_and_says_what_to_change() {
     assert!(!good && out.contains("cannot be reached"), "{out}");
     let (good, out, _) = doctor(PAGE, gateway, supabase).await;
     assert!(!good && out.contains("there is no function of this name") && out.contains("swapped"), "{out}");
+    let (good, out, _) = doctor(PAGE, supabase, supabase).await;
+    assert!(!good && out.contains("there is no gateway at this URL"), "{out}");
+    let (good, out, error) = doctor(PAGE, "localhost:54321", gateway).await;
+    assert!(
+        !good && out.is_empty() && error.contains("--supabase-url: \"localhost:54321\" must begin with"),
+        "{error}"
+    );
     let (good, out, _) = doctor(PAGE, &server_of_yesterday().await, gateway).await;
     assert!(!good && out.contains("s ahead of it: set the clock"), "{out}");
     let ada = world.sign_up("ada@example.com").await;
