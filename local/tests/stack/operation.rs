@@ -157,10 +157,10 @@ async fn the_page_is_served_with_its_package_and_settings() {
 
 #[tokio::test]
 async fn other_origins_can_be_added() {
-    let origin = "https://app.example.com";
-    let world = World::with(Config { allow_origins: vec![origin.into()], ..config() }).await;
+    let (origin, app) = ("https://app.example.com", "tauri://localhost");
+    let world = World::with(Config { allow_origins: vec![origin.into(), app.into()], ..config() }).await;
     let ada = world.sign_up("ada@example.com").await;
-    for allowed in [origin, PAGE] {
+    for allowed in [origin, app, PAGE] {
         let answer = send(world.function().bearer_auth(&ada.access).header("origin", allowed)).await;
         assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (200, Some(allowed)));
         let token = answer.json()["token"].as_str().unwrap().to_owned();
