@@ -237,7 +237,7 @@ mod tests {
         if std::env::var(PROXY).as_deref() != Ok(NOBODY) {
             let name = "platform::native::tests::no_proxy_stands_before_this_machine";
             let mut test = std::process::Command::new(std::env::current_exe().unwrap());
-            let test = test.args([name, "--exact", "--include-ignored"]).env(PROXY, NOBODY).env_remove("NO_PROXY");
+            let test = test.args([name, "--exact"]).env(PROXY, NOBODY).env("NO_PROXY", "");
             let output = test.output().unwrap();
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             assert!(output.status.success() && said.contains("1 passed"), "{said}");
@@ -251,6 +251,5 @@ mod tests {
         assert_eq!(transport.send(ask(&address.to_string())).await.unwrap().status, 404);
         let careless = NativeTransport::new(reqwest::Client::new());
         assert!(careless.send(ask(&address.to_string())).await.is_err(), "a client of one's own keeps its proxies");
-        assert!(transport.send(ask("example.invalid")).await.is_err());
     }
 }
