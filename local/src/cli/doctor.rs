@@ -12,6 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
+use super::say;
 use crate::domain::loopback::is_loopback;
 use crate::domain::origins::is_origin;
 
@@ -44,7 +45,7 @@ impl Doctor {
             let token = std::env::var(&name).with_context(|| format!("--session-env: {name} is not set"))?;
             findings.push(session(token.trim(), &supabase_url, Timestamp::now().as_second()));
         }
-        findings.iter().for_each(|finding| println!("{finding}"));
+        findings.iter().try_for_each(|finding| say(format_args!("{finding}")))?;
         let bad = findings.iter().filter(|finding| finding.problem.is_some()).count();
         ensure!(bad == 0, "{bad} of {} checks failed", findings.len());
         Ok(())

@@ -1,7 +1,7 @@
 //! The commands beside `start`, as a person types them, and who may see the tools.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use behest_local::Config;
 use serde_json::json;
@@ -38,6 +38,22 @@ async fn users_are_listed_and_given_plans_while_the_servers_run() {
     assert!(unknown.contains("no plan \"gold\": use free, pro, max"), "{unknown}");
     let nobody = on(&data, "users", &["--set-plan", "nobody", "pro"]).unwrap_err();
     assert_eq!(nobody.trim(), "error: there is no user nobody");
+}
+
+#[tokio::test]
+async fn a_reader_who_has_read_enough_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    let world = World::with(Config { data: Some(data.clone()), ..config() }).await;
+    world.sign_up("ada@example.com").await;
+    for command in ["users", "keys", "status"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut program = Command::new(env!("CARGO_BIN_EXE_behest-local"));
+        let program = program.arg(command).args(["--data", data.to_str().unwrap()]).stdout(writer);
+        let Output { status, stderr, .. } = program.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        assert!(status.success() && stderr.is_empty(), "{command}: {}", String::from_utf8_lossy(&stderr));
+    }
 }
 
 #[tokio::test]
