@@ -24,6 +24,8 @@ mod json;
 mod object;
 #[cfg(any(feature = "client", feature = "sign-in"))]
 mod platform;
+#[cfg(all(any(feature = "client", feature = "server"), not(target_arch = "wasm32")))]
+mod reach;
 mod secret;
 mod text;
 pub mod wire;

@@ -53,8 +53,9 @@ async function main() {
 /** An origin as browsers send it: a path or a slash at its end would match nothing. */
 function originOf(text) {
   if (text === undefined) return undefined;
-  const { origin } = URL.canParse(text) ? new URL(text) : {};
-  if (origin === text) return origin;
+  const { origin, protocol, host } = URL.canParse(text) ? new URL(text) : {};
+  // Of an app's own scheme, such as tauri://localhost, web views send scheme and host.
+  if (text === (origin === "null" && host ? `${protocol}//${host}` : origin)) return text;
   throw new TypeError(
     `--origin: write scheme, host and port without a path, as in ${origin && origin !== "null" ? origin : "http://localhost:5173"}`,
   );

@@ -13,11 +13,12 @@ use tokio::task::JoinHandle;
 use super::thread::BoxFuture;
 use super::transport::{Body, Failure, Now, READ_HEADERS, Request, Response, Transport};
 use crate::Reason;
+use crate::reach::Reach;
 
 /// [`Transport`] over [`reqwest`]; needs a tokio runtime. A stream that was opened in one may be read anywhere.
 #[derive(Clone, Debug)]
 pub struct NativeTransport {
-    client: reqwest::Client,
+    clients: Reach,
     started: Instant,
     /// Where something was begun last: its timers serve whoever reads outside.
     runtime: Arc<Mutex<Option<Handle>>>,
@@ -29,7 +30,11 @@ impl NativeTransport {
     /// Build it with `redirect(reqwest::redirect::Policy::none())`, which is not reqwest's default: prompt, password and token
     /// would be sent on to wherever a server says. An answer from there is refused.
     pub fn new(client: reqwest::Client) -> Self {
-        Self { client, started: Instant::now(), runtime: Arc::default() }
+        Self::over(Reach::by(client))
+    }
+
+    fn over(clients: Reach) -> Self {
+        Self { clients, started: Instant::now(), runtime: Arc::default() }
     }
 
     /// A timer of the runtime that was here last.
@@ -43,12 +48,15 @@ impl NativeTransport {
 }
 
 impl Default for NativeTransport {
-    /// An HTTP client that follows no redirects: prompt and token go where they were addressed to, and nowhere else.
+    /// An HTTP client that follows no redirects: prompt and token go where they were addressed to, and nowhere else. The system's
+    /// proxy (`HTTPS_PROXY`, …) stands before other machines, not before this one.
     fn default() -> Self {
         let builder = || reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         // On a machine without CA certificates, plain HTTP still works, and HTTPS fails with an error that says why.
-        let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
-        Self::new(client.unwrap_or_default())
+        let clients = Reach::new(builder).or_else(|_| {
+            Reach::new(|| reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([]))
+        });
+        clients.map_or_else(|_| Self::new(reqwest::Client::default()), Self::over)
     }
 }
 
@@ -60,7 +68,7 @@ impl Transport for NativeTransport {
             "DELETE" => reqwest::Method::DELETE,
             _ => reqwest::Method::POST,
         };
-        let mut builder = self.client.request(method, request.url);
+        let mut builder = self.clients.to(&request.url).request(method, &request.url);
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
@@ -219,5 +227,29 @@ mod tests {
         let failure = careless.send(ask("/")).await.unwrap_err();
         assert!(failure.is_no_response() && failure.message().contains("Policy::none()"), "{failure}");
         assert_eq!(NativeTransport::default().send(ask("/")).await.unwrap().status, 307);
+    }
+
+    /// The environment is read when a client is made, so that the test runs in a process of its own.
+    #[tokio::test]
+    async fn no_proxy_stands_before_this_machine() {
+        const PROXY: &str = "HTTP_PROXY";
+        const NOBODY: &str = "http://127.0.0.1:9";
+        if std::env::var(PROXY).as_deref() != Ok(NOBODY) {
+            let name = "platform::native::tests::no_proxy_stands_before_this_machine";
+            let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+            let test = test.args([name, "--exact"]).env(PROXY, NOBODY).env("NO_PROXY", "");
+            let output = test.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async { axum::serve(listener, axum::Router::new()).await });
+        let ask = |host: &str| Request { method: "GET", url: format!("http://{host}/"), headers: vec![], body: None };
+        let transport = NativeTransport::default();
+        assert_eq!(transport.send(ask(&address.to_string())).await.unwrap().status, 404);
+        let careless = NativeTransport::new(reqwest::Client::new());
+        assert!(careless.send(ask(&address.to_string())).await.is_err(), "a client of one's own keeps its proxies");
     }
 }

@@ -113,12 +113,14 @@ test("nor with behest-local; an origin that it does not allow is named with the 
       [],
     );
     assert.equal(good.code, 0);
-    const { found, code } = await inShell({ ...flags, "--origin": "http://elsewhere.example" }, session);
-    assert.equal(code, 1);
-    const wrong = found.filter(({ ok }) => ok === false);
-    assert.equal(wrong.length, 2);
-    assert.match(wrong[0].more, /-> Set CORS_ORIGIN of the token function to exactly http:\/\/elsewhere\.example/);
-    assert.match(wrong[1].more, /-> Add exactly http:\/\/elsewhere\.example to Allowed Origins in the Behest dashboard/);
+    for (const elsewhere of ["http://elsewhere.example", "tauri://localhost"]) {
+      const { found, code } = await inShell({ ...flags, "--origin": elsewhere }, session);
+      assert.equal(code, 1);
+      const wrong = found.filter(({ ok }) => ok === false);
+      assert.equal(wrong.length, 2);
+      assert.match(wrong[0].more, new RegExp(`-> Set CORS_ORIGIN of the token function to exactly ${elsewhere}`));
+      assert.match(wrong[1].more, new RegExp(`-> Add exactly ${elsewhere} to Allowed Origins in the Behest dashboard`));
+    }
 
     // From a page whose origin the servers do not know.
     const urls = { behestUrl: stack.gateway, supabaseUrl: stack.supabase };

@@ -26,12 +26,34 @@ pub(crate) struct Upstream {
     pub(crate) key_env: Option<String>,
 }
 
+/// Where the demo listens. `behest-local` names these flags when a port is taken.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct Ports {
+    /// Port of the Supabase origin, in place of 54321; 0 picks a free one
+    #[arg(long, value_name = "PORT", conflicts_with = "check")]
+    supabase_port: Option<u16>,
+    /// Port of the gateway, in place of 8787; 0 picks a free one
+    #[arg(long, value_name = "PORT", conflicts_with = "check")]
+    gateway_port: Option<u16>,
+    /// Port of the page, in place of 5173; 0 picks a free one
+    #[arg(long, value_name = "PORT", conflicts_with = "check")]
+    page_port: Option<u16>,
+}
+
+impl Ports {
+    fn flags(&self) -> impl Iterator<Item = String> {
+        let ports =
+            [("supabase", self.supabase_port), ("gateway", self.gateway_port), ("page", self.page_port)].into_iter();
+        ports.filter_map(|(name, port)| Some(format!("--{name}-port={}", port?)))
+    }
+}
+
 /// How long the stack may take to come up, and the check to run. Both normally take seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
 const CHECK_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// Makes what the demo needs and nothing else, and runs it: for a person, or in headless Chromium with `check`.
-pub(crate) fn run(check: bool, upstream: &Upstream) -> Result<()> {
+pub(crate) fn run(check: bool, ports: &Ports, upstream: &Upstream) -> Result<()> {
     let there = |path: &str| root().join(path).exists();
     let unless = |there: bool, seconds| if there { 1 } else { seconds };
     let mut progress = Progress::new([
@@ -49,7 +71,7 @@ pub(crate) fn run(check: bool, upstream: &Upstream) -> Result<()> {
     let tools = Tools::default().with_bindgen(bindgen);
     pack::for_pages(&tools, pack::Build::Dev)?;
     if !check {
-        return serve(&behest_local, upstream);
+        return serve(&behest_local, ports, upstream);
     }
     progress.next();
     tools.chromium()?;
@@ -58,10 +80,10 @@ pub(crate) fn run(check: bool, upstream: &Upstream) -> Result<()> {
 }
 
 /// Runs the demo until Ctrl-C.
-fn serve(behest_local: &Path, upstream: &Upstream) -> Result<()> {
+fn serve(behest_local: &Path, ports: &Ports, upstream: &Upstream) -> Result<()> {
     eprintln!("==> behest-local; stop it with Ctrl-C");
     children::interruption_is_success();
-    let mut stack = Running::start(&mut start_command(behest_local, upstream))?;
+    let mut stack = Running::start(start_command(behest_local, upstream).args(ports.flags()))?;
     match stack.wait(Duration::MAX)? {
         Some(status) if status.success() => Ok(()),
         Some(status) => bail!("behest-local ended with {status}"),
@@ -106,4 +128,32 @@ fn start_command(behest_local: &Path, upstream: &Upstream) -> Command {
         start.arg("--upstream-key-env").arg(name);
     }
     start
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Demo {
+        #[arg(long)]
+        check: bool,
+        #[command(flatten)]
+        ports: Ports,
+    }
+
+    #[test]
+    fn the_demo_takes_the_flags_that_a_taken_port_is_told_with() {
+        let parse = |line: &str| Demo::try_parse_from(line.split(' '));
+        let flags = |line| parse(line).map(|demo| demo.ports.flags().collect::<Vec<_>>()).unwrap_or_default();
+        assert_eq!(
+            flags("demo --page-port 5174 --supabase-port 0 --gateway-port 1"),
+            ["--supabase-port=0", "--gateway-port=1", "--page-port=5174"]
+        );
+        assert!(flags("demo").is_empty());
+        assert!(parse("demo --check").is_ok_and(|demo| demo.check));
+        assert!(parse("demo --check --page-port 0").is_err(), "the check picks free ones itself");
+    }
 }

@@ -36,6 +36,8 @@ enum Task {
         #[arg(long)]
         check: bool,
         #[command(flatten)]
+        ports: demo::Ports,
+        #[command(flatten)]
         upstream: demo::Upstream,
     },
     /// Run the tests and count them
@@ -78,7 +80,7 @@ fn run(task: Task) -> Result<()> {
     let tools = Tools::default();
     match task {
         Task::Setup => setup::ensure_all(&tools),
-        Task::Demo { check, upstream } => demo::run(check, &upstream),
+        Task::Demo { check, ports, upstream } => demo::run(check, &ports, &upstream),
         Task::Test(options) => test::run(&options),
         Task::Pack { dev: true, .. } => {
             println!("{}", pack::dist(&tools, pack::Build::Dev)?.display());

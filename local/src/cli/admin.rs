@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, Subcommand};
 
+use super::say;
 use crate::admin::Admin;
 use crate::store;
 
@@ -84,18 +85,14 @@ pub(super) struct Keys {
 impl Command {
     pub(super) async fn run(self) -> Result<()> {
         match self {
-            Self::Status(Data { data }) => {
-                match running(&Admin::open(&data).await?).await? {
-                    Some(url) => println!("running, gateway at {url}"),
-                    None => println!("not running"),
-                }
-                Ok(())
-            }
+            Self::Status(Data { data }) => match running(&Admin::open(&data).await?).await? {
+                Some(url) => say(format_args!("running, gateway at {url}")),
+                None => say(format_args!("not running")),
+            },
             Self::Reset(Reset { file, yes }) => reset(&file.data, yes).await,
             Self::Users(Users { file, set_plan }) => users(&Admin::open(&file.data).await?, set_plan).await,
             Self::Mint(Mint { file, user, tier, ttl }) => {
-                println!("{}", Admin::open(&file.data).await?.mint(&user, tier, ttl)?);
-                Ok(())
+                say(format_args!("{}", Admin::open(&file.data).await?.mint(&user, tier, ttl)?))
             }
             Self::Keys(keys) => keys.run().await,
         }
@@ -104,8 +101,7 @@ impl Command {
 
 async fn reset(data: &Path, yes: bool) -> Result<()> {
     if !data.exists() {
-        println!("there is no data file {}: nothing was deleted", data.display());
-        return Ok(());
+        return say(format_args!("there is no data file {}: nothing was deleted", data.display()));
     }
     ensure!(store::is_ours(data), "{} is not a data file of behest-local: nothing was deleted", data.display());
     if let Ok(admin) = Admin::open(data).await
@@ -124,8 +120,7 @@ async fn reset(data: &Path, yes: bool) -> Result<()> {
     // A server that is busy, or just beginning, has not answered.
     drop(store::Lock::take(Some(data))?);
     store::delete(data)?;
-    println!("deleted {}", data.display());
-    Ok(())
+    say(format_args!("deleted {}", data.display()))
 }
 
 /// The gateway's URL, if it answers there.
@@ -142,7 +137,7 @@ async fn users(admin: &Admin, set_plan: Option<Vec<String>>) -> Result<()> {
     }
     for user in admin.users().await? {
         let email = user.email.as_deref().unwrap_or("(anonymous)");
-        println!("{}  {:<6} {email}", user.id, user.plan.as_deref().unwrap_or("-"));
+        say(format_args!("{}  {:<6} {email}", user.id, user.plan.as_deref().unwrap_or("-")))?;
     }
     Ok(())
 }
@@ -151,20 +146,20 @@ impl Keys {
     async fn run(self) -> Result<()> {
         let admin = Admin::open(&self.file.data).await?;
         if self.add {
-            println!("BEHEST_KEY={}", admin.add_api_key().await?.expose());
+            say(format_args!("BEHEST_KEY={}", admin.add_api_key().await?.expose()))?;
         } else if self.add_signing {
             let key = admin.add_signing_key().await?;
-            println!("BEHEST_KEY={}", key.key.expose());
-            println!("BEHEST_KID={}", key.kid);
-            println!("BEHEST_TENANT_ID={}", key.tenant_id);
-            println!("BEHEST_PROJECT_ID={}", key.project_id);
+            say(format_args!("BEHEST_KEY={}", key.key.expose()))?;
+            say(format_args!("BEHEST_KID={}", key.kid))?;
+            say(format_args!("BEHEST_TENANT_ID={}", key.tenant_id))?;
+            say(format_args!("BEHEST_PROJECT_ID={}", key.project_id))?;
         } else {
             if let Some(id) = &self.revoke {
                 admin.revoke_key(id).await?;
             }
             for key in admin.keys().await? {
                 let state = if key.revoked_at.is_some() { "revoked" } else { "valid" };
-                println!("{:<24} {:<8} {state}", key.id, key.kind);
+                say(format_args!("{:<24} {:<8} {state}", key.id, key.kind))?;
             }
         }
         Ok(())

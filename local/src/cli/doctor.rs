@@ -12,6 +12,8 @@ use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
+use super::say;
+use crate::domain::loopback::is_loopback;
 use crate::domain::origins::is_origin;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -43,7 +45,7 @@ impl Doctor {
             let token = std::env::var(&name).with_context(|| format!("--session-env: {name} is not set"))?;
             findings.push(session(token.trim(), &supabase_url, Timestamp::now().as_second()));
         }
-        findings.iter().for_each(|finding| println!("{finding}"));
+        findings.iter().try_for_each(|finding| say(format_args!("{finding}")))?;
         let bad = findings.iter().filter(|finding| finding.problem.is_some()).count();
         ensure!(bad == 0, "{bad} of {} checks failed", findings.len());
         Ok(())
@@ -74,11 +76,16 @@ async fn diagnose(origin: &str, supabase_url: &str, behest_url: &str, function: 
     );
     let url = |flag: &str, base: &str, path: &str| {
         let base = base.trim_end_matches('/').trim_end_matches("/v1");
-        Url::parse(&format!("{base}{path}")).with_context(|| format!("{flag}: {base:?} is not a URL"))
+        let url = Url::parse(&format!("{base}{path}")).with_context(|| format!("{flag}: {base:?} is not a URL"))?;
+        ensure!(matches!(url.scheme(), "http" | "https"), "{flag}: {base:?} must begin with https:// or http://");
+        Ok(url)
     };
     let function_url = url("--supabase-url", supabase_url, &format!("/functions/v1/{function}"))?;
     let chat_url = url("--behest-url", behest_url, "/v1/chat/completions")?;
-    let http = Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none()).build()?;
+    let client = || Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none());
+    // As a browser goes, which asks no proxy for what is on this machine.
+    let (far, near) = (client().build()?, client().no_proxy().build()?);
+    let http = |url: &Url| if is_loopback(url) { &near } else { &far };
     // The function that the documentation shows allows these two and no other.
     let plain = "authorization, content-type";
     let mut findings = Vec::new();
@@ -91,26 +98,31 @@ async fn diagnose(origin: &str, supabase_url: &str, behest_url: &str, function: 
             "in the dashboard, Project, Settings, Allowed Origins: add",
         ),
     ] {
-        let problem = preflight(&http, url, origin, headers).await.err().map(|refusal| match refusal {
+        let problem = preflight(http(url), url, origin, headers).await.err().map(|refusal| match refusal {
             Refusal::Origin(said) => format!("{said}; {fix} {origin}"),
             Refusal::Other(said) => said,
         });
         findings.push(Finding { what: format!("{server} lets pages of {origin} call ({url})"), problem });
     }
-    if let Some(first) = findings.first_mut()
-        && is_missing(&http, &function_url, origin).await
-    {
-        let why =
-            "there is no function of this name: deploy it, or check --function, and whether the two URLs are swapped";
-        first.problem = Some(why.to_owned());
+    let missing = [
+        (
+            &function_url,
+            "there is no function of this name: deploy it, or check --function, and whether the two URLs are swapped",
+        ),
+        (&chat_url, "there is no gateway at this URL: check --behest-url, and whether the two URLs are swapped"),
+    ];
+    for (finding, (url, why)) in findings.iter_mut().zip(missing) {
+        if is_missing(http(url), url, origin).await {
+            finding.problem = Some(why.to_owned());
+        }
     }
     if findings.first().is_some_and(|finding| finding.problem.is_none()) {
-        let invoke = preflight(&http, &function_url, origin, FUNCTION_REQUEST_HEADERS).await;
+        let invoke = preflight(http(&function_url), &function_url, origin, FUNCTION_REQUEST_HEADERS).await;
         let problem = invoke.err().map(|refusal| format!("{}; calls with fetch work all the same", refusal.said()));
         findings.push(Finding { what: "supabase.functions.invoke may call the token function".to_owned(), problem });
     }
     for (server, url) in [("the token function", &function_url), ("the gateway", &chat_url)] {
-        findings.extend(clock(&http, server, url).await);
+        findings.extend(clock(http(url), server, url).await);
     }
     Ok(findings)
 }
@@ -151,10 +163,10 @@ fn session(token: &str, supabase_url: &str, now: i64) -> Finding {
     Finding { what, problem }
 }
 
-/// A call without credentials, which a function refuses and a server without it does not know.
+/// A call without credentials, which function and gateway refuse, and a server without them does not know.
 async fn is_missing(http: &Client, url: &Url, origin: &str) -> bool {
     let answer = http.post(url.clone()).header("origin", origin).send().await;
-    answer.is_ok_and(|answer| answer.status() == StatusCode::NOT_FOUND)
+    answer.is_ok_and(|answer| matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED))
 }
 
 enum Refusal {

@@ -10,6 +10,7 @@ pub(crate) mod gateway_token;
 pub(crate) mod identity;
 pub(crate) mod jwt;
 pub(crate) mod limits;
+pub(crate) mod loopback;
 pub(crate) mod mail;
 pub(crate) mod origins;
 pub(crate) mod random;

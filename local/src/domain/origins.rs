@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, HeaderValue, header};
+use reqwest::Url;
 
 use super::activity::Activity;
 use super::counters::Counters;
@@ -51,8 +52,20 @@ impl Origins {
 
 /// Is this an origin as a browser sends it: scheme, host, port, nothing after it?
 pub(crate) fn is_origin(text: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(text) else { return false };
-    matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
+    Url::parse(text).ok().and_then(|url| origin_of(&url)).is_some_and(|origin| origin == text)
+}
+
+/// What browsers send for pages at this address, and web views for those of an app's own scheme (`tauri://localhost`).
+pub(crate) fn origin_of(url: &Url) -> Option<String> {
+    match url.scheme() {
+        "http" | "https" => Some(url.origin().ascii_serialization()),
+        "about" | "blob" | "data" | "file" | "ftp" | "javascript" | "ws" | "wss" => None,
+        scheme => {
+            let host = url.host_str().filter(|host| !host.is_empty())?;
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            Some(format!("{scheme}://{host}{port}"))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -61,11 +74,29 @@ mod tests {
 
     #[test]
     fn an_origin_is_exactly_what_a_browser_sends() {
-        for good in ["http://localhost:5173", "https://app.example.com", "http://[::1]:8080"] {
+        for good in [
+            "http://localhost:5173",
+            "https://app.example.com",
+            "http://[::1]:8080",
+            "tauri://localhost",
+            "capacitor://localhost:1",
+        ] {
             assert!(is_origin(good), "{good}");
         }
-        for bad in ["*", "null", "localhost:5173", "http://localhost:5173/", "https://App.example.com", "https://a:443"]
-        {
+        for bad in [
+            "*",
+            "null",
+            "localhost:5173",
+            "http://localhost:5173/",
+            "https://App.example.com",
+            "https://a:443",
+            "tauri://localhost/",
+            "tauri://localhost/page",
+            "tauri://a@localhost",
+            "tauri:localhost",
+            "file:///page.html",
+            "javascript://localhost",
+        ] {
             assert!(!is_origin(bad), "{bad}");
         }
     }

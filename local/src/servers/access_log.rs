@@ -18,11 +18,19 @@ use crate::domain::activity::{Activity, Refusal, Served, Texts};
 
 /// Of a prompt or an answer, so much is kept.
 const LONGEST_TEXT: usize = 16 * 1024;
+/// Of a header, so much is kept: enough for any token.
+const LONGEST_HEADER: usize = 8 * 1024;
+const LONGEST_ID: usize = 255;
 /// Bodies beyond these sizes are passed on unread.
 const LARGEST_PROMPT: u64 = 1024 * 1024;
 const LARGEST_REFUSAL: u64 = 64 * 1024;
 /// What they hold is nobody's business: the length must do.
-const SECRET: [&str; 6] = ["authorization", "apikey", "x-api-key", "cookie", "set-cookie", "proxy-authorization"];
+const SECRET: [&str; 4] = ["apikey", "x-api-key", "cookie", "set-cookie"];
+/// The same, behind the name of a scheme.
+const WITH_SCHEME: [&str; 2] = ["authorization", "proxy-authorization"];
+const SCHEMES: [&str; 2] = ["bearer ", "basic "];
+/// May hold secrets behind their path.
+const ADDRESSES: [&str; 2] = ["location", "referer"];
 
 pub(super) async fn note(
     State((activity, server)): State<(Activity, &'static str)>,
@@ -35,7 +43,7 @@ pub(super) async fn note(
     }
     let headers = request.headers();
     let (user_id, session_id) = claimed(headers);
-    let text = |name: header::HeaderName| Some(headers.get(name)?.to_str().ok()?.to_owned());
+    let text = |name: header::HeaderName| Some(beginning(headers.get(name)?.as_bytes(), LONGEST_HEADER));
     let mut served = Served {
         at: activity.now_ms(),
         server,
@@ -74,26 +82,37 @@ pub(super) async fn note(
 /// Whom the token says it is for, unverified: for display.
 fn claimed(headers: &HeaderMap) -> (Option<String>, Option<String>) {
     let claims = bearer::token(headers).and_then(decode_token).unwrap_or_default();
-    let claim = |names: [&str; 2]| names.iter().find_map(|name| Some(claims.get(*name)?.as_str()?.to_owned()));
-    let named = headers.get("x-session-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let short = |id: &str| beginning(id.as_bytes(), LONGEST_ID);
+    let claim = |names: [&str; 2]| names.iter().find_map(|name| Some(short(claims.get(*name)?.as_str()?)));
+    let named = headers.get("x-session-id").and_then(|value| value.to_str().ok()).map(short);
     (claim(["uid", "sub"]), named.or_else(|| claim(["sid", "session_id"])))
 }
 
 /// Headers as they may be shown.
 fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
     let value = |name: &str, value: &[u8]| {
-        let text = String::from_utf8_lossy(value);
-        if !SECRET.contains(&name) {
-            return text.into_owned();
+        let text = beginning(value, LONGEST_HEADER);
+        let said = if WITH_SCHEME.contains(&name) {
+            let scheme = text.split_inclusive(' ').next().unwrap_or_default();
+            if SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme)) { scheme } else { "" }
+        } else if SECRET.contains(&name) {
+            ""
+        } else if ADDRESSES.contains(&name) {
+            // A way back from sign-in has the session behind these.
+            text.split(['?', '#']).next().unwrap_or_default()
+        } else {
+            &text
+        };
+        match value.len().saturating_sub(said.len()) {
+            0 => said.to_owned(),
+            more => format!("{said}… ({more} characters)"),
         }
-        let scheme = text.split_once(' ').map(|(scheme, _)| format!("{scheme} ")).unwrap_or_default();
-        format!("{scheme}… ({} characters)", text.len() - scheme.len())
     };
     headers.iter().map(|(name, text)| (name.to_string(), value(name.as_str(), text.as_bytes()))).collect()
 }
 
-fn beginning(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_TEXT)]).into_owned()
+fn beginning(bytes: &[u8], longest: usize) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(longest)]).into_owned()
 }
 
 /// The request again, with the beginning of its body.
@@ -104,7 +123,7 @@ async fn read(request: Request) -> (Request, String) {
     let (parts, body) = request.into_parts();
     match to_bytes(body, usize::MAX).await {
         Ok(bytes) => {
-            let asked = beginning(&bytes);
+            let asked = beginning(&bytes, LONGEST_TEXT);
             (Request::from_parts(parts, bytes.into()), asked)
         }
         Err(error) => {
@@ -144,7 +163,7 @@ struct End {
 impl Noted {
     fn end(&mut self) {
         if let Some(End { activity, id, began }) = self.end.take() {
-            activity.ended(id, began.elapsed().as_millis(), &beginning(&self.text));
+            activity.ended(id, began.elapsed().as_millis(), &beginning(&self.text, LONGEST_TEXT));
         }
     }
 }
@@ -186,17 +205,39 @@ impl Drop for Noted {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
     use super::*;
+
+    fn shown_as(name: &'static str, value: &str) -> String {
+        let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]);
+        shown(&headers).remove(0).1
+    }
 
     #[test]
     fn secrets_are_not_shown() {
-        let headers = [("authorization", "Bearer abc.def.ghi"), ("apikey", "sb_secret_x"), ("accept", "text/plain")];
-        let headers: HeaderMap =
-            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let shown = shown(&headers);
-        let of = |name: &str| shown.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str()).unwrap();
-        assert_eq!(of("authorization"), "Bearer … (11 characters)");
-        assert_eq!(of("apikey"), "… (11 characters)");
-        assert_eq!(of("accept"), "text/plain");
+        for (name, value, expected) in [
+            ("authorization", "Bearer abc.def.ghi", "Bearer … (11 characters)"),
+            ("authorization", "abc.def.ghi and more", "… (20 characters)"),
+            ("apikey", "sb_secret_x", "… (11 characters)"),
+            ("cookie", "session=abc; theme=dark", "… (23 characters)"),
+            ("set-cookie", "session=abc; Path=/", "… (19 characters)"),
+            ("location", "http://localhost:5173/a#access_token=abc", "http://localhost:5173/a… (17 characters)"),
+            ("location", "http://localhost:5173/?code=abc", "http://localhost:5173/… (9 characters)"),
+            ("referer", "http://localhost:5173/", "http://localhost:5173/"),
+            ("accept", "text/plain", "text/plain"),
+        ] {
+            assert_eq!(shown_as(name, value), expected);
+        }
+    }
+
+    #[test]
+    fn a_long_header_does_not_fill_the_memory() {
+        assert!(shown_as("from", &"x".repeat(300_000)).len() < LONGEST_HEADER + 100);
+        let headers =
+            HeaderMap::from_iter([(HeaderName::from_static("x-session-id"), "x".repeat(9000).parse().unwrap())]);
+        assert_eq!(claimed(&headers), (None, Some("x".repeat(LONGEST_ID))));
+        let no_text = HeaderValue::from_bytes(&[0xff; 9]).unwrap();
+        assert_eq!(shown(&HeaderMap::from_iter([(header::FROM, no_text)]))[0].1, "\u{fffd}".repeat(9));
     }
 }

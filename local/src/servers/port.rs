@@ -1,6 +1,6 @@
 //! Ports of this machine, and their names.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -83,7 +83,26 @@ pub(crate) fn url(host: IpAddr, port: u16) -> String {
     format!("http://{host}:{port}")
 }
 
-/// `localhost` where it means the same, as people type it.
+/// `localhost` where it means the same, as people type it: not every address of this machine.
 pub(crate) fn page_origin(host: IpAddr, port: u16) -> String {
-    if host.is_loopback() { format!("http://localhost:{port}") } else { url(host, port) }
+    let is_localhost = matches!(host, IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST));
+    if is_localhost { format!("http://localhost:{port}") } else { url(host, port) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_where_its_address_says() {
+        for (host, origin) in [
+            ("127.0.0.1", "http://localhost:1"),
+            ("::1", "http://localhost:1"),
+            ("127.0.0.2", "http://127.0.0.2:1"),
+            ("0.0.0.0", "http://127.0.0.1:1"),
+            ("192.0.2.1", "http://192.0.2.1:1"),
+        ] {
+            assert_eq!(page_origin(host.parse().unwrap(), 1), origin);
+        }
+    }
 }

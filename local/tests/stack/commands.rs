@@ -1,7 +1,7 @@
 //! The commands beside `start`, as a person types them, and who may see the tools.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use behest_local::Config;
 use serde_json::json;
@@ -38,6 +38,22 @@ async fn users_are_listed_and_given_plans_while_the_servers_run() {
     assert!(unknown.contains("no plan \"gold\": use free, pro, max"), "{unknown}");
     let nobody = on(&data, "users", &["--set-plan", "nobody", "pro"]).unwrap_err();
     assert_eq!(nobody.trim(), "error: there is no user nobody");
+}
+
+#[tokio::test]
+async fn a_reader_who_has_read_enough_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.sqlite");
+    let world = World::with(Config { data: Some(data.clone()), ..config() }).await;
+    world.sign_up("ada@example.com").await;
+    for command in ["users", "keys", "status"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut program = Command::new(env!("CARGO_BIN_EXE_behest-local"));
+        let program = program.arg(command).args(["--data", data.to_str().unwrap()]).stdout(writer);
+        let Output { status, stderr, .. } = program.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        assert!(status.success() && stderr.is_empty(), "{command}: {}", String::from_utf8_lossy(&stderr));
+    }
 }
 
 #[tokio::test]
@@ -110,6 +126,13 @@ async fn doctor_does_both_preflights_and_says_what_to_change() {
     assert!(!good && out.contains("cannot be reached"), "{out}");
     let (good, out, _) = doctor(PAGE, gateway, supabase).await;
     assert!(!good && out.contains("there is no function of this name") && out.contains("swapped"), "{out}");
+    let (good, out, _) = doctor(PAGE, supabase, supabase).await;
+    assert!(!good && out.contains("there is no gateway at this URL"), "{out}");
+    let (good, out, error) = doctor(PAGE, "localhost:54321", gateway).await;
+    assert!(
+        !good && out.is_empty() && error.contains("--supabase-url: \"localhost:54321\" must begin with"),
+        "{error}"
+    );
     let (good, out, _) = doctor(PAGE, &server_of_yesterday().await, gateway).await;
     assert!(!good && out.contains("s ahead of it: set the clock"), "{out}");
     let ada = world.sign_up("ada@example.com").await;
@@ -133,6 +156,21 @@ async fn doctor_does_both_preflights_and_says_what_to_change() {
     let (good, _, error) = doctor("http://localhost:9999/", supabase, gateway).await;
     assert!(!good && error.contains("is not an origin"), "{error}");
     assert_eq!(world.counted("mint"), 0);
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_system_stands_before_other_machines_alone() {
+    let nobody = [("HTTP_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", "")];
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start_where(&folder.path().join("data.sqlite"), &nobody);
+    program.ask().await;
+    let url = |name: &str| program.addresses[name].as_str().unwrap();
+    let arguments = ["doctor", "--origin", PAGE, "--supabase-url", url("supabase"), "--behest-url", url("gateway")];
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_behest-local"));
+    let Output { stdout, .. } = doctor.args(arguments).envs(nobody).output().unwrap();
+    let said = String::from_utf8(stdout).unwrap();
+    assert!(said.contains("ok    the clocks of this machine and the gateway agree"), "{said}");
+    assert!(!said.contains("cannot be reached"), "{said}");
 }
 
 #[tokio::test]

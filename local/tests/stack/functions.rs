@@ -61,9 +61,12 @@ async fn own_function() -> (String, mpsc::Sender<Result<Vec<u8>, std::io::Error>
             }
             let asked = format!("{} {}", request.method(), request.uri());
             let token = request.headers().contains_key("authorization");
+            let length = request.headers().get("content-length").cloned();
             let body = axum::body::to_bytes(request.into_body(), 1000).await.unwrap();
             let told = format!("{asked} token={token} body={}", String::from_utf8_lossy(&body));
-            (StatusCode::CREATED, [("x-own", "1")], told).into_response()
+            let mut answer = (StatusCode::CREATED, [("x-own", "1")], told).into_response();
+            answer.headers_mut().extend(length.map(|length| (http::HeaderName::from_static("x-length"), length)));
+            answer
         }
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -80,6 +83,11 @@ async fn a_function_of_ones_own_is_called_through() {
     let answer = send(call("hello/a%20b?c=d").bearer_auth("x").body("hi")).await;
     assert_eq!((answer.status.as_u16(), answer.header("x-own")), (201, Some("1")));
     assert_eq!(answer.text, "PUT /base/a%20b?c=d token=true body=hi");
+    assert_eq!(answer.header("x-length"), Some("2"));
+    for path in ["100%25", "a%2Fb/%2541", "a//b/", "%C3%A9;x=y"] {
+        let text = send(call(&format!("hello/{path}"))).await.text;
+        assert_eq!(text, format!("PUT /base/{path} token=false body="), "the path is as it was sent");
+    }
     assert_eq!(send(call("hello")).await.text, "PUT /base token=false body=");
     assert_eq!(platform(&send(call("other")).await), (404, "NOT_FOUND".to_owned()));
 
@@ -91,7 +99,7 @@ async fn a_function_of_ones_own_is_called_through() {
     }
     drop(say);
     assert!(in_time(body.next()).await.is_none());
-    assert_eq!(world.counted("functions.hello"), 3);
+    assert_eq!(world.counted("functions.hello"), 7);
 }
 
 #[tokio::test]

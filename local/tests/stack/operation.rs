@@ -157,10 +157,10 @@ async fn the_page_is_served_with_its_package_and_settings() {
 
 #[tokio::test]
 async fn other_origins_can_be_added() {
-    let origin = "https://app.example.com";
-    let world = World::with(Config { allow_origins: vec![origin.into()], ..config() }).await;
+    let (origin, app) = ("https://app.example.com", "tauri://localhost");
+    let world = World::with(Config { allow_origins: vec![origin.into(), app.into()], ..config() }).await;
     let ada = world.sign_up("ada@example.com").await;
-    for allowed in [origin, PAGE] {
+    for allowed in [origin, app, PAGE] {
         let answer = send(world.function().bearer_auth(&ada.access).header("origin", allowed)).await;
         assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (200, Some(allowed)));
         let token = answer.json()["token"].as_str().unwrap().to_owned();
@@ -201,7 +201,13 @@ fn program(more: &[&str]) -> Command {
 
 impl Program {
     pub(crate) fn start(data: &Path) -> Self {
-        let mut child = program(&["--json", "--demo-user", "--data", data.to_str().unwrap()]).spawn().unwrap();
+        Self::start_where(data, &[])
+    }
+
+    /// With more in its environment.
+    pub(crate) fn start_where(data: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = program(&["--json", "--demo-user", "--data", data.to_str().unwrap()]);
+        let mut child = command.envs(environment.iter().copied()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let addresses = serde_json::from_str(&line).unwrap_or_else(|why| {
@@ -223,7 +229,7 @@ impl Program {
     }
 
     /// Signs the demo user in and asks one question.
-    async fn ask(&self) {
+    pub(crate) async fn ask(&self) {
         let key = self.addresses["publishableKey"].as_str().unwrap();
         let user = &self.addresses["demoUser"];
         let session = self.post("supabase", "/auth/v1/token?grant_type=password", &[("apikey", key)], user).await;

@@ -63,6 +63,29 @@ async fn rows_are_filtered_renamed_and_counted() {
 }
 
 #[tokio::test]
+async fn what_is_missing_is_refused_and_not_taken_for_something_else() {
+    let world = World::start().await;
+    let ada = world.sign_up("ada@example.com").await;
+    for (query, header, value, status, code) in [
+        ("", "accept", "text/csv", 406, "PGRST107"),
+        ("", "accept", "application/vnd.pgrst.plan+text; for=\"application/json\"", 406, "PGRST107"),
+        ("", "accept-profile", "private", 406, "PGRST106"),
+        ("or=(plan.eq.free,plan.is.null)", "accept", "*/*", 400, "PGRST100"),
+        ("offset=2", "prefer", "count=exact", 416, "PGRST103"),
+        ("offset=2", "prefer", "return=representation", 200, ""),
+        ("", "accept", "application/json;q=0.9", 200, ""),
+        ("", "accept", "text/html, */*;q=0.8", 200, ""),
+        ("", "accept", "application/vnd.pgrst.object+json;nulls=stripped", 200, ""),
+        ("", "accept-profile", "public", 200, ""),
+    ] {
+        let call = world.get_supabase(&format!("/rest/v1/profiles?{query}")).bearer_auth(&ada.access);
+        let answer = send(call.header(header, value)).await;
+        let said = answer.json()["code"].as_str().unwrap_or_default().to_owned();
+        assert_eq!((answer.status.as_u16(), &*said), (status, code), "{query} {value}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn the_secret_key_reads_every_row() {
     let world = World::start().await;
     let key = world.secret_key().await;

@@ -190,6 +190,12 @@ async fn a_browser_is_sent_back_to_allowed_origins_only() {
     assert!(odd.header("content-security-policy").unwrap().contains("default-src 'none'"));
     let none = send(world.http.get(format!("{}/auth/v1/authorize?provider=", world.running.supabase_url))).await;
     assert_eq!(refusal(&none), (400, "validation_failed".to_owned()));
+    let app = World::with(Config { allow_origins: vec!["tauri://localhost".to_owned()], ..config() }).await;
+    let more = [("redirect_to", "tauri://localhost/back?a=b")];
+    let page = send(app.http.get(authorize(&app, &more))).await;
+    assert!(page.header("content-security-policy").unwrap().contains("form-action 'self' tauri://localhost;"));
+    let back = through_provider(&app, &more).await;
+    assert!(back.as_str().starts_with("tauri://localhost/back?a=b#access_token="), "{back}");
 }
 
 #[tokio::test]

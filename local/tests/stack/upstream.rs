@@ -351,13 +351,28 @@ async fn an_upstream_that_is_away_or_silent_is_an_error_in_time() {
     let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let mut server = Server::start().await;
     let (world_away, token) = world(&server, |upstream| upstream.url = format!("http://{away}/v1")).await;
-    assert_eq!(send(world_away.chat(&token, &question(true))).await.refusal(), (502, "server_error".to_owned()));
+    let refused = send(world_away.chat(&token, &question(true))).await;
+    assert_eq!(refused.refusal(), (502, "server_error".to_owned()));
+    assert!(refused.text.contains("could not be reached"), "{}", refused.text);
 
     let (world, token) = world(&server, |upstream| upstream.silence = Duration::from_millis(500)).await;
     let call = tokio::spawn(send(world.chat(&token, &question(true))));
     let unanswered = server.next().await;
     assert_eq!(in_time(call).await.unwrap().refusal(), (504, "server_error".to_owned()));
     drop(unanswered);
+}
+
+#[tokio::test]
+async fn an_upstream_that_breaks_off_was_reached() {
+    let mut server = Server::start().await;
+    let (world, token) = world(&server, |_| {}).await;
+    let call = tokio::spawn(send(world.chat(&token, &question(false))));
+    let half = [Ok(Bytes::from("{\"choices\":")), Err(std::io::Error::other("gone"))];
+    let half = Body::from_stream(futures_util::stream::iter(half));
+    server.next().await.answer.send(([(header::CONTENT_TYPE, "application/json")], half).into_response()).unwrap();
+    let refused = in_time(call).await.unwrap();
+    assert_eq!(refused.refusal(), (502, "server_error".to_owned()));
+    assert!(refused.text.contains("The upstream broke off"), "{}", refused.text);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 
+use crate::reach::Reach;
 use crate::server::http::{HttpClient, HttpError, Limits};
 use crate::{Error, Reason};
 
@@ -15,9 +16,10 @@ pub(in crate::server) fn http_client() -> Result<Arc<dyn HttpClient>, Error> {
     Ok(Arc::new(NativeClient::new()?))
 }
 
-/// [`HttpClient`] by reqwest, with one connection pool.
+/// [`HttpClient`] by reqwest. Whoever clones it shares its connections. Other machines are reached through the system's proxy, if
+/// there is one (`HTTPS_PROXY`, …), this machine without it.
 #[derive(Clone, Debug)]
-pub struct NativeClient(reqwest::Client);
+pub struct NativeClient(Reach);
 
 impl NativeClient {
     /// A client with its own connection pool.
@@ -25,11 +27,13 @@ impl NativeClient {
     /// # Errors
     /// [`Reason::Misconfigured`] if the TLS library cannot be set up.
     pub fn new() -> Result<Self, Error> {
-        reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(5))
-            .user_agent(concat!("behest-client/", env!("CARGO_PKG_VERSION")))
-            .build()
+        let builder = || {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(Duration::from_secs(5))
+                .user_agent(concat!("behest-client/", env!("CARGO_PKG_VERSION")))
+        };
+        Reach::new(builder)
             .map(Self)
             .map_err(|error| Error::new(Reason::Misconfigured, format!("the HTTP client cannot start: {error}")))
     }
@@ -37,11 +41,11 @@ impl NativeClient {
 
 impl HttpClient for NativeClient {
     fn send(&self, request: Request<Bytes>, limits: Limits) -> BoxFuture<'static, Result<Response<Bytes>, HttpError>> {
-        let client = self.0.clone();
+        let clients = self.0.clone();
         Box::pin(async move {
             let mut request = reqwest::Request::try_from(request).map_err(failed)?;
             *request.timeout_mut() = Some(limits.deadline);
-            let mut answer = client.execute(request).await.map_err(failed)?;
+            let mut answer = clients.to(request.url().as_str()).execute(request).await.map_err(failed)?;
             let mut body = BytesMut::new();
             while let Some(chunk) = answer.chunk().await.map_err(failed)? {
                 if body.len() + chunk.len() > limits.body {

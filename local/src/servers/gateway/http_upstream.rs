@@ -1,6 +1,5 @@
 //! Any OpenAI-compatible server, its stream passed on as it comes.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -15,6 +14,7 @@ use serde_json::Value;
 use super::error::GatewayError;
 use super::reply::{Broken, Reply};
 use super::request::ChatRequest;
+use crate::domain::loopback::is_loopback;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// A whole answer that is larger than this is no chat completion.
@@ -36,15 +36,14 @@ impl HttpUpstream {
     /// `silence` is the longest wait for the first byte, and between bytes.
     pub(crate) fn new(url: &str, key: Option<Secret>, model: Option<String>, silence: Duration) -> Result<Self> {
         let url = Url::parse(url).with_context(|| format!("--upstream: {url:?} is not a URL"))?;
-        let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else {
+        if !url.has_host() || !matches!(url.scheme(), "http" | "https") {
             bail!("--upstream: {url} must begin with http:// or https://");
-        };
+        }
         let mut builder = Client::builder()
             .connect_timeout(CONNECT_LIMIT)
             .read_timeout(silence)
             .redirect(reqwest::redirect::Policy::none());
-        let host = host.trim_matches(['[', ']']);
-        if host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+        if is_loopback(&url) {
             builder = builder.no_proxy();
         }
         if key.as_ref().is_some_and(|key| bearer(key).is_none()) {
@@ -84,7 +83,7 @@ impl HttpUpstream {
         if let Some(value) = self.key.as_ref().and_then(bearer) {
             call = call.header(header::AUTHORIZATION, value);
         }
-        let response = call.send().await.map_err(unreachable_upstream)?;
+        let response = call.send().await.map_err(no_answer)?;
         let status = response.status();
         let is_plain = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
         if response.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| !is_plain(encoding)) {
@@ -124,7 +123,7 @@ fn api_root(url: &Url) -> String {
 
 async fn read(mut response: Response, limit: usize) -> Result<Bytes, GatewayError> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable_upstream)? {
+    while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
         if body.len() + chunk.len() > limit {
             return Err(GatewayError::upstream("The upstream's answer is too large"));
         }
@@ -133,14 +132,16 @@ async fn read(mut response: Response, limit: usize) -> Result<Bytes, GatewayErro
     Ok(body.freeze())
 }
 
-fn unreachable_upstream(why: reqwest::Error) -> GatewayError {
-    let late = why.is_timeout();
+fn no_answer(why: reqwest::Error) -> GatewayError {
+    let (late, is_away) = (why.is_timeout(), why.is_connect());
     // Without the URL, which may hold a key.
     tracing::warn!(error = format!("{:#}", anyhow::Error::new(why.without_url())), "the upstream did not answer");
     if late {
         GatewayError::timeout("The upstream did not answer in time")
-    } else {
+    } else if is_away {
         GatewayError::upstream("The upstream could not be reached")
+    } else {
+        GatewayError::upstream("The upstream broke off, or what it sent is not HTTP")
     }
 }
 

@@ -119,6 +119,8 @@ pub(crate) async fn read(
     }
     supabase.shared.counters.add("rest.profiles");
     let caller = supabase.rest_caller(&headers)?;
+    is_schema(&headers, "accept-profile")?;
+    let wants_object = wants_object(&headers)?;
     let Query(parameters) = query.map_err(|why| RestError::bad_request("PGRST100", why.body_text()))?;
     let row_query = RowQuery::parse(&parameters)?;
     let visible = match caller {
@@ -138,11 +140,15 @@ pub(crate) async fn read(
         some => format!("{}-{}", row_query.offset, row_query.offset + some - 1),
     };
     let total = wants_count(&headers).then_some(total);
+    if let Some(total) = total.filter(|total| row_query.offset > *total) {
+        let offset = row_query.offset;
+        let details = Some(format!("An offset of {offset} was requested, but there are only {total} rows."));
+        let status = StatusCode::RANGE_NOT_SATISFIABLE;
+        return Err(RestError { details, ..RestError::new(status, "PGRST103", "Requested range not satisfiable") });
+    }
     let range = format!("{range}/{}", total.map_or_else(|| "*".to_owned(), |total| total.to_string()));
     let status =
         if total.is_some_and(|total| total > rows.len()) { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-    let wants_object =
-        headers.get_all(header::ACCEPT).iter().any(|value| value.to_str().is_ok_and(|accept| accept.contains(OBJECT)));
     let (media_type, body) = if wants_object {
         let [row] = rows.as_slice() else {
             let message = "Cannot coerce the result to a single JSON object";
@@ -221,6 +227,10 @@ impl RowQuery {
                 "order" => row_query.order = value.split(',').map(Order::parse).collect::<Result<_, _>>()?,
                 "limit" => row_query.limit = number()?,
                 "offset" => row_query.offset = number()?,
+                "and" | "or" | "not.and" | "not.or" => {
+                    let message = format!("\"failed to parse logic tree ({value})\": {name} is not supported here");
+                    return Err(RestError::bad_request("PGRST100", message));
+                }
                 name => row_query.filters.push(Filter::parse(column(name)?, value)?),
             }
         }
@@ -322,6 +332,32 @@ fn column(name: &str) -> Result<&'static str, RestError> {
         .ok_or_else(|| RestError::bad_request("42703", format!("column {TABLE}.{name} does not exist")))
 }
 
+/// One object in place of a list? Tables in other formats (CSV, plans) are missing here, and no format is taken for another.
+fn wants_object(headers: &HeaderMap) -> Result<bool, RestError> {
+    let all: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let media_types =
+        || all.iter().flat_map(|list| list.split(',')).map(|item| item.split(';').next().unwrap_or(item).trim());
+    if media_types().any(|media_type| media_type == OBJECT) {
+        return Ok(true);
+    }
+    let is_json = |media_type: &str| {
+        matches!(media_type, "" | "*/*" | "application/*" | "application/json" | "application/vnd.pgrst.array+json")
+    };
+    if all.is_empty() || media_types().any(is_json) {
+        return Ok(false);
+    }
+    let message = format!("None of these media types are available: {}", all.join(", "));
+    Err(RestError::new(StatusCode::NOT_ACCEPTABLE, "PGRST107", message))
+}
+
+/// There is one schema, whose name nobody has to say.
+fn is_schema(headers: &HeaderMap, name: &str) -> Result<(), RestError> {
+    let Some(schema) = headers.get(name).filter(|schema| *schema != "public") else { return Ok(()) };
+    let message = format!("Invalid schema: {}", String::from_utf8_lossy(schema.as_bytes()));
+    let details = Some("Only the following schemas are exposed: public".to_owned());
+    Err(RestError { details, ..RestError::new(StatusCode::NOT_ACCEPTABLE, "PGRST106", message) })
+}
+
 /// Does the caller want to know how many rows there are? Exact, planned or estimated is all the same here.
 fn wants_count(headers: &HeaderMap) -> bool {
     let all = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
@@ -364,6 +400,7 @@ mod tests {
         assert_eq!(ask(&[("select", "level:plan")]), Ok(Some(json!({ "level": "pro" }))));
         assert_eq!(ask(&[("id", "like.u1")]), Err("PGRST100"));
         assert_eq!(ask(&[("id", "in.u1")]), Err("PGRST100"));
+        assert_eq!(ask(&[("or", "(plan.eq.free,plan.is.null)")]), Err("PGRST100"));
         assert_eq!(ask(&[("limit", "x")]), Err("PGRST100"));
         assert_eq!(ask(&[("order", "plan.up")]), Err("PGRST100"));
         assert_eq!(ask(&[("order", "level")]), Err("42703"));

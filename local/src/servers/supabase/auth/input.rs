@@ -27,17 +27,23 @@ pub(super) fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) ->
 /// The address in the form it is stored, if it has the form of one.
 pub(super) fn address(email: &str) -> Result<String, AuthError> {
     let email = email.trim().to_lowercase();
-    let plausible = email.len() <= 255
-        && !email.chars().any(|c| c.is_whitespace() || c.is_control())
-        && email
-            .split_once('@')
-            .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
-    if plausible {
-        Ok(email)
-    } else {
-        let message = "Unable to validate email address: invalid format";
-        Err(AuthError::bad_request("validation_failed", message))
+    if email.len() <= 255 && email.split_once('@').is_some_and(|(name, host)| is_name(name) && is_host(host)) {
+        return Ok(email);
     }
+    Err(AuthError::bad_request("validation_failed", "Unable to validate email address: invalid format"))
+}
+
+/// What Supabase Auth takes before the at sign: letters of ASCII, and neither quotes nor brackets.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c))
+}
+
+/// And behind it: the name of a host, with or without a dot.
+fn is_host(host: &str) -> bool {
+    host.split('.').all(|label| {
+        let plain = label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        plain && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+    })
 }
 
 pub(super) fn check_password(password: &str) -> Result<(), AuthError> {
@@ -69,4 +75,36 @@ pub(super) fn merged(metadata: Value, changes: Map<String, Value>) -> Value {
         }
     }
     Value::Object(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_as_by_supabase_auth() {
+        for good in ["ada@example.com", " Ada.L+x'y@Example.COM ", "a@localhost", "a@b-c.d", "1@1"] {
+            assert_eq!(address(good).map_err(|_| ()), Ok(good.trim().to_lowercase()));
+        }
+        let long = format!("{}@example.com", "a".repeat(250));
+        for bad in [
+            "",
+            "ada",
+            "@a",
+            "a@",
+            "a@b@c",
+            "a b@c",
+            "jörg@example.com",
+            "a@bücher.example",
+            "\u{202e}a@b",
+            "<b>@c",
+            "\"a\"@b",
+            "a@b..c",
+            "a@-b",
+            "a@b-",
+            &long,
+        ] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::error::AuthError;
 use super::input::{Reply, address, parse};
 use super::way_back;
+use crate::domain::origins::origin_of;
 use crate::servers::supabase::state::Supabase;
 use crate::store::flows::{self, Flow};
 use crate::store::{sessions, users};
@@ -112,7 +113,7 @@ fn show(supabase: &Supabase, asked: &Authorize, problem: Option<&str>) -> Respon
 /// Nothing runs, nothing but the page's own style counts, and the form leads to here and to where the browser goes back to.
 fn policy(supabase: &Supabase, asked: &Authorize) -> HeaderValue {
     let style = STANDARD.encode(digest(&SHA256, style::PLAIN.as_bytes()));
-    let back = supabase.way_back(&asked.redirect_to).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    let back = supabase.way_back(&asked.redirect_to).ok().and_then(|url| origin_of(&url)).unwrap_or_default();
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; form-action 'self' {back}; frame-ancestors 'none'; \
          base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"

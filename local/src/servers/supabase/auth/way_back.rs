@@ -5,6 +5,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::error::AuthError;
+use crate::domain::origins::origin_of;
 use crate::servers::supabase::state::Supabase;
 
 impl Supabase {
@@ -12,8 +13,8 @@ impl Supabase {
     pub(super) fn way_back(&self, redirect_to: &str) -> Result<Url, AuthError> {
         let asked = Url::parse(redirect_to).ok();
         let allowed = asked.filter(|url| {
-            let origin = HeaderValue::try_from(url.origin().ascii_serialization());
-            origin.is_ok_and(|origin| self.shared.origins.allows(&origin))
+            let origin = origin_of(url).and_then(|origin| HeaderValue::try_from(origin).ok());
+            origin.is_some_and(|origin| self.shared.origins.allows(&origin))
         });
         match allowed {
             Some(mut url) => {

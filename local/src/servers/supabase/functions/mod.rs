@@ -60,13 +60,13 @@ impl Functions {
             .route(
                 "/{name}",
                 any(|state, path: Result<Path<String>, PathRejection>, request| {
-                    call(state, path.map(|Path(name)| (name, String::new())), request)
+                    call(state, path.map(|Path(name)| name), request)
                 }),
             )
             .route(
                 "/{name}/{*rest}",
-                any(|state, path: Result<Path<_>, PathRejection>, request| {
-                    call(state, path.map(|Path(path)| path), request)
+                any(|state, path: Result<Path<(String, String)>, PathRejection>, request| {
+                    call(state, path.map(|Path((name, _))| name), request)
                 }),
             )
             .fallback(|| async { not_found() })
@@ -76,10 +76,13 @@ impl Functions {
 
 async fn call(
     State((functions, supabase)): State<(Functions, Supabase)>,
-    path: Result<(String, String), PathRejection>,
+    name: Result<String, PathRejection>,
     request: Request,
 ) -> Response {
-    let Ok((name, rest)) = path else { return not_found() };
+    let Ok(name) = name else { return not_found() };
+    // As it was sent: read and written again, it would be another.
+    let path = request.uri().path().trim_start_matches('/');
+    let rest = path.split_once('/').map_or("", |(_, rest)| rest).to_owned();
     if leaves_its_place(&rest) {
         return not_found();
     }
@@ -118,10 +121,11 @@ async fn call(
     }
 }
 
-/// Would the URL of another server take part of this path for a way out of the function's own?
+/// Would another server take part of this path for a way out of the function's own, were it to decode it twice?
 fn leaves_its_place(rest: &str) -> bool {
-    let rest = percent_decode_str(rest).decode_utf8_lossy();
-    rest.split(['/', '\\']).any(|part| matches!(part, "." | ".."))
+    let once = percent_decode_str(rest).decode_utf8_lossy();
+    let twice = percent_decode_str(&once).decode_utf8_lossy();
+    [&once, &twice].iter().any(|path| path.split(['/', '\\']).any(|part| matches!(part, "." | "..")))
 }
 
 impl Supabase {

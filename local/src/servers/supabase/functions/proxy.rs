@@ -52,6 +52,7 @@ impl Proxy {
         let sent = self
             .client
             .request(parts.method, url)
+            // With its length, if it has one: small servers read no body without.
             .headers(end_to_end(parts.headers))
             .body(reqwest::Body::wrap_stream(body.into_data_stream()))
             .send();
@@ -60,6 +61,8 @@ impl Proxy {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = answer.status();
                 *response.headers_mut() = end_to_end(answer.headers().clone());
+                // The body is sent on as a stream, whose framing is the connection's own.
+                response.headers_mut().remove(header::CONTENT_LENGTH);
                 *response.body_mut() = Body::from_stream(answer.bytes_stream());
                 response
             }
@@ -76,7 +79,5 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
-    // The body is sent on as a stream, whose framing is the connection's own.
-    headers.remove(header::CONTENT_LENGTH);
     headers
 }
