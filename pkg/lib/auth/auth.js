@@ -1,4 +1,4 @@
-import { BehestError, requireText } from "../error.js";
+import { BehestError, invalidRequest, requireText } from "../error.js";
 import { generateSessionId } from "../token.js";
 import { proof } from "./proof.js";
 
@@ -168,8 +168,8 @@ export function authOver(open, url, detectsReturn) {
     resetPasswordForEmail: (email, options) =>
       answer(null, () => ({}), RECOVERY, options, () => letter({ ...contact({ email }), ...captcha(options) }, options?.redirectTo)),
     getSession: () => answer({ session: null }, (session) => ({ session }), SESSION),
-    refreshSession: () => signIn(REFRESH),
-    getUser: () => user(USER),
+    refreshSession: (given) => signIn(REFRESH, given, onlyOwn),
+    getUser: (given) => user(USER, given, onlyOwn),
     updateUser: (changes, options) => user(UPDATE, changes, (body) => letter(body, options?.emailRedirectTo)),
     signOut: async (options) => ({ error: (await user(SIGN_OUT, options, (given) => given)).error }),
     onAuthStateChange: (callback) => listen(callback, false),
@@ -177,6 +177,11 @@ export function authOver(open, url, detectsReturn) {
   // Not later than the page's own script: a router may change the address.
   if (detectsReturn && address()) void initialize();
   return { auth, driver, listen };
+}
+
+/** Whose token is given may be somebody else, and is not to be taken for who is signed in. */
+function onlyOwn(given) {
+  if (given.length ?? given.refresh_token) throw invalidRequest("only the session that is kept here can be asked about");
 }
 
 function hear({ callback }, event, session) {
