@@ -253,6 +253,26 @@ test("stop while a tool runs: the call is answered for, and the conversation goe
   assert.deepEqual(roles, ["user Go", "assistant null", 'tool {"error":"it was stopped"}', "user On"]);
 });
 
+test("a call that was stopped is answered for, also with the id of one that was not", LIMIT, async () => {
+  let stop = () => {};
+  const { world, chat } = setting({ tools: { f: () => (stop(), "7") } });
+  answers(world, calls(["f", "{}"]), says("One"), calls(["f", "{}"]), says("Two"), calls(["f", "{}"]), says("Three"));
+  const given = () =>
+    bodies(world)
+      .at(-1)
+      .messages.filter(({ role }) => role === "tool")
+      .map(({ content }) => content);
+  const stopped = '{"error":"it was stopped"}';
+  await chat.send("Go");
+  stop = chat.stop;
+  assert.equal((await chat.send("Go")).outcome, "aborted");
+  stop = () => {};
+  assert.equal((await chat.send("On")).message.content, "Two");
+  assert.deepEqual(given(), ["7", stopped]);
+  await chat.send("Go");
+  assert.deepEqual(given(), ["7", stopped, "7"]);
+});
+
 test("structured output: the schema is sent, the answer is checked, what does not fit is a typed error", LIMIT, async () => {
   const schema = z.object({ name: z.string(), age: z.number() });
   const { world, chat } = setting();
