@@ -16,6 +16,7 @@ const FINISH = {
 export async function* stepsOf(calls, request, { tools, maxRounds = MOST_ROUNDS }, signal) {
   const defined = definitions(tools);
   let { messages } = request;
+  const taken = new Set();
   for (let round = 1; ; round++) {
     const body = { ...request, messages, ...(defined.length > 0 && { tools: defined }), stream: true };
     const stream = await calls.chat.completions.create(body, { signal }).catch((error) => {
@@ -25,7 +26,7 @@ export async function* stepsOf(calls, request, { tools, maxRounds = MOST_ROUNDS 
     try {
       if (round === 1) yield { type: "start" };
       yield { type: "start-step" };
-      yield* parts(stream, tools);
+      yield* parts(stream, tools, taken);
       if (stream.outcome === "aborted") return yield { type: "abort" };
       yield { type: "finish-step" };
     } finally {
@@ -45,8 +46,8 @@ export async function* stepsOf(calls, request, { tools, maxRounds = MOST_ROUNDS 
   }
 }
 
-/** What a stream brings: text, reasoning, and the tools that are called. */
-async function* parts(stream, tools) {
+/** What a stream brings: text, reasoning, and the tools that are called. `taken`: the ids of those before. */
+async function* parts(stream, tools, taken) {
   let open;
   let count = 0;
   const known = (name) => tools !== undefined && Object.hasOwn(tools, name);
@@ -72,7 +73,7 @@ async function* parts(stream, tools) {
         if (id && (piece?.name || !ids.has(index))) ids.set(index, id);
         const toolCallId = ids.get(index);
         const toolName = stream.toolCalls.find((call) => call.id === toolCallId)?.function.name;
-        if (!toolName) continue;
+        if (!toolName || taken.has(toolCallId)) continue;
         if (!started.has(toolCallId)) {
           started.add(toolCallId);
           yield { type: "tool-input-start", toolCallId, toolName, dynamic: !known(toolName) };
@@ -87,8 +88,11 @@ async function* parts(stream, tools) {
   }
   yield* close();
   if (stream.outcome === "aborted") return;
-  // Some servers name none of them; here they are told apart by their ids.
-  for (const call of stream.toolCalls) call.id ||= `call-${random()}`;
+  // Some servers name none of them, or all alike; here they are told apart by their ids.
+  for (const call of stream.toolCalls) {
+    if (!call.id || taken.has(call.id)) call.id = `call-${random()}`;
+    taken.add(call.id);
+  }
   for (const {
     id: toolCallId,
     function: { name: toolName, arguments: text },
