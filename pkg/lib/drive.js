@@ -402,7 +402,8 @@ export function createDriver({ load, config, source, fetch }) {
   /** Begins a call of `conversation` and settles as it does: `[text, trace]`, or a stream. */
   function start(conversation, kind, about, body, { signal, timeoutMs, maxRetries }, through) {
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    const call = { kind, body, signal, through };
+    // With its conversation, which is known as long as anybody holds it.
+    const call = { kind, body, signal, through, conversation };
     const settled = new Promise((resolve, reject) => {
       call.resolve = resolve;
       call.reject = reject;
