@@ -219,8 +219,9 @@ export function createDriver({ load, config, source, fetch }) {
       clearTimeout(timer);
       if (at === undefined) return;
       const wait = Math.min(Math.max(at - clock.now(), 0), LONGEST_TIMER);
-      // A page that slept is told first of what came meanwhile.
-      timer = setTimeout(() => (clock.now() - at > SLEPT_MS ? actions.wake(clock.now() + AWAKE_MS) : tell(WAKE)), wait);
+      const wake = () => tell(WAKE);
+      // A page that slept is told first of what came meanwhile. In the background all its timers may be late: once is enough.
+      timer = setTimeout(() => (clock.now() - at > SLEPT_MS ? (timer = setTimeout(wake, AWAKE_MS)) : wake()), wait);
     },
   };
 

@@ -194,6 +194,20 @@ test("what took too long names the option that sets the limit", LIMIT, async () 
   }
 });
 
+test("limits are limits in a page whose timers are all late, as in the background", LIMIT, async (t) => {
+  const [now, set] = [performance.now.bind(performance), setTimeout];
+  let [passed, timers] = [0, 0];
+  t.mock.method(performance, "now", () => now() + passed);
+  const late = (then) => () => {
+    passed += 60_000;
+    then();
+  };
+  // One a minute. None of them all is an end to a call that never ends.
+  t.mock.method(globalThis, "setTimeout", (then) => ++timers < 20 && set(late(then)));
+  const { behest } = setUp(() => lab.hang(), { timeouts: { firstByteMs: 1_000 } });
+  await assert.rejects(behest.ask("Hi!"), fails("timeout"));
+});
+
 test("a mint that drips is bounded as a whole", LIMIT, async () => {
   const { world, behest } = setUp(undefined, { timeouts: { tokenMs: 200 } });
   world.serve(() => lab.stream([...'{"token":"t","ttl":900}'].flatMap((letter) => [letter, lab.wait(40)])));
@@ -556,6 +570,35 @@ test("a crowd of conversations is answered", LIMIT, async () => {
   const conversations = Array.from({ length: 15_000 }, () => behest.conversation());
   const answers = await Promise.all(conversations.map((conversation) => conversation.ask("Hi!")));
   assert.ok(answers.every((answer) => answer === "Hello"));
+});
+
+test("a conversation goes on as long as anybody has one of its functions, or waits for an answer", LIMIT, async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = async () => {
+    runInNewContext("gc")();
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+  };
+  const { world, behest } = setUp();
+  await behest.warm();
+  const { ask } = behest.conversation({ sessionId: "mine" });
+  for (let count = 0; count < 3; count++) {
+    assert.equal(await ask("Hi!"), "Hello");
+    await collect();
+  }
+  assert.deepEqual(sent(world).map(({ headers }) => headers["x-session-id"]), ["mine", "mine", "mine"]);
+
+  let mint = () => {};
+  const minted = new Promise((resolve) => (mint = resolve));
+  world.serve(async (request) => {
+    if (!lab.isMint(request)) return lab.stream([lab.delta("Hello"), lab.finish()]);
+    await minted;
+    return lab.bundle();
+  });
+  const streaming = streamOf(behest.conversation());
+  for (let count = 0; count < 3; count++) await collect();
+  mint();
+  for await (const _ of await streaming);
+  assert.equal((await streaming).content, "Hello");
 });
 
 test("a module that was given for one client is gone with it", LIMIT, async () => {
