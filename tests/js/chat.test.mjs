@@ -233,6 +233,21 @@ test("tools have a limit of rounds, and one without a function is the applicatio
   );
 });
 
+test("of several calls those run that can, and the others are the application's", LIMIT, async () => {
+  for (const threadId of [undefined, "t-1"]) {
+    const { world, chat } = setting({ threadId, messages: [], tools: { pick: { description: "The user picks" }, now: () => "noon" } });
+    const replies = [calls(["now", "{}"], ["pick", "{}"]), says("Fine")];
+    world.serve((request) => (lab.isMint(request) ? lab.bundle() : request.method === "GET" ? lab.json(200, []) : replies.shift()));
+    const asked = await chat.send("Go");
+    assert.deepEqual([asked.outcome, asked.error, asked.message.tool_calls.length], ["tool_calls", null, 2]);
+    assert.deepEqual(chat.messages.map(({ role }) => role), ["user", "assistant", "tool"]);
+    const answered = await chat.send({ role: "tool", tool_call_id: "call-1", content: "red" });
+    assert.equal(answered.message.content, "Fine");
+    const given = bodies(world)[1].messages.filter(({ role }) => role === "tool");
+    assert.deepEqual(given.map((message) => [message.tool_call_id, message.content]), [["call-0", "noon"], ["call-1", "red"]]);
+  }
+});
+
 test("stop while a tool runs: the call is answered for, and the conversation goes on", LIMIT, async () => {
   let signalled;
   const { world, chat } = setting({

@@ -124,6 +124,15 @@ for (const [what, of] of [
   });
 }
 
+test("of several calls the AI SDK's transport runs those that it can, and leaves the others to the page", LIMIT, async () => {
+  const { behest } = setUp(() => lab.stream([tool(0, "a", "now", "{}"), tool(1, "b", "pick", "{}"), ...end("tool_calls")]));
+  const transport = new BehestChatTransport(behest, { tools: { now: { run: () => "noon" }, pick: {} } });
+  const seen = [];
+  for await (const part of await transport.sendMessages({ chatId: "c", messages: question })) seen.push(part);
+  const told = seen.slice(-3).map(({ type, toolCallId, output, finishReason }) => [type, toolCallId ?? finishReason, output]);
+  assert.deepEqual(told, [["finish-step", undefined, undefined], ["tool-output-available", "a", "noon"], ["finish", "tool-calls", undefined]]);
+});
+
 test("what went wrong beside an answer has its words, and the answer that met its limit before it began is none", LIMIT, async () => {
   // OpenRouter's.
   const error = { code: 502, message: "the provider went away" };

@@ -1,5 +1,5 @@
 import { failure } from "../error.js";
-import { answers, answersAll, definitions } from "../chat/tools.js";
+import { answerable, answers, definitions } from "../chat/tools.js";
 import { textOf } from "../stream.js";
 
 const MOST_ROUNDS = 8;
@@ -33,15 +33,18 @@ export async function* stepsOf(calls, request, { tools, maxRounds = MOST_ROUNDS 
       stream.abort();
     }
     const { toolCalls, content, finishReason, outcome, usage, sessionId, traceId } = stream;
-    if (toolCalls.length === 0 || !answersAll(toolCalls, tools)) {
+    const ours = answerable(toolCalls, tools);
+    // The others are the page's to answer.
+    const isOver = toolCalls.length === 0 || ours.length < toolCalls.length;
+    if (!isOver && round >= maxRounds)
+      throw failure("budget_exhausted", `the model called tools ${round} times without an answer (maxRounds)`);
+    const results = await answers(ours, tools, signal);
+    for (const { tool_call_id: toolCallId, content } of results)
+      yield { type: "tool-output-available", toolCallId, output: value(content) };
+    if (isOver) {
       const messageMetadata = { usage: usage ?? undefined, outcome, sessionId, traceId };
       return yield { type: "finish", finishReason: FINISH[finishReason] ?? "other", messageMetadata };
     }
-    if (round >= maxRounds)
-      throw failure("budget_exhausted", `the model called tools ${round} times without an answer (maxRounds)`);
-    const results = await answers(toolCalls, tools, signal);
-    for (const { tool_call_id: toolCallId, content } of results)
-      yield { type: "tool-output-available", toolCallId, output: value(content) };
     messages = [...messages, { role: "assistant", content: content || null, tool_calls: toolCalls }, ...results];
   }
 }

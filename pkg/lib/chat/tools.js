@@ -15,9 +15,9 @@ const own = (tools, name) => (tools && Object.hasOwn(tools, name) ? tools[name] 
 
 const runs = (tool) => (typeof tool === "function" ? tool : tool?.run);
 
-/** Can all of these calls be answered here? One that no tool is known for is: with an error that tells the model so. */
-export const answersAll = (calls, tools) =>
-  tools !== undefined && calls.every(({ function: { name } }) => !own(tools, name) || runs(own(tools, name)));
+/** Those of the calls that are answered here. One that no tool is known for is: with an error that tells the model so. */
+export const answerable = (calls, tools) =>
+  tools === undefined ? [] : calls.filter(({ function: { name } }) => !own(tools, name) || runs(own(tools, name)));
 
 /** The answers to these calls, in their order. Whatever goes wrong is told to the model. */
 export const answers = (calls, tools, signal) =>
