@@ -268,6 +268,20 @@ test("stop while a tool runs: the call is answered for, and the conversation goe
   assert.deepEqual(roles, ["user Go", "assistant null", 'tool {"error":"it was stopped"}', "user On"]);
 });
 
+test("a listener may stop a turn as it begins, and before its tools run", LIMIT, async () => {
+  let ran = 0;
+  const { world, chat } = setting({ tools: { f: () => (ran += 1) } });
+  answers(world, calls(["f", "{}"]), says("Fine"));
+  let unwanted = ({ status }) => status === "submitted";
+  chat.subscribe((state) => unwanted(state) && chat.stop());
+  assert.equal((await chat.send("Go")).outcome, "aborted");
+  assert.deepEqual([chat.status, chat.getSnapshot().status, bodies(world).length], ["ready", "ready", 0]);
+  unwanted = ({ messages }) => messages.at(-1)?.tool_calls;
+  assert.equal((await chat.send("Go")).outcome, "aborted");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([chat.status, ran], ["ready", 0]);
+});
+
 test("a call that was stopped is answered for, also with the id of one that was not", LIMIT, async () => {
   let stop = () => {};
   const { world, chat } = setting({ tools: { f: () => (stop(), "7") } });

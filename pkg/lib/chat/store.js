@@ -112,6 +112,8 @@ export function chatStore(behest, options = {}) {
   }
 
   async function answer(current, schema) {
+    // Listeners may have stopped it.
+    if (current !== turn) return;
     current.message = { id: generateSessionId(), role: "assistant", content: "" };
     current.stream = undefined;
     change({ status: "submitted" });
@@ -148,6 +150,7 @@ export function chatStore(behest, options = {}) {
         };
       }
       change({});
+      if (current !== turn) return {};
       const results = await answers(ours, tools, current.controller.signal);
       if (current !== turn) return {};
       current.unsent = results.map(identified);
