@@ -1,6 +1,7 @@
 /** The chat store, in Node.js, against a scripted world: turns, tools, structured output, threads, users. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 
 import * as v from "valibot";
 import { z } from "zod";
@@ -300,6 +301,15 @@ test("a call that was stopped is answered for, also with the id of one that was 
   assert.deepEqual(given(), ["7", stopped]);
   await chat.send("Go");
   assert.deepEqual(given(), ["7", stopped, "7"]);
+});
+
+test("thousands of blanks, as models write that have gone astray, are read through once", LIMIT, async () => {
+  const { jsonOf } = await installed.load("lib/chat/schema.js");
+  const blanks = " \n".repeat(20_000);
+  assert.deepEqual(jsonOf(`${blanks}\`\`\`json${blanks}[1]${blanks}\`\`\`${blanks}`, "it"), [1]);
+  const read = () => assert.throws(() => jsonOf(`\`\`\`${blanks}!`, "it"), { reason: "invalid_response" });
+  // What tried every way to divide them would be at it for hours.
+  runInNewContext("read()", { read }, LIMIT);
 });
 
 test("structured output: the schema is sent, the answer is checked, what does not fit is a typed error", LIMIT, async () => {
