@@ -1,11 +1,9 @@
 /** What hostile servers and wrong callers do to the packed package: each a promise that was once broken. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import net from "node:net";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 import { createClient, decodeToken, fails, installed, lab, messages, sent, setUp, streamOf, until, urls } from "./support/in-node.mjs";
@@ -570,50 +568,4 @@ test("a crowd of conversations is answered", LIMIT, async () => {
   const conversations = Array.from({ length: 15_000 }, () => behest.conversation());
   const answers = await Promise.all(conversations.map((conversation) => conversation.ask("Hi!")));
   assert.ok(answers.every((answer) => answer === "Hello"));
-});
-
-test("a conversation goes on as long as anybody has one of its functions, or waits for an answer", LIMIT, async () => {
-  setFlagsFromString("--expose-gc");
-  const collect = async () => {
-    runInNewContext("gc")();
-    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
-  };
-  const { world, behest } = setUp();
-  await behest.warm();
-  const { ask } = behest.conversation({ sessionId: "mine" });
-  for (let count = 0; count < 3; count++) {
-    assert.equal(await ask("Hi!"), "Hello");
-    await collect();
-  }
-  assert.deepEqual(sent(world).map(({ headers }) => headers["x-session-id"]), ["mine", "mine", "mine"]);
-
-  let mint = () => {};
-  const minted = new Promise((resolve) => (mint = resolve));
-  world.serve(async (request) => {
-    if (!lab.isMint(request)) return lab.stream([lab.delta("Hello"), lab.finish()]);
-    await minted;
-    return lab.bundle();
-  });
-  const streaming = streamOf(behest.conversation());
-  for (let count = 0; count < 3; count++) await collect();
-  mint();
-  for await (const _ of await streaming);
-  assert.equal((await streaming).content, "Hello");
-});
-
-test("a module that was given for one client is gone with it", LIMIT, async () => {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc");
-  const bytes = await readFile(`${installed.packageFolder}/dist/behest.wasm`);
-  const given = [];
-  for (let count = 0; count < 8; count++) {
-    const wasmModule = Uint8Array.from(bytes);
-    given.push(new WeakRef(wasmModule));
-    assert.equal(await setUp(undefined, { wasmModule }).behest.ask("Hi!"), "Hello");
-  }
-  // All but what a register or the last promise may still hold.
-  while (given.filter((one) => one.deref()).length > 2) {
-    await new Promise(setImmediate);
-    collect();
-  }
 });
