@@ -52,7 +52,8 @@ export interface Turn<Data = unknown> {
 
 /**
  * A tool that the model may call. Its result goes back to the model: a string as it is, anything else as JSON; what it throws
- * as `{ error: message }`. Without `run` the turn ends with the outcome `tool_calls`, for the application to go on from.
+ * as `{ error: message }`. Without `run` the turn ends with the outcome `tool_calls`, for the application to go on from: what
+ * the model has called beside it has run by then, and `send` takes the missing result.
  */
 export interface Tool {
   description?: string;

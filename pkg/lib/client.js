@@ -41,19 +41,18 @@ function conversation(driver, config, options) {
       },
     };
   }
-  const made = {
+  if (engines.forget) unused.register(engines, engines.forget);
+  return {
     ...calls(driver, engines, config),
     get sessionId() {
       return own.sessionId;
     },
     threadId: own.threadId,
   };
-  if (engines.forget) unused.register(made, engines);
-  return made;
 }
 
-/** Conversations that nobody holds any more. */
-const unused = new FinalizationRegistry((engines) => engines.forget());
+/** Conversations of which nobody holds anything any more: each of their functions is enough. */
+const unused = new FinalizationRegistry((forget) => forget());
 
 function calls(driver, conversation, config) {
   const start = (kind, about, body, options, through) =>

@@ -219,8 +219,9 @@ export function createDriver({ load, config, source, fetch }) {
       clearTimeout(timer);
       if (at === undefined) return;
       const wait = Math.min(Math.max(at - clock.now(), 0), LONGEST_TIMER);
-      // A page that slept is told first of what came meanwhile.
-      timer = setTimeout(() => (clock.now() - at > SLEPT_MS ? actions.wake(clock.now() + AWAKE_MS) : tell(WAKE)), wait);
+      const wake = () => tell(WAKE);
+      // A page that slept is told first of what came meanwhile. In the background all its timers may be late: once is enough.
+      timer = setTimeout(() => (clock.now() - at > SLEPT_MS ? (timer = setTimeout(wake, AWAKE_MS)) : wake()), wait);
     },
   };
 
@@ -402,7 +403,8 @@ export function createDriver({ load, config, source, fetch }) {
   /** Begins a call of `conversation` and settles as it does: `[text, trace]`, or a stream. */
   function start(conversation, kind, about, body, { signal, timeoutMs, maxRetries }, through) {
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    const call = { kind, body, signal, through };
+    // With its conversation, which is known as long as anybody holds it.
+    const call = { kind, body, signal, through, conversation };
     const settled = new Promise((resolve, reject) => {
       call.resolve = resolve;
       call.reject = reject;

@@ -13,6 +13,8 @@ function moduleLoader(createGlue, compile) {
       compiled ??= compile();
       const glue = createGlue((exports) => exports);
       await glue({ module_or_path: await compiled });
+      // A module of something else starts, and has nothing that is asked of it.
+      glue.reply();
       return instanceOf(glue, () => (running = undefined));
     } catch (cause) {
       compiled = running = undefined;

@@ -226,7 +226,7 @@ impl ChatState {
                 unsent.push(Sent::Answered { call, text });
             } else if !calls.is_empty() {
                 unsent.push(Sent::Called { text, calls });
-                let open = calls.iter().filter(|call| !self.is_answered(&call.id));
+                let open = calls.iter().filter(|call| !self.is_answered(message.id, &call.id));
                 unsent.extend(open.map(|call| Sent::Answered { call: &call.id, text: STOPPED }));
             } else if !text.is_empty() {
                 unsent.push(Sent::Said { role, text });
@@ -235,8 +235,13 @@ impl ChatState {
         unsent
     }
 
-    fn is_answered(&self, call: &str) -> bool {
-        self.messages.iter().any(|message| message.tool_call_id.as_deref() == Some(call))
+    /// Is the call of this message answered in what follows? Some servers have the same ids in each of their answers.
+    fn is_answered(&self, caller: u64, call: &str) -> bool {
+        let is_answer = |message: &ChatMessage| message.tool_call_id.as_deref() == Some(call);
+        let mut later = self.messages.iter().filter(|message| message.id > caller);
+        later
+            .find(|message| is_answer(message) || message.tool_calls.iter().any(|made| made.id == call))
+            .is_some_and(|next| is_answer(next))
     }
 
     fn push(&mut self, role: &str, text: String) -> u64 {
@@ -395,6 +400,25 @@ mod tests {
         let [first, second, one, two, _] = &state.unsent()[..] else { panic!("{:?}", state.unsent()) };
         assert_eq!((first, second), (&question(), &called()));
         assert_eq!((one, two), (&answered("1", STOPPED), &answered("2", STOPPED)));
+
+        // With the ids of an answer before.
+        state.add("", calls.iter());
+        state.calls_tools(Outcome::ToolCalls);
+        state.tools_gave(vec![("1".to_owned(), "one".to_owned()), ("2".to_owned(), "two".to_owned())]);
+        let given = |state: &ChatState| -> Vec<String> {
+            let answer = |sent| match sent {
+                Sent::Answered { call, text } => Some([call, " ", text].concat()),
+                Sent::Said { .. } | Sent::Called { .. } => None,
+            };
+            state.unsent().into_iter().filter_map(answer).collect()
+        };
+        let stopped = ["1", "2"].map(|call| [call, " ", STOPPED].concat());
+        assert_eq!(given(&state), [&stopped[..], &["1 one", "2 two"].map(str::to_owned)].concat());
+        state.add("", calls.iter());
+        state.calls_tools(Outcome::ToolCalls);
+        assert!(state.stop());
+        assert_eq!(given(&state).len(), 6);
+        assert_eq!(given(&state)[4..], stopped);
     }
 
     #[test]

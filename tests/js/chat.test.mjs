@@ -1,6 +1,7 @@
 /** The chat store, in Node.js, against a scripted world: turns, tools, structured output, threads, users. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 
 import * as v from "valibot";
 import { z } from "zod";
@@ -233,6 +234,21 @@ test("tools have a limit of rounds, and one without a function is the applicatio
   );
 });
 
+test("of several calls those run that can, and the others are the application's", LIMIT, async () => {
+  for (const threadId of [undefined, "t-1"]) {
+    const { world, chat } = setting({ threadId, messages: [], tools: { pick: { description: "The user picks" }, now: () => "noon" } });
+    const replies = [calls(["now", "{}"], ["pick", "{}"]), says("Fine")];
+    world.serve((request) => (lab.isMint(request) ? lab.bundle() : request.method === "GET" ? lab.json(200, []) : replies.shift()));
+    const asked = await chat.send("Go");
+    assert.deepEqual([asked.outcome, asked.error, asked.message.tool_calls.length], ["tool_calls", null, 2]);
+    assert.deepEqual(chat.messages.map(({ role }) => role), ["user", "assistant", "tool"]);
+    const answered = await chat.send({ role: "tool", tool_call_id: "call-1", content: "red" });
+    assert.equal(answered.message.content, "Fine");
+    const given = bodies(world)[1].messages.filter(({ role }) => role === "tool");
+    assert.deepEqual(given.map((message) => [message.tool_call_id, message.content]), [["call-0", "noon"], ["call-1", "red"]]);
+  }
+});
+
 test("stop while a tool runs: the call is answered for, and the conversation goes on", LIMIT, async () => {
   let signalled;
   const { world, chat } = setting({
@@ -251,6 +267,49 @@ test("stop while a tool runs: the call is answered for, and the conversation goe
   assert.equal((await chat.send("On")).message.content, "On");
   const roles = bodies(world)[1].messages.map(({ role, content }) => `${role} ${content}`);
   assert.deepEqual(roles, ["user Go", "assistant null", 'tool {"error":"it was stopped"}', "user On"]);
+});
+
+test("a listener may stop a turn as it begins, and before its tools run", LIMIT, async () => {
+  let ran = 0;
+  const { world, chat } = setting({ tools: { f: () => (ran += 1) } });
+  answers(world, calls(["f", "{}"]), says("Fine"));
+  let unwanted = ({ status }) => status === "submitted";
+  chat.subscribe((state) => unwanted(state) && chat.stop());
+  assert.equal((await chat.send("Go")).outcome, "aborted");
+  assert.deepEqual([chat.status, chat.getSnapshot().status, bodies(world).length], ["ready", "ready", 0]);
+  unwanted = ({ messages }) => messages.at(-1)?.tool_calls;
+  assert.equal((await chat.send("Go")).outcome, "aborted");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([chat.status, ran], ["ready", 0]);
+});
+
+test("a call that was stopped is answered for, also with the id of one that was not", LIMIT, async () => {
+  let stop = () => {};
+  const { world, chat } = setting({ tools: { f: () => (stop(), "7") } });
+  answers(world, calls(["f", "{}"]), says("One"), calls(["f", "{}"]), says("Two"), calls(["f", "{}"]), says("Three"));
+  const given = () =>
+    bodies(world)
+      .at(-1)
+      .messages.filter(({ role }) => role === "tool")
+      .map(({ content }) => content);
+  const stopped = '{"error":"it was stopped"}';
+  await chat.send("Go");
+  stop = chat.stop;
+  assert.equal((await chat.send("Go")).outcome, "aborted");
+  stop = () => {};
+  assert.equal((await chat.send("On")).message.content, "Two");
+  assert.deepEqual(given(), ["7", stopped]);
+  await chat.send("Go");
+  assert.deepEqual(given(), ["7", stopped, "7"]);
+});
+
+test("thousands of blanks, as models write that have gone astray, are read through once", LIMIT, async () => {
+  const { jsonOf } = await installed.load("lib/chat/schema.js");
+  const blanks = " \n".repeat(20_000);
+  assert.deepEqual(jsonOf(`${blanks}\`\`\`json${blanks}[1]${blanks}\`\`\`${blanks}`, "it"), [1]);
+  const read = () => assert.throws(() => jsonOf(`\`\`\`${blanks}!`, "it"), { reason: "invalid_response" });
+  // What tried every way to divide them would be at it for hours.
+  runInNewContext("read()", { read }, LIMIT);
 });
 
 test("structured output: the schema is sent, the answer is checked, what does not fit is a typed error", LIMIT, async () => {

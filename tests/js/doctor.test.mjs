@@ -398,7 +398,14 @@ test("a server that falls silent is a line of the report, and keeps nobody waiti
   };
   const falls = (response) => void response.writeHead(200, { "content-type": "text/event-stream" }).write(event("a"));
   server.use({ gateway: { answer: really(falls) } });
-  assert.match(only(await inPage({ timeouts: { idleMs: 300 } })), /answers stream in .*fell silent for 300 ms after \d+ characters/);
+  assert.match(only(await inPage({ timeouts: { idleMs: 300 } })), /answers stream in .*fell silent for 300 ms, after \d+ characters/);
+  const pings = (response) => {
+    falls(response);
+    const pinging = setInterval(() => response.write(": ping\n\n"), 20);
+    response.on("close", () => clearInterval(pinging));
+  };
+  server.use({ gateway: { answer: really(pings) } });
+  assert.match(only(await inPage({ timeouts: { contentMs: 300 } })), /answers stream in .*had no end within 300 ms, after \d+ characters/);
 
   // Neither its preflight nor whoever asks whether it is there gets an answer that helps.
   const mute = { gateway: { cors: noOrigin, answer: ({ method }) => (method === "GET" ? undefined : false) } };

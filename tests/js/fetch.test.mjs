@@ -221,6 +221,23 @@ test("where there is no token, libraries read why; where there is no answer, the
   await assert.rejects(other.behest.fetch(CHAT, asks()), { name: "BehestError", reason: "network" });
 });
 
+test("an answer without a body is over when it is there", LIMIT, async () => {
+  const requests = [];
+  const fetch = async (request) => {
+    if (lab.isMint(request)) return new Response('{"token":"t","ttl":900}');
+    requests.push(request);
+    return new Response(null, { status: request.method === "DELETE" ? 204 : 200 });
+  };
+  const { world, behest } = setting({ fetch });
+  for (const method of ["DELETE", "HEAD", "POST"]) {
+    const { status, body } = await behest.fetch(`${GATEWAY}/v1/threads/t`, { method });
+    assert.deepEqual([status, body], [method === "DELETE" ? 204 : 200, null]);
+  }
+  // What is under way would end with its user.
+  behest.sessionChanged(world.signedIn("user-2"));
+  assert.deepEqual(requests.map(({ signal }) => signal.aborted), [false, false, false]);
+});
+
 test("a conversation's fetch keeps its session, its thread and its budget", LIMIT, async () => {
   const { world, behest } = setting();
   const talk = behest.conversation({ sessionId: "s-7", threadId: "t-7", budget: { tokens: 5 } });

@@ -93,24 +93,44 @@ test("calls of tools are as many as the model made, whatever tells their pieces 
   assert.deepEqual(inputs, { a: '{"x":1}' });
 });
 
-test("calls that have no ids are told apart in the AI SDK, and answered", LIMIT, async () => {
-  const sent = [];
-  const { behest } = setUp(({ body }) => {
-    sent.push(JSON.parse(body).messages);
-    const pieces = [tool(0, "", "f", '{"x":1}'), tool(1, undefined, "f", '{"x":2}'), ...end("tool_calls")];
-    return lab.stream(sent.length === 1 ? pieces : [lab.delta("Done"), ...end()]);
+for (const [what, of] of [
+  ["no ids", () => undefined],
+  ["the same id each", () => "0"],
+]) {
+  test(`calls that have ${what} are told apart in the AI SDK, and answered`, LIMIT, async () => {
+    const sent = [];
+    const { behest } = setUp(({ body }) => {
+      sent.push(JSON.parse(body).messages);
+      const rounds = [
+        [tool(0, of(0), "f", '{"x":1}'), tool(1, of(1), "f", '{"x":2}'), ...end("tool_calls")],
+        [tool(0, of(2), "f", '{"x":3}'), tool(1, of(3), "f", '{"x":4}'), ...end("tool_calls")],
+      ];
+      return lab.stream(rounds[sent.length - 1] ?? [lab.delta("Done"), ...end()]);
+    });
+    const transport = new BehestChatTransport(behest, { tools: { f: { run: ({ x }) => 10 * x } } });
+    const seen = [];
+    for await (const part of await transport.sendMessages({ chatId: "c", messages: question })) seen.push(part);
+    const all = (type) => seen.filter((part) => part.type === type);
+    const ids = all("tool-input-available").map(({ toolCallId }) => toolCallId);
+    assert.equal(new Set(ids).size, 4);
+    assert.ok(ids.every((id) => id));
+    const outputs = all("tool-output-available").map(({ toolCallId, output }) => [toolCallId, output]);
+    assert.deepEqual(outputs, ids.map((id, call) => [id, 10 * (call + 1)]));
+    assert.ok(all("tool-input-start").every(({ toolCallId }, place, starts) => starts.findIndex((other) => other.toolCallId === toolCallId) === place));
+    const [, ...answers] = sent[2];
+    const called = answers.flatMap(({ tool_calls: calls }) => calls ?? []).map(({ id }) => id);
+    const given = answers.filter(({ role }) => role === "tool").map(({ tool_call_id: id, content }) => [id, content]);
+    assert.deepEqual([called, given], [ids, ids.map((id, call) => [id, `${10 * (call + 1)}`])]);
   });
-  const transport = new BehestChatTransport(behest, { tools: { f: { run: ({ x }) => 10 * x } } });
+}
+
+test("of several calls the AI SDK's transport runs those that it can, and leaves the others to the page", LIMIT, async () => {
+  const { behest } = setUp(() => lab.stream([tool(0, "a", "now", "{}"), tool(1, "b", "pick", "{}"), ...end("tool_calls")]));
+  const transport = new BehestChatTransport(behest, { tools: { now: { run: () => "noon" }, pick: {} } });
   const seen = [];
   for await (const part of await transport.sendMessages({ chatId: "c", messages: question })) seen.push(part);
-  const of = (type) => seen.filter((part) => part.type === type);
-  const ids = of("tool-input-available").map(({ toolCallId }) => toolCallId);
-  assert.equal(new Set(ids).size, 2);
-  assert.ok(ids.every((id) => id));
-  assert.deepEqual(of("tool-output-available").map(({ toolCallId, output }) => [toolCallId, output]), [[ids[0], 10], [ids[1], 20]]);
-  const [, { tool_calls: calls }, ...answers] = sent[1];
-  assert.deepEqual(calls.map(({ id }) => id), ids);
-  assert.deepEqual(answers.map(({ tool_call_id: id, content }) => [id, content]), [[ids[0], "10"], [ids[1], "20"]]);
+  const told = seen.slice(-3).map(({ type, toolCallId, output, finishReason }) => [type, toolCallId ?? finishReason, output]);
+  assert.deepEqual(told, [["finish-step", undefined, undefined], ["tool-output-available", "a", "noon"], ["finish", "tool-calls", undefined]]);
 });
 
 test("what went wrong beside an answer has its words, and the answer that met its limit before it began is none", LIMIT, async () => {

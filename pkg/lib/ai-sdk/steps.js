@@ -1,5 +1,5 @@
 import { failure } from "../error.js";
-import { answers, answersAll, definitions } from "../chat/tools.js";
+import { answerable, answers, definitions } from "../chat/tools.js";
 import { textOf } from "../stream.js";
 
 const MOST_ROUNDS = 8;
@@ -16,6 +16,7 @@ const FINISH = {
 export async function* stepsOf(calls, request, { tools, maxRounds = MOST_ROUNDS }, signal) {
   const defined = definitions(tools);
   let { messages } = request;
+  const taken = new Set();
   for (let round = 1; ; round++) {
     const body = { ...request, messages, ...(defined.length > 0 && { tools: defined }), stream: true };
     const stream = await calls.chat.completions.create(body, { signal }).catch((error) => {
@@ -25,28 +26,31 @@ export async function* stepsOf(calls, request, { tools, maxRounds = MOST_ROUNDS 
     try {
       if (round === 1) yield { type: "start" };
       yield { type: "start-step" };
-      yield* parts(stream, tools);
+      yield* parts(stream, tools, taken);
       if (stream.outcome === "aborted") return yield { type: "abort" };
       yield { type: "finish-step" };
     } finally {
       stream.abort();
     }
     const { toolCalls, content, finishReason, outcome, usage, sessionId, traceId } = stream;
-    if (toolCalls.length === 0 || !answersAll(toolCalls, tools)) {
+    const ours = answerable(toolCalls, tools);
+    // The others are the page's to answer.
+    const isOver = toolCalls.length === 0 || ours.length < toolCalls.length;
+    if (!isOver && round >= maxRounds)
+      throw failure("budget_exhausted", `the model called tools ${round} times without an answer (maxRounds)`);
+    const results = await answers(ours, tools, signal);
+    for (const { tool_call_id: toolCallId, content } of results)
+      yield { type: "tool-output-available", toolCallId, output: value(content) };
+    if (isOver) {
       const messageMetadata = { usage: usage ?? undefined, outcome, sessionId, traceId };
       return yield { type: "finish", finishReason: FINISH[finishReason] ?? "other", messageMetadata };
     }
-    if (round >= maxRounds)
-      throw failure("budget_exhausted", `the model called tools ${round} times without an answer (maxRounds)`);
-    const results = await answers(toolCalls, tools, signal);
-    for (const { tool_call_id: toolCallId, content } of results)
-      yield { type: "tool-output-available", toolCallId, output: value(content) };
     messages = [...messages, { role: "assistant", content: content || null, tool_calls: toolCalls }, ...results];
   }
 }
 
-/** What a stream brings: text, reasoning, and the tools that are called. */
-async function* parts(stream, tools) {
+/** What a stream brings: text, reasoning, and the tools that are called. `taken`: the ids of those before. */
+async function* parts(stream, tools, taken) {
   let open;
   let count = 0;
   const known = (name) => tools !== undefined && Object.hasOwn(tools, name);
@@ -72,7 +76,7 @@ async function* parts(stream, tools) {
         if (id && (piece?.name || !ids.has(index))) ids.set(index, id);
         const toolCallId = ids.get(index);
         const toolName = stream.toolCalls.find((call) => call.id === toolCallId)?.function.name;
-        if (!toolName) continue;
+        if (!toolName || taken.has(toolCallId)) continue;
         if (!started.has(toolCallId)) {
           started.add(toolCallId);
           yield { type: "tool-input-start", toolCallId, toolName, dynamic: !known(toolName) };
@@ -87,8 +91,11 @@ async function* parts(stream, tools) {
   }
   yield* close();
   if (stream.outcome === "aborted") return;
-  // Some servers name none of them; here they are told apart by their ids.
-  for (const call of stream.toolCalls) call.id ||= `call-${random()}`;
+  // Some servers name none of them, or all alike; here they are told apart by their ids.
+  for (const call of stream.toolCalls) {
+    if (!call.id || taken.has(call.id)) call.id = `call-${random()}`;
+    taken.add(call.id);
+  }
   for (const {
     id: toolCallId,
     function: { name: toolName, arguments: text },

@@ -22,7 +22,8 @@ export async function validated(schema, value, what) {
 /** The JSON of an answer, also where the model put it in a block of code. */
 export function jsonOf(text, what) {
   try {
-    return JSON.parse(text.replace(/^\s*```(?:json)?\s*([\s\S]*?)\s*```\s*$/, "$1"));
+    // No pattern for the white space around it: models that go astray write thousands of blanks, and it would try them all.
+    return JSON.parse(text.trim().replace(/^```(?:json)?([^]*)```$/, (_block, code) => code.trim()));
   } catch (cause) {
     throw failure("invalid_response", `${what} is not JSON`, cause);
   }

@@ -2,7 +2,7 @@ import { BehestError, failure, invalidConfig, words } from "../error.js";
 import { generateSessionId } from "../token.js";
 import { framed } from "./frames.js";
 import { jsonOf, jsonSchemaOf, validated } from "./schema.js";
-import { answers, answersAll, definitions, withAnswers } from "./tools.js";
+import { answerable, answers, definitions, withAnswers } from "./tools.js";
 
 const MOST_ROUNDS = 8;
 
@@ -93,8 +93,9 @@ export function chatStore(behest, options = {}) {
 
   /** Puts a message in the place of the one with its id, or at the end. An answer without anything in it leaves no trace. */
   function place(message) {
-    const rest = state.messages.filter(({ id }) => id !== message.id);
-    state = { ...state, messages: isEmpty(message) ? rest : [...rest, message] };
+    const known = state.messages.findIndex(({ id }) => id === message.id);
+    const at = known < 0 ? state.messages.length : known;
+    state = { ...state, messages: [...upTo(at), ...(isEmpty(message) ? [] : [message]), ...state.messages.slice(at + 1)] };
   }
 
   /** The answer so far, as far as there is one. */
@@ -111,12 +112,15 @@ export function chatStore(behest, options = {}) {
   }
 
   async function answer(current, schema) {
+    // Listeners may have stopped it.
+    if (current !== turn) return;
     current.message = { id: generateSessionId(), role: "assistant", content: "" };
     current.stream = undefined;
     change({ status: "submitted" });
     const stream = await calls().chat.completions.create(request(schema), { signal: current.controller.signal });
     if (current !== turn) return stream.abort();
     current.stream = stream;
+    current.unsent = [];
     for await (const text of stream.text()) {
       if (current !== turn) return;
       if (!text) continue;
@@ -135,17 +139,23 @@ export function chatStore(behest, options = {}) {
       if (current !== turn) return {};
       note(current);
       const { outcome, toolCalls } = stream;
-      if (toolCalls.length === 0 || outcome === "aborted" || !answersAll(toolCalls, tools)) return { outcome };
-      if (round >= maxRounds) {
+      const ours = outcome === "aborted" ? [] : answerable(toolCalls, tools);
+      if (ours.length === 0) return { outcome };
+      // The others are the application's to answer.
+      const isOver = ours.length < toolCalls.length;
+      if (!isOver && round >= maxRounds) {
         return {
           outcome,
           error: failure("budget_exhausted", `the model called tools ${round} times without an answer (maxRounds)`),
         };
       }
       change({});
-      const results = await answers(toolCalls, tools, current.controller.signal);
       if (current !== turn) return {};
-      state = { ...state, messages: [...state.messages, ...results.map(identified)] };
+      const results = await answers(ours, tools, current.controller.signal);
+      if (current !== turn) return {};
+      current.unsent = results.map(identified);
+      state = { ...state, messages: [...state.messages, ...current.unsent] };
+      if (isOver) return { outcome };
     }
   }
 
@@ -175,7 +185,9 @@ export function chatStore(behest, options = {}) {
     const isFailure = error !== null && outcome !== "aborted";
     const message = state.messages.find(({ id }) => id === current.message?.id) ?? null;
     const result = { outcome, message, data, error: isFailure ? error : null };
-    if (!isFailure && outcome !== "aborted") for (const { id } of state.messages) stored.add(id);
+    if (!isFailure && outcome !== "aborted") {
+      for (const message of state.messages) if (!current.unsent?.includes(message)) stored.add(message.id);
+    }
     change({ status: isFailure ? "error" : "ready", outcome, error: result.error });
     current.end(result);
     if (isFailure) theirs(settings.onError, error);

@@ -15,9 +15,9 @@ const own = (tools, name) => (tools && Object.hasOwn(tools, name) ? tools[name] 
 
 const runs = (tool) => (typeof tool === "function" ? tool : tool?.run);
 
-/** Can all of these calls be answered here? One that no tool is known for is: with an error that tells the model so. */
-export const answersAll = (calls, tools) =>
-  tools !== undefined && calls.every(({ function: { name } }) => !own(tools, name) || runs(own(tools, name)));
+/** Those of the calls that are answered here. One that no tool is known for is: with an error that tells the model so. */
+export const answerable = (calls, tools) =>
+  tools === undefined ? [] : calls.filter(({ function: { name } }) => !own(tools, name) || runs(own(tools, name)));
 
 /** The answers to these calls, in their order. Whatever goes wrong is told to the model. */
 export const answers = (calls, tools, signal) =>
@@ -40,8 +40,13 @@ export const answers = (calls, tools, signal) =>
 
 /** Every call of a tool must have an answer before the model is asked again: those that were stopped have none. */
 export function withAnswers(messages) {
-  const answered = new Set(messages.map((message) => message.tool_call_id));
-  const missing = (message) => (message.tool_calls ?? []).filter(({ id }) => !answered.has(id));
+  const missing = ({ tool_calls: calls }, place) => (calls ?? []).filter(({ id }) => !isAnswered(id, messages.slice(place + 1)));
   const stopped = ({ id }) => ({ role: "tool", tool_call_id: id, content: '{"error":"it was stopped"}' });
-  return messages.flatMap((message) => [message, ...missing(message).map(stopped)]);
+  return messages.flatMap((message, place) => [message, ...missing(message, place).map(stopped)]);
+}
+
+/** Is the call answered in what follows? Some servers have the same ids in each of their answers. */
+function isAnswered(id, messages) {
+  const next = messages.find(({ tool_call_id, tool_calls }) => tool_call_id === id || tool_calls?.some((call) => call.id === id));
+  return next?.tool_call_id === id;
 }

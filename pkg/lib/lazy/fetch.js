@@ -37,6 +37,8 @@ export default async function fetchThrough(start, config, _driver, _conversation
       const { resolve } = call;
       call.resolve = () => {};
       resolve(answer(last, last.body && passedOn(source, call, thrown)));
+      // Nobody will read to the end of none: the call is over.
+      if (!last.body) source.took({ done: true }, true);
     },
   };
   try {

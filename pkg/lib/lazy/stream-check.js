@@ -28,7 +28,7 @@ const REFUSED = {
 };
 
 /** A short streamed answer, looked at on the wire. Gives the token that the gateway was sent. */
-export async function checkStream(report, start, { idleMs }) {
+export async function checkStream(report, start, { idleMs, contentMs }) {
   let token;
   let response;
   const through = {
@@ -66,19 +66,23 @@ export async function checkStream(report, start, { idleMs }) {
     );
     return token;
   }
-  await read(report, source, idleMs);
+  await read(report, source, idleMs, contentMs);
   return token;
 }
 
-async function read(report, source, idleMs) {
+async function read(report, source, idleMs, contentMs) {
   const decoder = new TextDecoder();
+  // What does nothing but ping does so no longer than in any other stream.
+  const end = performance.now() + contentMs;
   let [pieces, text] = [0, ""];
   try {
     for (;;) {
-      const result = await within(idleMs, source.read());
+      const left = end - performance.now();
+      const result = await within(Math.min(idleMs, left), source.read());
       if (!result) {
         source.abort();
-        report.fail(STREAMS, `the answer fell silent for ${idleMs} ms after ${text.length} characters`, CUT_SHORT);
+        const how = left < idleMs ? `had no end within ${contentMs} ms` : `fell silent for ${idleMs} ms`;
+        report.fail(STREAMS, `the answer ${how}, after ${text.length} characters`, CUT_SHORT);
         return;
       }
       source.took(result, true);
