@@ -222,8 +222,8 @@ fn answer(choice: &Choice<'_>, invalid: &dyn Fn(&str) -> Error) -> Result<String
         let hint = "Use chat.completions (in Rust: `chat`) for answers that call tools.".to_owned();
         invalid("has no text: the answer is a call of tools").with_hint(Some(hint))
     } else if choice.finish_reason.is("length") {
-        let hint = "Use chat.completions (in Rust: `chat`) with more max_completion_tokens.".to_owned();
-        invalid("has no text: its token limit was reached before any").with_hint(Some(hint))
+        let hint = "Use chat.completions (in Rust: `chat`) with a higher limit.".to_owned();
+        invalid("has no text: its token limit came first").with_hint(Some(hint))
     } else if choice.said.is_some_and(Json::is_text) {
         return Ok(answer);
     } else {
