@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, Subcommand};
 
-use super::say;
+use super::printed::say;
 use crate::admin::Admin;
 use crate::store;
 

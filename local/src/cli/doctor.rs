@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
-use super::say;
+use super::printed::say;
 use crate::domain::loopback::is_loopback;
 use crate::domain::origins::is_origin;
 

@@ -2,12 +2,11 @@
 
 mod admin;
 mod doctor;
+mod printed;
 mod settings_file;
 mod start;
 
 use std::ffi::OsString;
-use std::fmt;
-use std::io::{self, Write as _};
 
 use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand};
@@ -53,13 +52,5 @@ pub async fn run() -> Result<()> {
         },
         Command::Admin(command) => command.run().await,
         Command::Doctor(doctor) => doctor.run().await,
-    }
-}
-
-/// Writes a line of what was asked for. Whoever reads no further (`head`, for example) has enough of it.
-fn say(line: fmt::Arguments<'_>) -> Result<()> {
-    match writeln!(io::stdout(), "{line}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
     }
 }
