@@ -3,10 +3,11 @@
  * for streams, `jose` for tokens and key sets. Where they differ, one of them is wrong, or the difference is named here.
  */
 import assert from "node:assert/strict";
-import { generateKeyPairSync, sign } from "node:crypto";
+import { sign } from "node:crypto";
 import { test } from "node:test";
 
 import { createClient, decodeToken, installed, lab, urls } from "../js/support/in-node.mjs";
+import { keyPair } from "../js/support/key-pair.mjs";
 import { createParser, jose } from "../js/support/second.mjs";
 import { random } from "./random.mjs";
 
@@ -157,7 +158,7 @@ const encode = (value) => Buffer.from(typeof value === "string" ? value : JSON.s
 
 /** Keys by name, and the set that publishes them. */
 const keys = Object.fromEntries(
-  [["ec", "ec", { namedCurve: "P-256" }], ["rsa", "rsa", { modulusLength: 2048 }], ["ed", "ed25519"], ["stranger", "ec", { namedCurve: "P-256" }]].map(([name, type, options]) => [name, generateKeyPairSync(type, options)]),
+  [["ec", "ec", { namedCurve: "P-256" }], ["rsa", "rsa", { modulusLength: 2048 }], ["ed", "ed25519"], ["stranger", "ec", { namedCurve: "P-256" }]].map(([name, type, options]) => [name, keyPair(type, options)]),
 );
 const published = { keys: ["ec", "rsa", "ed"].map((kid) => ({ ...keys[kid].publicKey.export({ format: "jwk" }), kid, use: "sig" })) };
 const ALGORITHMS = ["ES256", "RS256", "EdDSA"];

@@ -1,20 +1,21 @@
 // Keys made for the run, the key set that publishes them, and tokens as the cases describe them.
-import { createHash, createHmac, generateKeyPairSync, sign as signBytes, verify, constants } from "node:crypto";
+import { createHash, createHmac, sign as signBytes, verify, constants } from "node:crypto";
 
-const pair = (type, options) => generateKeyPairSync(type, options);
-const p256 = () => pair("ec", { namedCurve: "P-256" });
+import { keyPair } from "../support/key-pair.mjs";
+
+const p256 = () => keyPair("ec", { namedCurve: "P-256" });
 
 const SECRET = "a-shared-secret-of-at-least-thirty-two-bytes";
 const keys = {
   project: p256(),
   stranger: p256(),
-  rsa: pair("rsa", { modulusLength: 2048 }),
-  narrow: pair("rsa", { modulusLength: 2048 }),
-  weak: pair("rsa", { modulusLength: 1024 }),
-  ed: pair("ed25519"),
+  rsa: keyPair("rsa", { modulusLength: 2048 }),
+  narrow: keyPair("rsa", { modulusLength: 2048 }),
+  weak: keyPair("rsa", { modulusLength: 1024 }),
+  ed: keyPair("ed25519"),
 };
 /** The tenant's own key, which signs gateway tokens. */
-const behest = pair("rsa", { modulusLength: 2048 });
+const behest = keyPair("rsa", { modulusLength: 2048 });
 
 const jwk = (name, kid, extra) => ({ ...keys[name].publicKey.export({ format: "jwk" }), kid, use: "sig", ...extra });
 
