@@ -5,7 +5,7 @@
 import { EventEmitter, once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { launchBare } from "./lib/bare-chromium.mjs";
+import { launchPlain } from "../tests/js/support/devtools.mjs";
 import { bundle } from "./lib/bundle.mjs";
 import { cut, streamOf } from "./lib/chat.mjs";
 import { DIRECT, slowLink } from "./lib/link.mjs";
@@ -15,7 +15,7 @@ import { serve } from "./lib/serve.mjs";
 import { progress, QUICK, report, withPackage } from "./lib/setting.mjs";
 
 const ROUNDS = QUICK ? 5 : 15;
-/** Visits after which the browser's caches hold what they will hold, compiled code included. */
+/** Visits after which the browser's caches hold what they will hold. */
 const WARMING = 4;
 const CPU_RATE = 4;
 const NETWORKS = {
@@ -64,7 +64,7 @@ const SUBJECTS = Object.keys(PAGES);
 await withPackage(async (installed) => {
   const scripts = new Map();
   for (const [name, contents] of Object.entries(PAGES)) scripts.set(name, await bundle(contents, installed));
-  const browser = await launchBare();
+  const browser = await launchPlain();
   try {
     for (const [network, link] of Object.entries(NETWORKS)) await measure(network, link, browser, scripts, installed);
   } finally {
@@ -92,30 +92,30 @@ async function measure(network, link, browser, scripts, installed) {
     storageKey: `sb-${new URL(supabase.origin).hostname.split(".")[0]}-auth-token`,
   };
   const folderOf = (name) => `/${name.replaceAll(" ", "-")}`;
-  const open = (name, context) => timeToChat(browser, context, `${site.origin}${folderOf(name)}/`, settings, chats);
+  const open = (name, profile) => timeToChat(profile, `${site.origin}${folderOf(name)}/`, settings, chats);
   for (const [name, contents] of scripts) {
     const folder = folderOf(name);
     const script = site.addScript(`${folder}/page.js`, contents, installed);
     site.add(`${folder}/`, "text/html", html(settings, script));
   }
-  const newContext = async () => (await browser.send("Target.createBrowserContext")).browserContextId;
-  const dispose = (browserContextId) => browser.send("Target.disposeBrowserContext", { browserContextId });
+  try {
+    progress(`${network} network, cold caches`);
+    const cold = await medians(SUBJECTS, ROUNDS, async (name) => {
+      const profile = await browser.newProfile();
+      const time = await open(name, profile);
+      await profile.close();
+      return time;
+    }, 1);
+    tell(`${network}, cold`, cold);
 
-  progress(`${network} network, cold caches`);
-  const cold = await medians(SUBJECTS, ROUNDS, async (name) => {
-    const context = await newContext();
-    const time = await open(name, context);
-    await dispose(context);
-    return time;
-  }, 1);
-  tell(`${network}, cold`, cold);
-
-  progress(`${network} network, warm caches`);
-  const contexts = new Map();
-  for (const name of SUBJECTS) contexts.set(name, await newContext());
-  tell(`${network}, warm`, await medians(SUBJECTS, ROUNDS, (name) => open(name, contexts.get(name)), WARMING));
-  for (const context of contexts.values()) await dispose(context);
-  for (const server of [supabase, gateway, site]) await server.stop();
+    progress(`${network} network, warm caches`);
+    const profiles = new Map();
+    for (const name of SUBJECTS) profiles.set(name, await browser.newProfile());
+    tell(`${network}, warm`, await medians(SUBJECTS, ROUNDS, (name) => open(name, profiles.get(name)), WARMING));
+    for (const profile of profiles.values()) await profile.close();
+  } finally {
+    for (const server of [supabase, gateway, site]) await server.stop();
+  }
 }
 
 function tell(case_, times) {
@@ -126,26 +126,25 @@ function tell(case_, times) {
 }
 
 /** Opens a page where somebody has signed in before; milliseconds from its navigation to its chat request. */
-async function timeToChat(browser, browserContextId, url, { storageKey }, chats) {
-  const { targetId } = await browser.send("Target.createTarget", { url: "about:blank", browserContextId });
-  const { sessionId } = await browser.send("Target.attachToTarget", { targetId, flatten: true });
-  const send = (method, params) => browser.send(method, params, sessionId);
+async function timeToChat(profile, url, { storageKey }, chats) {
+  const page = await profile.open();
   const signIn = `localStorage.setItem(${JSON.stringify(storageKey)}, ${JSON.stringify(JSON.stringify(supabaseSession()))})`;
-  await send("Page.enable");
-  await send("Page.addScriptToEvaluateOnNewDocument", { source: signIn });
-  await send("Emulation.setCPUThrottlingRate", { rate: CPU_RATE });
+  await page.send("Page.addScriptToEvaluateOnNewDocument", { source: signIn });
+  await page.send("Emulation.setCPUThrottlingRate", { rate: CPU_RATE });
   // Until it has asked, nobody looks: that would be work on the page's own thread.
   const asked = once(chats, "asked", { signal: AbortSignal.timeout(LIMIT_MS) });
-  await send("Page.navigate", { url });
-  await asked;
+  await page.send("Page.navigate", { url });
+  await asked.catch((cause) => {
+    throw new Error(`${url} did not ask within a minute`, { cause });
+  });
   // The answer is read too, so that the caches hold a page that has done all it does.
   for (const end = performance.now() + LIMIT_MS; ; ) {
-    const { result } = await send("Runtime.evaluate", { expression: `(${chatRequest})()` });
-    if (result.type === "number") {
-      await browser.send("Target.closeTarget", { targetId });
-      return result.value;
+    const found = await page.run(`(${chatRequest})()`);
+    if (typeof found === "number") {
+      await page.close();
+      return found;
     }
-    if (performance.now() > end) throw new Error(`${url} shows no answer, but: ${result.value}`);
+    if (performance.now() > end) throw new Error(`${url} shows no answer, but: ${found}`);
     await sleep(10);
   }
 }

@@ -113,6 +113,21 @@ test("what is answered means what it means to supabase-js", LIMIT, async (t) => 
   }
 });
 
+test("a token that is given is not taken for who is signed in", LIMIT, async () => {
+  const sent = [];
+  const auth = ours(place(), async ({ url }) => {
+    sent.push(url);
+    return Response.json({ id: "user-1" });
+  });
+  for (const ask of [() => auth.getUser("another.users.token"), () => auth.refreshSession({ refresh_token: "another" })]) {
+    const { data, error } = await ask();
+    assert.equal(error.reason, "invalid_request");
+    assert.equal(data.user, null);
+  }
+  assert.deepEqual(sent, []);
+  assert.equal((await auth.getUser()).data.user.id, "user-1");
+});
+
 test("whatever a fetch gives, no call waits for ever", LIMIT, async () => {
   const headers = new Headers();
   const text = async () => "{}";

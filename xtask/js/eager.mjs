@@ -4,12 +4,12 @@
 // page's thread when somebody calls them. It takes a function in parentheses for one that is called at once
 // (https://v8.dev/blog/preparser#pife), and bundlers keep these parentheses.
 import { readFileSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 
 const require = createRequire(new URL("../../tests/js/package.json", import.meta.url));
 const { parse } = require("acorn");
-const { default: MagicString } = await import(require.resolve("magic-string"));
+const MagicString = require("magic-string");
 
 /** The same module, each function that is worth it in parentheses. */
 export function eager(code) {

@@ -9,7 +9,8 @@ import { required } from "./required.mjs";
 
 /**
  * Headless Chromium as it is for users: Playwright keeps pages visible, focused and their timers exact, so that none can be
- * hidden or frozen. This one speaks the DevTools protocol over a pipe, and leaves pages alone.
+ * hidden or frozen, and each of their requests costs what the debugger makes of its call stack. This one speaks the DevTools
+ * protocol over a pipe, and leaves pages alone.
  */
 export async function launchPlain() {
   const profile = await mkdtemp(path.join(tmpdir(), "behest-chromium-"));
@@ -45,29 +46,43 @@ export async function launchPlain() {
       listeners.add(listener);
     });
 
+  async function open(browserContextId) {
+    const { targetId } = await send("Target.createTarget", { url: "about:blank", browserContextId });
+    const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
+    const ask = (method, params) => send(method, params, sessionId);
+    await ask("Page.enable");
+    return {
+      send: ask,
+      async goto(url) {
+        const loaded = event("Page.loadEventFired", sessionId);
+        await ask("Page.navigate", { url });
+        await loaded;
+      },
+      /** What an expression, or the promise that it gives, comes to. */
+      async run(expression) {
+        const { result, exceptionDetails } = await ask("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
+        if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+        return result.value;
+      },
+      close: () => send("Target.closeTarget", { targetId }),
+    };
+  }
+
+  /** What pages share that one user opens: storage, cookies and caches. */
+  async function newProfile() {
+    const { browserContextId } = await send("Target.createBrowserContext");
+    return {
+      open: () => open(browserContextId),
+      close: () => send("Target.disposeBrowserContext", { browserContextId }),
+    };
+  }
+
   return {
+    newProfile,
     /** A page of a profile of its own. */
     async open() {
-      const { browserContextId } = await send("Target.createBrowserContext");
-      const { targetId } = await send("Target.createTarget", { url: "about:blank", browserContextId });
-      const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
-      const ask = (method, params) => send(method, params, sessionId);
-      await ask("Page.enable");
-      return {
-        send: ask,
-        async goto(url) {
-          const loaded = event("Page.loadEventFired", sessionId);
-          await ask("Page.navigate", { url });
-          await loaded;
-        },
-        /** What an expression, or the promise that it gives, comes to. */
-        async run(expression) {
-          const { result, exceptionDetails } = await ask("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
-          if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
-          return result.value;
-        },
-        close: () => send("Target.disposeBrowserContext", { browserContextId }),
-      };
+      const profile = await newProfile();
+      return { ...(await profile.open()), close: profile.close };
     },
     async close() {
       const ended = once(child, "exit");
